@@ -1,0 +1,1 @@
+"""Given to the student: nothing in here has to be filled in."""

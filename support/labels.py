@@ -1,0 +1,92 @@
+"""The official Cityscapes label table: every name, id, train id, category and colour.
+
+Source: Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding" (CVPR 2016,
+section 2.2), with the values that the authors publish in `cityscapesscripts` (helpers/labels.py).
+A *label id* (0 ... 33) is what the `_labelIds.png` files hold; a *train id* (0 ... 18) is what a
+network learns. Labels that the benchmark leaves out have train id 255, the ignore index. The
+official list also has "license plate" with id -1, which no 8-bit file can hold; it is left out here.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+IGNORE_INDEX = 255
+
+
+class Label(NamedTuple):
+    """One row of the table: `color` is (red, green, blue), each 0 ... 255."""
+
+    name: str
+    id: int
+    train_id: int
+    category: str
+    color: tuple[int, int, int]
+
+
+LABELS = (
+    Label("unlabeled", 0, 255, "void", (0, 0, 0)),
+    Label("ego vehicle", 1, 255, "void", (0, 0, 0)),
+    Label("rectification border", 2, 255, "void", (0, 0, 0)),
+    Label("out of roi", 3, 255, "void", (0, 0, 0)),
+    Label("static", 4, 255, "void", (0, 0, 0)),
+    Label("dynamic", 5, 255, "void", (111, 74, 0)),
+    Label("ground", 6, 255, "void", (81, 0, 81)),
+    Label("road", 7, 0, "flat", (128, 64, 128)),
+    Label("sidewalk", 8, 1, "flat", (244, 35, 232)),
+    Label("parking", 9, 255, "flat", (250, 170, 160)),
+    Label("rail track", 10, 255, "flat", (230, 150, 140)),
+    Label("building", 11, 2, "construction", (70, 70, 70)),
+    Label("wall", 12, 3, "construction", (102, 102, 156)),
+    Label("fence", 13, 4, "construction", (190, 153, 153)),
+    Label("guard rail", 14, 255, "construction", (180, 165, 180)),
+    Label("bridge", 15, 255, "construction", (150, 100, 100)),
+    Label("tunnel", 16, 255, "construction", (150, 120, 90)),
+    Label("pole", 17, 5, "object", (153, 153, 153)),
+    Label("polegroup", 18, 255, "object", (153, 153, 153)),
+    Label("traffic light", 19, 6, "object", (250, 170, 30)),
+    Label("traffic sign", 20, 7, "object", (220, 220, 0)),
+    Label("vegetation", 21, 8, "nature", (107, 142, 35)),
+    Label("terrain", 22, 9, "nature", (152, 251, 152)),
+    Label("sky", 23, 10, "sky", (70, 130, 180)),
+    Label("person", 24, 11, "human", (220, 20, 60)),
+    Label("rider", 25, 12, "human", (255, 0, 0)),
+    Label("car", 26, 13, "vehicle", (0, 0, 142)),
+    Label("truck", 27, 14, "vehicle", (0, 0, 70)),
+    Label("bus", 28, 15, "vehicle", (0, 60, 100)),
+    Label("caravan", 29, 255, "vehicle", (0, 0, 90)),
+    Label("trailer", 30, 255, "vehicle", (0, 0, 110)),
+    Label("train", 31, 16, "vehicle", (0, 80, 100)),
+    Label("motorcycle", 32, 17, "vehicle", (0, 0, 230)),
+    Label("bicycle", 33, 18, "vehicle", (119, 11, 32)),
+)
+
+TRAIN_CLASSES = tuple(
+    sorted((label for label in LABELS if label.train_id != IGNORE_INDEX), key=lambda x: x.train_id)
+)
+"""The 19 labels that are learned and judged, in the order of their train ids."""
+
+CLASS_NAMES = tuple(label.name for label in TRAIN_CLASSES)
+
+PALETTE = np.array([label.color for label in TRAIN_CLASSES], dtype=np.uint8)
+"""The official colour of each train id, (19, 3) uint8 RGB."""
+
+LABEL_PALETTE = np.array([label.color for label in LABELS], dtype=np.uint8)
+"""The official colour of each label id, (34, 3) uint8 RGB."""
+
+
+def decode_label_ids(train_ids: np.ndarray) -> np.ndarray:
+    """Turns train ids back into official label ids; the ignore index becomes 0 (unlabeled).
+
+    This is the way back of `data.encode_train_ids`, needed to hand in predictions.
+
+    Args:
+        train_ids: any shape, uint8; 0 ... 18 or 255.
+
+    Returns:
+        The label ids, a new uint8 array of the same shape.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for label in TRAIN_CLASSES:
+        table[label.train_id] = label.id
+    return table[train_ids]
