@@ -1,0 +1,192 @@
+"""Class weights, the weighted cross entropy and the focal loss, from their formulas.
+
+Every loss is a ratio of sums over the valid pixels, numerator / denominator with the denominator
+Σ w: the sum of the pixels' class weights, and their plain number without weights. So a constant
+factor on all weights changes nothing, void pixels change nothing, and the loss of a whole epoch is
+the sum of its numerators over the sum of its denominators. Logits are taken to float32 (float64
+stays), so that autocast does not round the logarithms.
+
+Sources: Eigen and Fergus, "Predicting Depth, Surface Normals and Semantic Labels" (ICCV 2015,
+section 4.3.2: median frequency); Cui et al., "Class-Balanced Loss Based on Effective Number of
+Samples" (CVPR 2019, equation 2); Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017,
+equation 5).
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils import LabError
+
+CLASS_WEIGHTS = ("none", "inverse", "sqrt", "median", "effective")
+
+
+def class_weights(
+    pixel_counts: Tensor | np.ndarray | list[int], strategy: str, beta: float | None = None
+) -> Tensor:
+    """Weights that make rare classes count more, from how many pixels each class has.
+
+    With n_k pixels of class k, a share f_k of them all: `none` 1; `inverse` 1 / f_k; `sqrt`
+    1 / √f_k; `median` median(f) / f_k; `effective` (1 - β) / (1 - β^n_k). The result is scaled to
+    mean 1 over the classes that have pixels; those that have none get 0.
+
+    Args:
+        pixel_counts: (K,) pixels of each class, none negative.
+        strategy: one of `CLASS_WEIGHTS`.
+        beta: for `effective`, between 0 and 1; (N - 1) / N with the total count N by default.
+
+    Returns:
+        (K,) float32.
+
+    Raises:
+        LabError: for an unknown strategy, counts that are not counts, or no pixel at all.
+    """
+    counts = torch.as_tensor(np.asarray(pixel_counts), dtype=torch.float64)
+    if strategy not in CLASS_WEIGHTS:
+        raise LabError(f"unknown class weights {strategy!r}; there are: {', '.join(CLASS_WEIGHTS)}")
+    if counts.ndim != 1 or not torch.isfinite(counts).all() or (counts < 0).any():
+        raise LabError("pixel counts must be one number ≥ 0 for each class")
+    if counts.sum() == 0:
+        raise LabError("class weights need at least one labelled pixel; every one is void")
+    if beta is not None and not 0 < beta < 1:
+        raise LabError(f"beta must lie between 0 and 1, not {beta}")
+    present = counts > 0
+    weights = torch.zeros_like(counts)
+    weights[present] = _raw_weights(counts[present], strategy, beta)
+    return (weights / weights[present].mean()).float()
+
+
+def _raw_weights(counts: Tensor, strategy: str, beta: float | None) -> Tensor:
+    """The formula of one strategy for classes that have pixels, before scaling: (P,) float64."""
+    total = counts.sum()
+    shares = counts / total
+    if strategy == "none":
+        return torch.ones_like(counts)
+    if strategy == "inverse":
+        return 1 / shares
+    if strategy == "sqrt":
+        return shares.rsqrt()
+    if strategy == "median":
+        return shares.quantile(0.5) / shares
+    # effective: β is so near to 1 that only logarithms keep the digits of 1 - β^n
+    log_beta = torch.log1p(-1 / total) if beta is None else torch.tensor(beta).double().log()
+    return -torch.expm1(log_beta) / -torch.expm1(counts * log_beta)
+
+
+class WeightedCrossEntropy(nn.Module):
+    """Σ w·CE / Σ w over the valid pixels, w the weight of the pixel's true class.
+
+    Args:
+        weights: (K,) float, or None for weights of 1.
+        ignore_index: the target value of void pixels.
+    """
+
+    def __init__(self, weights: Tensor | None = None, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.register_buffer("weights", None if weights is None else weights.float())
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns the loss, a scalar; 0 with zero gradients where Σ w is 0.
+
+        Shape:
+            logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 → ().
+        """
+        cross_entropy, weights = self.pixel_terms(logits, target)
+        return ratio((weights * cross_entropy).sum(), weights.sum())
+
+    def pixel_terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the cross entropy -log p_t and the weight of each pixel, 0 where it is void.
+
+        Shape:
+            logits: (B, K, H, W), target: (B, H, W) → two of (B, H, W).
+        """
+        precise = logits if logits.dtype == torch.float64 else logits.float()
+        log_probabilities = F.log_softmax(precise, dim=1)  # (B, K, H, W), safe at any scale
+        weights = self.pixel_weights(target)
+        class_ids = torch.where(target == self.ignore_index, 0, target.long())
+        log_p_true = log_probabilities.gather(1, class_ids.unsqueeze(1)).squeeze(1)  # (B, H, W)
+        return -log_p_true, weights.to(precise.dtype)
+
+    def pixel_weights(self, target: Tensor) -> Tensor:
+        """Returns the weight of each pixel, (B, H, W) float32, 0 where it is void."""
+        valid = target != self.ignore_index
+        if self.weights is None:
+            return valid.float()
+        return torch.where(valid, self.weights[torch.where(valid, target.long(), 0)], 0.0)
+
+    def denominator(self, target: Tensor) -> Tensor:
+        """Returns Σ w, the scalar that the loss of this target is divided by."""
+        return self.pixel_weights(target).sum()
+
+
+class FocalLoss(WeightedCrossEntropy):
+    """Σ w·(1 - p_t)^γ·CE / Σ w: pixels that are already right count less.
+
+    p_t is the softmax probability of the true class, without weights, and the factor takes part in
+    the gradient. γ = 0 is the weighted cross entropy. The paper's equation is for one sigmoid per
+    class and divides by the number of objects; segmentation has one softmax and divides by Σ w.
+
+    Args:
+        gamma: γ ≥ 0.
+        weights: (K,) float (the paper's α), or None for weights of 1.
+        ignore_index: the target value of void pixels.
+
+    Raises:
+        LabError: for a negative γ.
+    """
+
+    def __init__(
+        self, gamma: float = 2.0, weights: Tensor | None = None, ignore_index: int = 255
+    ) -> None:
+        super().__init__(weights, ignore_index)
+        if not gamma >= 0:
+            raise LabError(f"the focal loss needs gamma ≥ 0, not {gamma}")
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns the loss, a scalar; 0 with zero gradients where Σ w is 0.
+
+        Shape:
+            logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 → ().
+        """
+        cross_entropy, weights = self.pixel_terms(logits, target)
+        # 1 - p_t = -expm1(-CE); above 0, as the slope of x^γ is infinite there for γ < 1
+        miss = -torch.expm1(-cross_entropy)
+        factor = miss.clamp(min=torch.finfo(miss.dtype).tiny).pow(self.gamma)
+        return ratio((weights * factor * cross_entropy).sum(), weights.sum())
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """numerator / denominator, and 0 with zero gradients where nothing was counted."""
+    return numerator / torch.where(denominator > 0, denominator, 1.0)
+
+
+LOSSES = {"ce": WeightedCrossEntropy, "wce": WeightedCrossEntropy, "focal": FocalLoss}
+
+
+def build_loss(
+    name: str,
+    weights: Tensor | None = None,
+    gamma: float = 2.0,
+    ignore_index: int = 255,
+) -> nn.Module:
+    """Builds a loss by its name in `LOSSES`.
+
+    Args:
+        name: `ce` takes no weights; `wce` and `focal` may.
+        weights: (K,) class weights, as from `class_weights`.
+        gamma: of the focal loss.
+        ignore_index: the target value of void pixels.
+
+    Raises:
+        LabError: for a name that is not there, or weights given to `ce`.
+    """
+    if name not in LOSSES:
+        raise LabError(f"unknown loss {name!r}; there are: {', '.join(LOSSES)}")
+    if name == "ce" and weights is not None:
+        raise LabError("the loss ce takes no class weights; use wce, or leave the weights out")
+    if name == "focal":
+        return FocalLoss(gamma, weights, ignore_index)
+    return LOSSES[name](weights, ignore_index)

@@ -1,0 +1,125 @@
+"""The confusion matrix, and every score that is computed from it.
+
+Counts first, score second: the matrix adds up over the whole evaluated set, and a score is computed
+once at its end. The mean of the scores of batches is something else, and wrong: a class with three
+pixels in one batch would weigh as much there as with three thousand in the next.
+
+Sources: Everingham et al., "The Pascal Visual Object Classes Challenge" (IJCV 2015, section 4.2.4)
+for the intersection over union; Sokolova and Lapalme, "A systematic analysis of performance
+measures for classification tasks" (2009, table 3) for the macro F1. Classes that occur neither in the
+truth nor in a prediction are left out of every mean, as torchmetrics and the Cityscapes evaluator do.
+"""
+
+import torch
+from torch import Tensor
+
+
+class ConfusionMatrix:
+    """Counts how often each class was taken for each other one.
+
+    Args:
+        num_classes: K.
+        ignore_index: pixels whose *target* is this are not counted, whatever was predicted there.
+
+    Attributes:
+        matrix: (K, K) int64; matrix[t, p] counts the pixels of true class t predicted as p. It
+            lies on the device of the updates.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all counts."""
+        self.matrix = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
+
+    def update(self, predictions: Tensor, target: Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            predictions: class ids, uint8 or int64.
+            target: class ids or the ignore index, uint8 or int64.
+
+        Shape:
+            predictions: (B, H, W), target: (B, H, W).
+
+        Raises:
+            ValueError: when the shapes differ, or a counted pixel holds an id outside 0 ... K-1.
+        """
+        if predictions.shape != target.shape:
+            raise ValueError(
+                f"predictions {tuple(predictions.shape)} and target {tuple(target.shape)} differ "
+                "in shape; logits need argmax(dim=1) first"
+            )
+        truth, guess = target.long(), predictions.long()
+        valid = truth != self.ignore_index
+        pairs = truth * self.num_classes + guess  # row-major position in the matrix
+        inside = (
+            (truth >= 0) & (truth < self.num_classes) & (guess >= 0) & (guess < self.num_classes)
+        )
+        if not (inside | ~valid).all():
+            raise ValueError(f"class ids must be 0 ... {self.num_classes - 1}")
+        counts = torch.bincount(pairs[valid], minlength=self.num_classes**2)
+        self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
+
+
+def f1_per_class(matrix: Tensor) -> Tensor:
+    """2 TP / (2 TP + FP + FN) of each class.
+
+    Args:
+        matrix: (K, K) counts, rows = truth.
+
+    Returns:
+        (K,) float64; NaN for a class neither in the truth nor predicted, 0 for one only predicted.
+    """
+    true_positives, truth, predicted = _totals(matrix)
+    return 2 * true_positives / (truth + predicted)  # 0 / 0 = NaN
+
+
+def iou_per_class(matrix: Tensor) -> Tensor:
+    """Intersection over union, TP / (TP + FP + FN), of each class.
+
+    Args:
+        matrix: (K, K) counts, rows = truth.
+
+    Returns:
+        (K,) float64; NaN for a class neither in the truth nor predicted, 0 for one only predicted.
+    """
+    true_positives, truth, predicted = _totals(matrix)
+    return true_positives / (truth + predicted - true_positives)
+
+
+def macro_f1(matrix: Tensor) -> float:
+    """The mean of `f1_per_class` over the classes that are not NaN; 0.0 when nothing was counted."""
+    return _mean_of_valid(f1_per_class(matrix))
+
+
+def mean_iou(matrix: Tensor) -> float:
+    """The mean of `iou_per_class` over the classes that are not NaN; 0.0 when nothing was counted."""
+    return _mean_of_valid(iou_per_class(matrix))
+
+
+def pixel_accuracy(matrix: Tensor) -> float:
+    """The share of pixels that are right; 0.0 when nothing was counted."""
+    true_positives, truth, _ = _totals(matrix)
+    return _mean_of_valid((true_positives.sum() / truth.sum()).unsqueeze(0))
+
+
+def mean_accuracy(matrix: Tensor) -> float:
+    """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 when nothing was counted."""
+    true_positives, truth, _ = _totals(matrix)
+    return _mean_of_valid(true_positives / truth)
+
+
+def _totals(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """True positives, truth pixels (TP + FN) and predicted pixels (TP + FP): three (K,) float64."""
+    counts = torch.as_tensor(matrix).double()
+    return counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
+
+
+def _mean_of_valid(scores: Tensor) -> float:
+    """The mean of the scores that are not NaN, 0.0 when there is none."""
+    valid = scores[~scores.isnan()]
+    return valid.mean().item() if len(valid) else 0.0
