@@ -4,10 +4,10 @@ Counts first, score second: the matrix adds up over the whole evaluated set, and
 once at its end. The mean of the scores of batches is something else, and wrong: a class with three
 pixels in one batch would weigh as much there as with three thousand in the next.
 
-Sources: Everingham et al., "The Pascal Visual Object Classes Challenge" (IJCV 2015, section 4.2.4)
-for the intersection over union; Sokolova and Lapalme, "A systematic analysis of performance
-measures for classification tasks" (2009, table 3) for the macro F1. Classes that occur neither in the
-truth nor in a prediction are left out of every mean, as torchmetrics and the Cityscapes evaluator do.
+Sources: Everingham et al., "The Pascal Visual Object Classes Challenge" (IJCV 2015, section
+4.2.4) for the intersection over union; Sokolova and Lapalme, "A systematic analysis of performance
+measures for classification tasks" (2009, table 3) for the macro F1. Classes that occur neither in
+the truth nor in a prediction are left out of every mean, as torchmetrics does.
 """
 
 import torch
@@ -92,12 +92,12 @@ def iou_per_class(matrix: Tensor) -> Tensor:
 
 
 def macro_f1(matrix: Tensor) -> float:
-    """The mean of `f1_per_class` over the classes that are not NaN; 0.0 when nothing was counted."""
+    """The mean of `f1_per_class` over the classes not NaN; 0.0 when nothing was counted."""
     return _mean_of_valid(f1_per_class(matrix))
 
 
 def mean_iou(matrix: Tensor) -> float:
-    """The mean of `iou_per_class` over the classes that are not NaN; 0.0 when nothing was counted."""
+    """The mean of `iou_per_class` over the classes not NaN; 0.0 when nothing was counted."""
     return _mean_of_valid(iou_per_class(matrix))
 
 
@@ -108,14 +108,14 @@ def pixel_accuracy(matrix: Tensor) -> float:
 
 
 def mean_accuracy(matrix: Tensor) -> float:
-    """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 when nothing was counted."""
+    """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 for no counts."""
     true_positives, truth, _ = _totals(matrix)
     return _mean_of_valid(true_positives / truth)
 
 
 def _totals(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """True positives, truth pixels (TP + FN) and predicted pixels (TP + FP): three (K,) float64."""
-    counts = torch.as_tensor(matrix).double()
+    counts = torch.as_tensor(matrix).cpu().double()
     return counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
 
 

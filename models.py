@@ -1,14 +1,15 @@
 """The UNet, block by block.
 
-Source: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation"
-(MICCAI 2015), figure 1. What differs here, and why:
+Source: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image
+Segmentation" (MICCAI 2015), figure 1. What differs here, and why:
 
 * Convolutions are padded, so that the logits have the size of the input. The paper's shrink the
   picture at every step, and it crops the features before each concatenation.
 * Batch normalisation (Ioffe and Szegedy 2015) follows every ReLU: training from scratch then takes
   minutes. The paper has none.
 * The upward step is a fixed x2 upsampling followed by a 3x3 convolution. The paper's transposed
-  convolution can leave checkerboard patterns (Odena et al. 2016, distill.pub/2016/deconv-checkerboard).
+  convolution can leave checkerboard patterns (Odena et al., "Deconvolution and Checkerboard
+  Artifacts", Distill 2016).
 * The bottom has one convolution on the encoder's side and one on the decoder's; the paper's two.
 * Sizes that the poolings do not divide are padded at the bottom and right, and cropped back.
 """

@@ -4,7 +4,7 @@ Source: Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understa
 section 2.2), with the values that the authors publish in `cityscapesscripts` (helpers/labels.py).
 A *label id* (0 ... 33) is what the `_labelIds.png` files hold; a *train id* (0 ... 18) is what a
 network learns. Labels that the benchmark leaves out have train id 255, the ignore index. The
-official list also has "license plate" with id -1, which no 8-bit file can hold; it is left out here.
+official list also has "license plate" with id -1, which no 8-bit file can hold: left out here.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,331 @@
+"""A run's folder: its arguments, checkpoints, history and TensorBoard logs.
+
+Every file here is written to a temporary name and renamed, so that it is complete or absent; only
+TensorBoard's event file grows as training goes on. Checkpoints hold tensors, numbers, strings,
+lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
+"""
+
+import csv
+import json
+import platform
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from utils import LabError, atomic_path
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "step",
+    "train_loss",
+    "val_loss",
+    "val_macro_f1",
+    "val_mean_iou",
+    "lr",
+    "images_per_second",
+)
+
+
+def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
+    """Makes the folder of a new run.
+
+    Args:
+        logdir: where the runs lie; made when missing.
+        name: the folder's name, or None for the date, the time and `default_name`.
+        default_name: what the run is about, as in `unet-wce`.
+
+    Raises:
+        LabError: when the name is taken or no name, or the folder cannot be made.
+    """
+    if name is not None and (not name or Path(name).name != name or name in (".", "..")):
+        raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    wanted = name or f"{stamp}-{default_name}"
+    for attempt in range(100):
+        run = logdir / (wanted if attempt == 0 else f"{wanted}-{attempt + 1}")
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError as error:
+            if name is not None or not logdir.is_dir():
+                raise LabError(
+                    f"{run} is there already; choose another --name, or go on with --resume {run}"
+                ) from error
+        except OSError as error:
+            raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
+        else:
+            return run
+    raise LabError(f"{logdir}: no free name for a new run; give one with --name")
+
+
+def check_writable(folder: Path) -> None:
+    """Finds out, before hours of work, whether files can be written into a folder.
+
+    Raises:
+        LabError: when they cannot.
+    """
+    with atomic_path(folder / "writable.txt") as temporary:
+        temporary.write_text("yes")
+    (folder / "writable.txt").unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all.
+
+    Raises:
+        LabError: when it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_config(run: Path, arguments: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    """Writes `config.json`: what was asked for, with what code and on which data.
+
+    Args:
+        run: the run's folder.
+        arguments: every argument of the command.
+        fingerprint: of the data.
+
+    Returns:
+        What was written.
+    """
+    config = {
+        "arguments": dict(arguments),
+        "data_fingerprint": fingerprint,
+        "git_commit": git_commit(),
+        "versions": versions(),
+    }
+    write_text(run / "config.json", json.dumps(config, indent=2, default=str) + "\n")
+    return config
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Reads `config.json` of a run.
+
+    Raises:
+        LabError: when it is not there or not readable.
+    """
+    path = run / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not {"arguments", "data_fingerprint"} <= config.keys():
+            raise ValueError("incomplete")
+    except (OSError, ValueError, AttributeError) as error:
+        raise LabError(f"{path}: no readable config.json; {run} is not a run to resume") from error
+    return config
+
+
+def git_commit() -> str | None:
+    """The commit of the lab's code, with `+changes` when files differ from it; None without git."""
+    here = Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def versions() -> dict[str, str]:
+    """The versions of what the numbers of a run depend on."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Raises:
+        LabError: when it cannot be written; the file that was there stays.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(dict(state), temporary)
+
+
+def load_checkpoint(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Args:
+        path: the file.
+        needs: keys that it must have.
+
+    Raises:
+        LabError: when it is missing, damaged, or lacks one of the keys.
+    """
+    if not path.is_file():
+        raise LabError(f"{path}: no such checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        raise LabError(f"{path}: not a readable checkpoint (damaged, or another format)") from error
+    missing = [key for key in needs if not isinstance(state, dict) or key not in state]
+    if missing:
+        raise LabError(f"{path}: not a checkpoint of this lab, it lacks {', '.join(missing)}")
+    return state
+
+
+def random_states() -> dict[str, Any]:
+    """The states of every random generator, in types that a checkpoint may hold."""
+    version, values, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)
+    return {
+        "python": [version, list(values), gauss],
+        "numpy_key": torch.from_numpy(numpy_state["state"]["key"].astype(np.int64)),
+        "numpy_rest": [
+            numpy_state["state"]["pos"],
+            numpy_state["has_gauss"],
+            numpy_state["gauss"],
+        ],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Puts every random generator where `random_states` found it."""
+    version, values, gauss = states["python"]
+    random.setstate((version, tuple(values), gauss))
+    position, has_gauss, cached = states["numpy_rest"]
+    key = states["numpy_key"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", key, position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def write_history(run: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes `history.csv`, a row per epoch.
+
+    Raises:
+        LabError: when it cannot be written.
+    """
+    with (
+        atomic_path(run / "history.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, HISTORY_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+class TensorBoardLog:
+    """What TensorBoard shows of a run.
+
+    Args:
+        run: the run's folder.
+        class_names: (K,) names for the scores per class.
+        purge_step: steps from here on that an interrupted run already logged are hidden.
+    """
+
+    def __init__(self, run: Path, class_names: Sequence[str], purge_step: int | None) -> None:
+        self.writer = SummaryWriter(str(run), purge_step=purge_step)
+        self.class_names = class_names
+
+    def describe(self, config: Mapping[str, Any]) -> None:
+        """Logs the run's arguments as text."""
+        text = "\n".join(
+            f"    {line}" for line in json.dumps(config, indent=2, default=str).split("\n")
+        )
+        self.writer.add_text("arguments", text)
+
+    def graph(self, model: nn.Module, example: Tensor) -> None:
+        """Logs the model's graph, traced on an example (1, 3, H, W)."""
+        self.writer.add_graph(model, example)
+
+    def step(self, step: int, loss: float, learning_rate: float) -> None:
+        """Logs one optimiser step."""
+        self.writer.add_scalar("step/loss", loss, step)
+        self.writer.add_scalar("step/learning_rate", learning_rate, step)
+
+    def epoch(self, row: Mapping[str, float], f1: Tensor, iou: Tensor) -> None:
+        """Logs one epoch: its row of the history, and F1 and IoU (K,) of each class."""
+        for column in HISTORY_COLUMNS[2:]:
+            self.writer.add_scalar(f"epoch/{column}", row[column], row["step"])
+        for name, f1_score, iou_score in zip(self.class_names, f1, iou, strict=True):
+            self.writer.add_scalar(f"f1/{name}", f1_score, row["step"])
+            self.writer.add_scalar(f"iou/{name}", iou_score, row["step"])
+
+    def picture(self, tag: str, picture: np.ndarray, step: int) -> None:
+        """Logs a picture (H, W, 3) uint8."""
+        self.writer.add_image(tag, picture, step, dataformats="HWC")
+
+    def result(self, arguments: Mapping[str, Any], scores: Mapping[str, float]) -> None:
+        """Logs the arguments as hyperparameters, with the scores that they led to."""
+        plain = {
+            key: value if isinstance(value, int | float | bool | str) else str(value)
+            for key, value in arguments.items()
+        }
+        # add_hparams would open a second log in a sub-folder, as if it were another run
+        for summary in hparams(plain, dict(scores)):
+            self.writer.file_writer.add_summary(summary)
+        for name, score in scores.items():
+            self.writer.add_scalar(name, score)
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        self.writer.close()
+
+
+class Interrupted(Exception):  # noqa: N818: not an error
+    """A signal asked the run to stop; what it had reached is saved."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+class StopRequest:
+    """Remembers that Ctrl-C or SIGTERM came, so that the loop stops between two steps."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    def raise_if_set(self) -> None:
+        """Raises `Interrupted` when a signal came."""
+        if self.signal_number is not None:
+            raise Interrupted(self.signal_number)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catches the signals inside the block; a second one ends the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        caught = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in caught}
+
+        def remember(number: int, frame: FrameType | None) -> None:
+            self.signal_number = number
+            for each in caught:
+                signal.signal(each, before[each])
+
+        for number in caught:
+            signal.signal(number, remember)
+        try:
+            yield
+        finally:
+            for number in caught:
+                signal.signal(number, before[number])

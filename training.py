@@ -1,0 +1,466 @@
+"""The training loop: one epoch, the evaluation, and the fit that joins them.
+
+The student's part are `train_one_epoch` and `evaluate`. Around them, `fit` keeps the run's folder:
+the history, the best weights, and a `last.pt` from which an interrupted run goes on. The position in
+the data is `state.step` alone, as the sampler's order follows from seed and epoch.
+
+Mixed precision as in Micikevicius et al. (ICLR 2018): the forward pass runs in bfloat16 (or float16
+with a scaled loss) where the hardware is made for it, weights and losses stay in float32.
+"""
+
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from metrics import ConfusionMatrix, f1_per_class, iou_per_class, macro_f1, mean_iou
+from support.plots import confusion_picture, sample_panel
+from support.runs import (
+    Interrupted,
+    StopRequest,
+    TensorBoardLog,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+    write_history,
+)
+from utils import LabError
+
+CHECK_EVERY = 10
+"""Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
+
+PANEL_SAMPLES = 4
+
+
+class LossMeter:
+    """The mean loss of an epoch: the sum of the numerators over the sum of the denominators."""
+
+    def __init__(self) -> None:
+        self.numerator = 0.0
+        self.denominator = 0.0
+        self._pending: list[Tensor] = []
+
+    def add(self, loss: Tensor, denominator: Tensor) -> None:
+        """Counts a batch, without waiting for the device.
+
+        Args:
+            loss: the batch's loss, a scalar: its numerator over its denominator.
+            denominator: the scalar that the loss was divided by.
+        """
+        denominator = denominator.to(loss.device, torch.float32)
+        self._pending.append(torch.stack((loss.detach().float() * denominator, denominator)))
+
+    def settle(self) -> None:
+        """Adds up what is pending, in the order in which it came."""
+        if self._pending:
+            for numerator, denominator in torch.stack(self._pending).cpu().tolist():
+                self.numerator += numerator
+                self.denominator += denominator
+            self._pending.clear()
+
+    def mean(self) -> float:
+        """Returns the mean loss so far; 0.0 when nothing was counted."""
+        self.settle()
+        return self.numerator / self.denominator if self.denominator else 0.0
+
+
+def train_one_epoch(
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    device: torch.device | str,
+    *,
+    scheduler: LRScheduler | None = None,
+    autocast_dtype: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    meter: LossMeter | None = None,
+    after_step: Callable[[int], None] | None = None,
+    ignore_index: int = 255,
+) -> float:
+    """Trains on every batch of the loader once.
+
+    Args:
+        model: its weights are changed.
+        loader: batches of images (B, 3, H, W) float32 and targets (B, H, W) int64.
+        criterion: the loss of logits (B, K, H, W) and target.
+        optimizer: over the model's parameters.
+        device: where the model lies and the batches are taken to.
+        scheduler: stepped after every optimiser step.
+        autocast_dtype: the type of the forward pass, None for float32 throughout.
+        scaler: scales the loss for float16.
+        meter: goes on counting where an interrupted epoch stopped; a new one by default.
+        after_step: called with the number of images after every step.
+        ignore_index: the target value of void pixels.
+
+    Returns:
+        The mean loss over the epoch's pixels (each batch weighted by its denominator).
+    """
+    device = torch.device(device)
+    meter = meter or LossMeter()
+    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
+    model.train()
+    for images, target in loader:
+        images, target = to_device(images, target, device)
+        with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
+            logits = model(images)  # (B, K, H, W)
+        loss = criterion(logits, target)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        if scheduler is not None:
+            scheduler.step()
+        meter.add(loss, loss_denominator(criterion, target, ignore_index))
+        if after_step is not None:
+            after_step(len(images))
+    return meter.mean()
+
+
+def evaluate(
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    criterion: nn.Module,
+    device: torch.device | str,
+    num_classes: int,
+    *,
+    autocast_dtype: torch.dtype | None = None,
+    ignore_index: int = 255,
+) -> tuple[float, Tensor]:
+    """Judges the model on every batch of the loader, changing nothing about it.
+
+    Args:
+        model: evaluated in evaluation mode, and left in the mode that it was in.
+        loader: batches of images (B, 3, H, W) float32 and targets (B, H, W) int64.
+        criterion: the loss of logits (B, K, H, W) and target.
+        device: where the model lies and the batches are taken to.
+        num_classes: K.
+        autocast_dtype: the type of the forward pass, None for float32 throughout.
+        ignore_index: the target value of void pixels.
+
+    Returns:
+        The mean loss over all pixels, and the confusion matrix (K, K) int64 of the whole set.
+    """
+    device = torch.device(device)
+    meter, confusion = LossMeter(), ConfusionMatrix(num_classes, ignore_index)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for images, target in loader:
+                images, target = to_device(images, target, device)
+                with torch.autocast(
+                    device.type, autocast_dtype, enabled=autocast_dtype is not None
+                ):
+                    logits = model(images)
+                meter.add(
+                    criterion(logits, target), loss_denominator(criterion, target, ignore_index)
+                )
+                confusion.update(logits.argmax(dim=1), target)
+    finally:
+        model.train(was_training)
+    return meter.mean(), confusion.matrix
+
+
+def to_device(images: Tensor, target: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Takes a batch to the device; channels last, the layout in which convolutions are fastest."""
+    images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+    return images, target.to(device, non_blocking=True)
+
+
+def loss_denominator(criterion: nn.Module, target: Tensor, ignore_index: int) -> Tensor:
+    """What the criterion divided by: Σ w if it says so, else the number of valid pixels."""
+    if hasattr(criterion, "denominator"):
+        return criterion.denominator(target)
+    return (target != ignore_index).sum()
+
+
+@dataclass
+class TrainingState:
+    """Everything that a run changes as it goes, and so everything that resuming needs.
+
+    `horizon` is the number of steps for which the schedule was made; it stays when a resumed run
+    is given more epochs.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    scaler: torch.amp.GradScaler
+    horizon: int
+    step: int = 0
+    best_score: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    meter: LossMeter = field(default_factory=LossMeter)
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the weights of this very step have their row in the history."""
+        return bool(self.history) and self.history[-1]["step"] == self.step
+
+    def save(self, path: Path) -> None:
+        """Writes `last.pt`."""
+        self.meter.settle()
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "horizon": self.horizon,
+            "step": self.step,
+            "best_score": self.best_score,
+            "history": self.history,
+            "loss_sums": [self.meter.numerator, self.meter.denominator],
+            "random": random_states(),
+        }
+        save_checkpoint(path, state)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes over the content of `last.pt`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.best_score = state["step"], state["best_score"]
+        self.history = state["history"]
+        self.meter.numerator, self.meter.denominator = state["loss_sums"]
+        restore_random_states(state["random"])
+
+
+class Progress:
+    """The bar of a run, the looks at its loss, and the ear for a request to stop.
+
+    Args:
+        setup: of the run.
+        state: of the run; its steps are counted here.
+        total_steps: the step at which training ends.
+    """
+
+    def __init__(self, setup: "Setup", state: TrainingState, total_steps: int) -> None:
+        self.state, self.log, self.stop = state, setup.log, StopRequest()
+        self.look_every = 1 if setup.device.type == "cpu" else CHECK_EVERY
+        self.start_epoch()
+        self.bar = tqdm(
+            total=total_steps,
+            initial=state.step,
+            unit="step",
+            desc="training",
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 10.0,
+        )
+
+    def start_epoch(self) -> None:
+        """Starts the clock of the images per second."""
+        self.images, self.seconds, self._clock = 0, 0.0, time.perf_counter()
+
+    def rate(self) -> float:
+        """Returns the images per second of this epoch's training."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def after_step(self, images: int) -> None:
+        """Counts a step, looks at the loss now and then, and stops when asked to.
+
+        Raises:
+            LabError: when the loss is no longer a number.
+            Interrupted: when a signal came.
+        """
+        self.state.step += 1
+        self.images += images
+        if self.state.step % self.look_every == 0:
+            self.look()
+        self.bar.update()
+        self.stop.raise_if_set()
+
+    def look(self) -> None:
+        """Reads the loss from the device, shows it and logs it.
+
+        Raises:
+            LabError: when it is no longer a number.
+        """
+        meter = self.state.meter
+        numerator, denominator = meter.numerator, meter.denominator
+        meter.settle()
+        self.seconds = time.perf_counter() - self._clock  # what is settled has been computed
+        if meter.denominator == denominator and meter.numerator == numerator:
+            return
+        loss = (meter.numerator - numerator) / (meter.denominator - denominator)
+        if not math.isfinite(loss):
+            raise LabError(
+                f"the loss became {loss} within the {self.look_every} step(s) up to step "
+                f"{self.state.step}; try a lower --lr (the last whole epoch is in last.pt)"
+            )
+        if self.state.step % CHECK_EVERY == 0:
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {self.rate():.1f} images/s", refresh=False)
+            self.log.step(self.state.step, loss, self.state.optimizer.param_groups[0]["lr"])
+
+    def watched(self, loader: Iterable) -> Iterator:
+        """Hands on the batches of an evaluation, and stops between two of them when asked to."""
+        for batch in loader:
+            self.stop.raise_if_set()
+            yield batch
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bar."""
+        self.bar.clear()
+        print(line, flush=True)
+        self.bar.refresh()
+
+
+@dataclass
+class Setup:
+    """What stays the same throughout a run."""
+
+    run: Path
+    device: torch.device
+    autocast_dtype: torch.dtype | None
+    train_loader: DataLoader
+    val_loader: DataLoader
+    criterion: nn.Module
+    log: TensorBoardLog
+    panels: "Panels"
+    about_model: dict[str, Any]
+    """What `best.pt` holds beside the weights, so that it can be used on its own."""
+
+
+class Panels:
+    """Paints image | truth | prediction for a few validation samples, the same ones every time.
+
+    Args:
+        val_set: items are (image (3, H, W) float32, target (H, W) int64).
+        class_names: (K,).
+        palette: (K, 3) RGB.
+        mean: of the images' normalisation, for images in 0 ... 1.
+        std: likewise.
+    """
+
+    def __init__(
+        self,
+        val_set: Dataset,
+        class_names: Sequence[str],
+        palette: np.ndarray,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        positions = np.linspace(0, len(val_set) - 1, min(PANEL_SAMPLES, len(val_set)))
+        samples = [val_set[round(position)] for position in positions]
+        self.images = torch.stack([image for image, _ in samples])  # (S, 3, H, W)
+        self.truths = [target.numpy().astype(np.uint8) for _, target in samples]
+        scale, shift = torch.tensor(std).view(3, 1, 1), torch.tensor(mean).view(3, 1, 1)
+        pixels = ((self.images * scale + shift) * 255).round().clamp(0, 255).byte()
+        self.pictures = list(pixels.permute(0, 2, 3, 1).numpy())  # (H, W, 3) each
+        self.class_names, self.palette = class_names, palette
+
+    @torch.no_grad()
+    def paint(self, model: nn.Module, device: torch.device) -> np.ndarray:
+        """Returns the panel, (H', W', 3) uint8, of what a model in evaluation mode predicts."""
+        images = self.images.to(device, memory_format=torch.channels_last)
+        predictions = model(images).argmax(dim=1).byte().cpu().numpy()  # (S, H, W)
+        rows = list(zip(self.pictures, self.truths, predictions, strict=True))
+        return sample_panel(rows, self.class_names, self.palette)
+
+
+def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
+    """Trains up to step `total_steps`, with an evaluation after each epoch and at the end.
+
+    Raises:
+        LabError: when the loss is no longer a number, or a file cannot be read or written.
+        Interrupted: when Ctrl-C or SIGTERM came; `last.pt` is saved then.
+    """
+    steps_per_epoch = len(setup.train_loader)
+    if state.is_evaluated and state.step % steps_per_epoch and state.step < total_steps:
+        state.history.pop()  # the run had ended inside this epoch, and now goes on with it
+    progress = Progress(setup, state, total_steps)
+    with progress.stop.listening():
+        try:
+            while state.step < total_steps or not state.is_evaluated:
+                last_step = state.step if state.is_evaluated else max(state.step - 1, 0)
+                epoch = last_step // steps_per_epoch
+                end = min((epoch + 1) * steps_per_epoch, total_steps)
+                _train_until(setup, state, progress, epoch, end)
+                _judge(setup, state, progress, epoch)
+                if state.step % steps_per_epoch == 0:
+                    state.meter = LossMeter()
+                state.save(setup.run / "last.pt")
+        except Interrupted:
+            state.save(setup.run / "last.pt")
+            raise
+        finally:
+            progress.bar.close()
+
+
+def _train_until(
+    setup: Setup, state: TrainingState, progress: Progress, epoch: int, end: int
+) -> None:
+    """Trains on what is left of an epoch, up to step `end`."""
+    progress.start_epoch()
+    if state.step == end:
+        return
+    batches_done = state.step - epoch * len(setup.train_loader)
+    setup.train_loader.sampler.set_epoch(epoch, skip=batches_done * setup.train_loader.batch_size)
+    train_one_epoch(
+        state.model,
+        itertools.islice(setup.train_loader, end - state.step),
+        setup.criterion,
+        state.optimizer,
+        setup.device,
+        scheduler=state.scheduler,
+        autocast_dtype=setup.autocast_dtype,
+        scaler=state.scaler,
+        meter=state.meter,
+        after_step=progress.after_step,
+    )
+    progress.look()
+
+
+def _judge(setup: Setup, state: TrainingState, progress: Progress, epoch: int) -> None:
+    """Evaluates, writes the epoch's row and pictures, and keeps the best weights."""
+    val_loss, matrix = evaluate(
+        state.model,
+        progress.watched(setup.val_loader),
+        setup.criterion,
+        setup.device,
+        len(setup.panels.class_names),
+        autocast_dtype=setup.autocast_dtype,
+    )
+    row = {
+        "epoch": epoch + 1,
+        "step": state.step,
+        "train_loss": state.meter.mean(),
+        "val_loss": val_loss,
+        "val_macro_f1": macro_f1(matrix),
+        "val_mean_iou": mean_iou(matrix),
+        "lr": state.optimizer.param_groups[0]["lr"],
+        "images_per_second": round(progress.rate(), 2),
+    }
+    is_best = row["val_macro_f1"] > state.best_score
+    if is_best:
+        state.best_score = row["val_macro_f1"]
+        save_checkpoint(
+            setup.run / "best.pt",
+            {**setup.about_model, "model": state.model.state_dict(), "score": state.best_score},
+        )
+    state.history.append(row)
+    write_history(setup.run, state.history)
+    setup.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
+    names = setup.panels.class_names
+    setup.log.picture("confusion", confusion_picture(matrix.cpu().numpy(), names), state.step)
+    state.model.eval()
+    setup.log.picture("samples", setup.panels.paint(state.model, setup.device), state.step)
+    progress.say(
+        f"epoch {row['epoch']:>3}  step {row['step']:>5}  train loss {row['train_loss']:.4f}  "
+        f"val loss {val_loss:.4f}  macro F1 {row['val_macro_f1']:.4f}  "
+        f"mean IoU {row['val_mean_iou']:.4f}  {progress.rate():.1f} images/s"
+        + ("  best" if is_best else "")
+    )
