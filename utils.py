@@ -5,13 +5,16 @@ overlays, seeding. Nothing here imports torch at the top, so that inference with
 starts without it.
 """
 
+import argparse
 import os
 import random
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -30,6 +33,64 @@ class LabError(ValueError):
         """The message alone, also when a DataLoader worker wrapped a traceback around it."""
         last = str(self).strip().splitlines()[-1] if str(self).strip() else "unknown error"
         return re.sub(r"^(\w+\.)*LabError: ", "", last)
+
+
+class CommandLine(argparse.ArgumentParser):
+    """An argparse parser whose usage errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the line and exits."""
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
+def whole(text: str, least: int = 1) -> int:
+    """An argparse type: a whole number, `least` or more."""
+    return int(_number(text, int, least, f"a whole number, {least} or more"))
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    return _number(text, float, np.nextafter(0, 1), "a number above 0")
+
+
+def non_negative(text: str) -> float:
+    """An argparse type: a finite number, 0 or more."""
+    return _number(text, float, 0, "a number, 0 or more")
+
+
+def _number(text: str, kind: type, least: float, wanted: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+    return value
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Calls `args.run(args)`, and turns what a user can mend into one line on stderr.
+
+    Returns:
+        The exit code: the command's own, 2 for an error, 130 after Ctrl-C.
+    """
+    try:
+        return args.run(args) or 0
+    except LabError as error:
+        line = error.line
+    except MemoryError as error:
+        line = f"out of memory ({error}); lower --batch-size or --img-size"
+    except RuntimeError as error:  # how torch says it, on the GPU and on the CPU
+        if not re.search("out of memory|can't allocate memory", str(error)):
+            raise
+        line = "out of memory; lower --batch-size, --img-size or --base-channels"
+    except OSError as error:
+        line = f"{error.filename or 'a file'}: {error.strerror or error}"
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(f"error: {line}", file=sys.stderr)
+    return 2
 
 
 @contextmanager
