@@ -1,8 +1,8 @@
 """The training loop: one epoch, the evaluation, and the fit that joins them.
 
 The student's part are `train_one_epoch` and `evaluate`. Around them, `fit` keeps the run's folder:
-the history, the best weights, and a `last.pt` from which an interrupted run goes on. The position in
-the data is `state.step` alone, as the sampler's order follows from seed and epoch.
+the history, the best weights, and a `last.pt` from which an interrupted run goes on. The position
+in the data is `state.step` alone, as the sampler's order follows from seed and epoch.
 
 Mixed precision as in Micikevicius et al. (ICLR 2018): the forward pass runs in bfloat16 (or float16
 with a scaled loss) where the hardware is made for it, weights and losses stay in float32.

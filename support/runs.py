@@ -289,7 +289,7 @@ class TensorBoardLog:
         self.writer.close()
 
 
-class Interrupted(Exception):  # noqa: N818: not an error
+class Interrupted(Exception):  # noqa: N818
     """A signal asked the run to stop; what it had reached is saved."""
 
     def __init__(self, signal_number: int) -> None:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, as a factor of the initial rate for each optimiser step.
+"""Optimisers, and learning-rate schedules as a factor of the initial rate for each step.
 
 Every schedule is a function of the step alone and is stepped once after each optimiser step, not
 once an epoch. Sources: Loshchilov and Hutter, "SGDR" (ICLR 2017, equation 5) for the cosine; Chen
@@ -8,11 +8,37 @@ et al., "DeepLab" (PAMI 2018, section 4.1) for the polynomial with power 0.9; Go
 
 import math
 from collections.abc import Callable
+from functools import partial
 
-from torch.optim import Optimizer
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from utils import LabError
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "sgd": partial(SGD, momentum=0.9),
+}
+
+
+def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
+    """Builds an optimiser over a model's parameters; fused, one kernel for all of them.
+
+    Args:
+        name: a key of `OPTIMIZERS`; `sgd` has momentum 0.9.
+        model: already on its device.
+        lr: the initial learning rate.
+        weight_decay: decoupled from the gradient in `adamw`, an L2 penalty in the others.
+
+    Raises:
+        LabError: for a name that is not there.
+    """
+    if name not in OPTIMIZERS:
+        raise LabError(f"unknown optimizer {name!r}; there are: {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name](model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+
 
 WARM_UP = 0.05
 """The share of the horizon in which the rate rises linearly."""

@@ -1,0 +1,59 @@
+"""Which device, which precision and how many loader processes suit the machine."""
+
+import os
+
+import torch
+
+from utils import LabError
+
+PRECISIONS: dict[str, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def pick_device(name: str) -> torch.device:
+    """Finds the device: `auto` takes cuda, else mps, else the CPU.
+
+    Raises:
+        LabError: for a device that this machine, or this build of torch, does not have.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next((each for each, is_there in available.items() if is_there), "cpu"))
+    if not available.get(name, True):
+        raise LabError(f"--device {name}: there is no such device here; use --device auto or cpu")
+    return torch.device(name)
+
+
+def pick_autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Finds the type of the forward pass, None for float32.
+
+    `auto` takes bfloat16 where the hardware multiplies it faster than float32 (CPUs with AMX or
+    AVX512-BF16, GPUs from Ampere on), float16 on older NVIDIA GPUs, and float32 elsewhere.
+
+    Raises:
+        LabError: for float16 on a CPU, where nothing is made for it.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise LabError("--precision fp16 needs a GPU; use --precision auto, bf16 or fp32")
+    if precision != "auto":
+        return PRECISIONS[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    if device.type == "cpu" and cpu_multiplies_bf16():
+        return torch.bfloat16
+    return None
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has instructions that multiply bfloat16 (AMX, AVX512-BF16)."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def pick_num_workers(device: torch.device) -> int:
+    """How many loader processes to start: enough to feed a GPU, few where the CPU trains too."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(12, cores or 1) if device.type == "cuda" else 0
