@@ -10,22 +10,22 @@ Each command imports what it needs when it runs: `--help` answers at once, and i
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
 from utils import CommandLine, LabError, non_negative, positive, run_command, whole
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import nn
 
     from data import CityscapesDataset
     from deploy import Segmenter
-    from training import Setup, TrainingState
+    from support.session import TrainingState
+    from training import Setup
 
 MODEL_NAMES = ("unet",)
 LOSS_NAMES = ("ce", "wce", "focal")
@@ -189,11 +189,327 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
-    """The command `train`: data, model, loop, and what a finished run leaves behind."""
-    options, resumed_run = training_options(args)
+    """The command `train`: trains, and says where the results are and what comes next."""
+    options, resumed = training_options(vars(args))
+    if not args.dry_run:
+        run = train_run(options, resumed)
+        print(next_steps(run))
+        return 0
+    batch = options["batch_size"]
     with tempfile.TemporaryDirectory() as scratch:
-        if args_dry_run(args):
-            batch = options["batch_size"]
-            options |= {"logdir": scratch, "name": "dry-run", "epochs": None}
-            options |= {"max_steps": DRY_RUN_STEPS, "limit": min(options["limit"] or batch, batch)}
-        return train_with(options, resumed_run)
+        options |= {"logdir": scratch, "name": "dry-run", "epochs": None}
+        options |= {"max_steps": DRY_RUN_STEPS, "limit": min(options["limit"] or batch, batch)}
+        train_run(options, None)
+    print("dry run passed: data, training, evaluation and export work; nothing was kept")
+    return 0
+
+
+def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None]:
+    """Joins what was given on the command line with the defaults, or with the resumed run's.
+
+    Returns:
+        Every argument by name, and the folder of the run to resume or None.
+
+    Raises:
+        LabError: for arguments that contradict each other or the resumed run.
+    """
+    given = {key: value for key, value in given.items() if key in TRAIN_DEFAULTS or key == "resume"}
+    resumed = Path(given.pop("resume")) if "resume" in given else None
+    if given.get("datadir"):
+        given["datadir"] = str(Path(given["datadir"]).resolve())
+    if resumed is None:
+        options = TRAIN_DEFAULTS | given
+        if options["epochs"] is None and options["max_steps"] is None:
+            options["epochs"] = DEFAULT_EPOCHS
+        return options | complete_loss_options(options), None
+    from support.runs import read_config
+
+    begun = TRAIN_DEFAULTS | read_config(resumed)["arguments"]
+    for key, value in given.items():
+        if key not in CHANGEABLE_ON_RESUME and value != begun[key]:
+            raise LabError(
+                f"--{key.replace('_', '-')} {value} contradicts {begun[key]} in {resumed}; "
+                "leave it out to go on, or start a new run without --resume"
+            )
+    return begun | given, resumed
+
+
+def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The class weights and the gamma that the loss takes when none are given.
+
+    Raises:
+        LabError: for options that the loss does not take.
+    """
+    loss, strategy, gamma = options["loss"], options["class_weights"], options["gamma"]
+    if loss == "ce" and strategy not in (None, "none"):
+        raise LabError("--loss ce takes no --class-weights; use --loss wce")
+    if loss != "focal" and gamma is not None:
+        raise LabError(f"--gamma belongs to --loss focal, not to {loss}")
+    return {
+        "class_weights": strategy or DEFAULT_CLASS_WEIGHTS[loss],
+        "gamma": DEFAULT_GAMMA if loss == "focal" and gamma is None else gamma,
+    }
+
+
+def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
+    """Trains one run, new or resumed, to its end; returns its folder."""
+    from data import MEAN, STD, get_dataloaders
+    from support.hardware import pick_autocast_dtype, pick_device, pick_num_workers
+    from support.runs import TensorBoardLog, check_writable
+    from support.session import Interrupted
+    from training import Panels, Setup, fit
+    from utils import seed_everything
+
+    device = pick_device(options["device"])
+    autocast_dtype = pick_autocast_dtype(options["precision"], device)
+    seed_everything(options["seed"])
+    train_set, val_set = open_data(options)
+    workers = options["num_workers"]
+    train_loader, val_loader = get_dataloaders(
+        train_set,
+        val_set,
+        options["batch_size"],
+        pick_num_workers(device) if workers is None else workers,
+        options["seed"],
+        pin_memory=device.type == "cuda",
+    )
+    total_steps = count_steps(options, len(train_loader))
+    criterion = make_criterion(options, train_set).to(device)
+    state = make_state(options, device, total_steps, resumed)
+    fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
+    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
+    run, config = open_run(options, fingerprint, resumed)
+    check_writable(run)
+    log = TensorBoardLog(run, CLASS_NAMES, state.step + 1 if resumed else None)
+    setup = Setup(
+        run=run,
+        device=device,
+        autocast_dtype=autocast_dtype,
+        train_loader=train_loader,
+        val_loader=val_loader,
+        criterion=criterion,
+        log=log,
+        panels=panels,
+        about_model=about_model(options, MEAN, STD),
+    )
+    print(f"{run}: {total_steps} steps on {device}, {len(train_set)} + {len(val_set)} images")
+    try:
+        if resumed is None:
+            log.describe(config)
+            log.graph(state.model, panels.images[:1].to(device))
+        fit(setup, state, total_steps)
+        finish_run(setup, state, options)
+    except Interrupted as interrupted:
+        print(
+            f"stopped at step {state.step} of {total_steps}, saved in {run / 'last.pt'}\n"
+            f"go on with: python main.py train --resume {run}",
+            file=sys.stderr,
+        )
+        raise SystemExit(128 + interrupted.signal_number) from None
+    finally:
+        log.close()
+    return run
+
+
+def open_data(options: dict[str, Any]) -> tuple["CityscapesDataset", "CityscapesDataset"]:
+    """The training set, augmented, and the validation set."""
+    from data import CityscapesDataset, eval_transforms, resolve_datadir, train_transforms
+
+    root, size = resolve_datadir(options["datadir"]), tuple(options["img_size"])
+    limit = options["limit"]
+    return (
+        CityscapesDataset(root, "train", options["cities_train"], limit, train_transforms(size)),
+        CityscapesDataset(root, "val", options["cities_val"], limit, eval_transforms(size)),
+    )
+
+
+def count_steps(options: dict[str, Any], steps_per_epoch: int) -> int:
+    """The step at which training ends: after the epochs or --max-steps, whichever comes first."""
+    epochs, max_steps = options["epochs"], options["max_steps"]
+    limits = [] if epochs is None else [epochs * steps_per_epoch]
+    return min([*limits, *([] if max_steps is None else [max_steps])])
+
+
+def make_criterion(options: dict[str, Any], train_set: "CityscapesDataset") -> "nn.Module":
+    """The loss, with the class weights counted on the untransformed training set."""
+    from data import count_pixels
+    from losses import build_loss, class_weights
+
+    weights = None
+    if options["class_weights"] != "none":
+        counts = count_pixels(train_set.targets(), len(CLASS_NAMES))
+        weights = class_weights(counts, options["class_weights"])
+    gamma = DEFAULT_GAMMA if options["gamma"] is None else options["gamma"]
+    return build_loss(options["loss"], weights, gamma, IGNORE_INDEX)
+
+
+def make_state(
+    options: dict[str, Any], device: "torch.device", total_steps: int, resumed: Path | None
+) -> "TrainingState":
+    """Model, optimiser and schedule: fresh, or as the resumed run left them."""
+    import torch
+
+    from models import build_model
+    from support.hardware import pick_autocast_dtype
+    from support.runs import load_checkpoint
+    from support.schedules import build_optimizer, build_scheduler
+    from support.session import TrainingState
+
+    last = load_checkpoint(resumed / "last.pt", ("model", "step", "horizon")) if resumed else None
+    model = build_model(options["model"], len(CLASS_NAMES), **model_options(options))
+    model = model.to(device, memory_format=torch.channels_last)
+    optimizer = build_optimizer(options["optimizer"], model, options["lr"], options["weight_decay"])
+    horizon = last["horizon"] if last else total_steps
+    half = pick_autocast_dtype(options["precision"], device) == torch.float16
+    state = TrainingState(
+        model=model,
+        optimizer=optimizer,
+        scheduler=build_scheduler(options["scheduler"], optimizer, horizon),
+        scaler=torch.amp.GradScaler(device.type, enabled=half),
+        horizon=horizon,
+    )
+    if last:
+        state.load(last)
+    return state
+
+
+def model_options(options: dict[str, Any]) -> dict[str, int]:
+    """The arguments that the model's constructor takes."""
+    return {"num_blocks": options["num_blocks"], "base_channels": options["base_channels"]}
+
+
+def about_model(
+    options: dict[str, Any], mean: tuple[float, ...], std: tuple[float, ...]
+) -> dict[str, Any]:
+    """What best.pt and model.onnx say about the model beside its weights."""
+    return {
+        "name": options["model"],
+        "options": model_options(options),
+        "classes": list(CLASS_NAMES),
+        "palette": PALETTE.tolist(),
+        "mean": list(mean),
+        "std": list(std),
+        "size": list(options["img_size"]),
+    }
+
+
+def open_run(
+    options: dict[str, Any], fingerprint: str, resumed: Path | None
+) -> tuple[Path, dict[str, Any]]:
+    """The run's folder and its config.json: new, or the resumed one brought up to date.
+
+    Raises:
+        LabError: when the data are not those that the resumed run began with.
+    """
+    from support.runs import create_run, read_config, write_config
+
+    if resumed is None:
+        run = create_run(
+            Path(options["logdir"]), options["name"], f"{options['model']}-{options['loss']}"
+        )
+    else:
+        run = resumed
+        if read_config(run)["data_fingerprint"] != fingerprint:
+            raise LabError(
+                f"the images are not those that {run} began with (other files, names or sizes); "
+                "restore them, or start a new run"
+            )
+    return run, write_config(run, options, fingerprint)
+
+
+def finish_run(setup: "Setup", state: "TrainingState", options: dict[str, Any]) -> None:
+    """Exports the best weights, paints their samples, and writes the summary."""
+    from deploy import export_onnx
+    from support.runs import load_checkpoint, write_text
+    from utils import save_image
+
+    best = load_checkpoint(setup.run / "best.pt", ("model",))
+    state.model.load_state_dict(best["model"])
+    state.model.eval()
+    size = tuple(options["img_size"])
+    metadata = {key: best[key] for key in ("classes", "palette", "mean", "std")}
+    export_onnx(state.model, setup.run / "model.onnx", size, metadata)
+    panel = setup.panels.paint(state.model, setup.device)
+    save_image(setup.run / "samples.png", panel)
+    row = max(state.history, key=lambda each: each["val_macro_f1"])
+    final_scores = {
+        "best/val_macro_f1": row["val_macro_f1"],
+        "best/val_mean_iou": row["val_mean_iou"],
+    }
+    setup.log.result(options, final_scores)
+    write_text(
+        setup.run / "summary.txt",
+        f"best validation macro F1 {row['val_macro_f1']:.4f} (mean IoU {row['val_mean_iou']:.4f}) "
+        f"after epoch {row['epoch']}, step {row['step']}\n"
+        f"{state.step} steps in {len(state.history)} epochs; model {options['model']}, "
+        f"loss {options['loss']}, class weights {options['class_weights']}\n",
+    )
+
+
+def next_steps(run: Path) -> str:
+    """What a finished run says: its scores, its folder, and the commands that come next."""
+    summary = (run / "summary.txt").read_text(encoding="utf-8").splitlines()[0]
+    return (
+        f"\n{summary}\n"
+        f"everything is in {run}; open {run / 'samples.png'}\n"
+        f"  curves:        tensorboard --logdir {run.parent}\n"
+        f"  judge:         python main.py test --modelpath {run / 'model.onnx'} --split val\n"
+        f"  your photo:    python main.py test --modelpath {run / 'model.onnx'} --image photo.jpg"
+    )
+
+
+def test(args: argparse.Namespace) -> int:
+    """The command `test`: photos, or a whole split."""
+    if (args.image is None) == (args.split is None):
+        raise LabError("test needs either --image FILE, or --split NAME (with --datadir DIR)")
+    segmenter = open_segmenter(args.modelpath, args.device)
+    if args.image is not None:
+        return test_images(segmenter, args.image, args.output or Path("predictions"))
+    output = args.output or args.modelpath.parent / f"test_{args.split}"
+    return test_split(segmenter, args, output)
+
+
+def open_segmenter(path: Path, device: str) -> "Segmenter":
+    """Opens a model.onnx with onnxruntime, or a best.pt with PyTorch on a device."""
+    from deploy import OnnxSegmenter, TorchSegmenter
+
+    if path.suffix != ".pt":
+        return OnnxSegmenter(path)
+    from models import build_model
+    from support.hardware import pick_device
+    from support.runs import load_checkpoint
+
+    best = load_checkpoint(path, ("model", "name", "options", "classes", "palette", "size"))
+    model = build_model(best["name"], len(best["classes"]), **best["options"])
+    model.load_state_dict(best["model"])
+    return TorchSegmenter(model, best, pick_device(device))
+
+
+def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:
+    """Segments photos, and prints what share of each every class has."""
+    from deploy import collect_images, segment_files
+
+    for result in segment_files(segmenter, collect_images(paths), output):
+        shares = sorted(result.shares.items(), key=lambda item: -item[1])
+        print(result.image)
+        print("".join(f"  {name:<16}{share:>7.1%}\n" for name, share in shares), end="")
+    print(f"masks, overlays and train ids are in {output}")
+    return 0
+
+
+def test_split(segmenter: "Segmenter", args: argparse.Namespace, output: Path) -> int:
+    """Judges on a split, each target at its own size, and writes metrics.json."""
+    from data import CityscapesDataset, resolve_datadir
+    from support.report import judge, score_table, scores, write_metrics
+
+    dataset = CityscapesDataset(resolve_datadir(args.datadir), args.split, args.cities, args.limit)
+    matrix = judge(segmenter, dataset, args.batch_size, output if args.save_predictions else None)
+    result = scores(matrix, segmenter.classes)
+    path = write_metrics(output, result)
+    print(score_table(result))
+    print(f"the scores are in {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -65,6 +65,38 @@ class ConfusionMatrix:
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
 
+class LossMeter:
+    """The mean loss of an epoch: the sum of the numerators over the sum of the denominators."""
+
+    def __init__(self) -> None:
+        self.numerator = 0.0
+        self.denominator = 0.0
+        self._pending: list[Tensor] = []
+
+    def add(self, loss: Tensor, denominator: Tensor) -> None:
+        """Counts a batch, without waiting for the device.
+
+        Args:
+            loss: the batch's loss, a scalar: its numerator over its denominator.
+            denominator: the scalar that the loss was divided by.
+        """
+        denominator = denominator.to(loss.device, torch.float32)
+        self._pending.append(torch.stack((loss.detach().float() * denominator, denominator)))
+
+    def settle(self) -> None:
+        """Adds up what is pending, in the order in which it came."""
+        if self._pending:
+            for numerator, denominator in torch.stack(self._pending).cpu().tolist():
+                self.numerator += numerator
+                self.denominator += denominator
+            self._pending.clear()
+
+    def mean(self) -> float:
+        """Returns the mean loss so far; 0.0 when nothing was counted."""
+        self.settle()
+        return self.numerator / self.denominator if self.denominator else 0.0
+
+
 def f1_per_class(matrix: Tensor) -> Tensor:
     """2 TP / (2 TP + FP + FN) of each class.
 

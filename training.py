@@ -9,11 +9,8 @@ with a scaled loss) where the hardware is made for it, weights and losses stay i
 """
 
 import itertools
-import math
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +20,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
-from metrics import ConfusionMatrix, f1_per_class, iou_per_class, macro_f1, mean_iou
+from metrics import ConfusionMatrix, LossMeter, f1_per_class, iou_per_class, macro_f1, mean_iou
 from support.plots import confusion_picture, sample_panel
-from support.runs import (
-    Interrupted,
-    StopRequest,
-    TensorBoardLog,
-    random_states,
-    restore_random_states,
-    save_checkpoint,
-    write_history,
-)
-from utils import LabError
-
-CHECK_EVERY = 10
-"""Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
+from support.runs import TensorBoardLog, save_checkpoint, write_history
+from support.session import Interrupted, Progress, TrainingState
 
 PANEL_SAMPLES = 4
-
-
-class LossMeter:
-    """The mean loss of an epoch: the sum of the numerators over the sum of the denominators."""
-
-    def __init__(self) -> None:
-        self.numerator = 0.0
-        self.denominator = 0.0
-        self._pending: list[Tensor] = []
-
-    def add(self, loss: Tensor, denominator: Tensor) -> None:
-        """Counts a batch, without waiting for the device.
-
-        Args:
-            loss: the batch's loss, a scalar: its numerator over its denominator.
-            denominator: the scalar that the loss was divided by.
-        """
-        denominator = denominator.to(loss.device, torch.float32)
-        self._pending.append(torch.stack((loss.detach().float() * denominator, denominator)))
-
-    def settle(self) -> None:
-        """Adds up what is pending, in the order in which it came."""
-        if self._pending:
-            for numerator, denominator in torch.stack(self._pending).cpu().tolist():
-                self.numerator += numerator
-                self.denominator += denominator
-            self._pending.clear()
-
-    def mean(self) -> float:
-        """Returns the mean loss so far; 0.0 when nothing was counted."""
-        self.settle()
-        return self.numerator / self.denominator if self.denominator else 0.0
 
 
 def train_one_epoch(
@@ -188,137 +141,6 @@ def loss_denominator(criterion: nn.Module, target: Tensor, ignore_index: int) ->
 
 
 @dataclass
-class TrainingState:
-    """Everything that a run changes as it goes, and so everything that resuming needs.
-
-    `horizon` is the number of steps for which the schedule was made; it stays when a resumed run
-    is given more epochs.
-    """
-
-    model: nn.Module
-    optimizer: Optimizer
-    scheduler: LRScheduler
-    scaler: torch.amp.GradScaler
-    horizon: int
-    step: int = 0
-    best_score: float = -1.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    meter: LossMeter = field(default_factory=LossMeter)
-
-    @property
-    def is_evaluated(self) -> bool:
-        """Whether the weights of this very step have their row in the history."""
-        return bool(self.history) and self.history[-1]["step"] == self.step
-
-    def save(self, path: Path) -> None:
-        """Writes `last.pt`."""
-        self.meter.settle()
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "horizon": self.horizon,
-            "step": self.step,
-            "best_score": self.best_score,
-            "history": self.history,
-            "loss_sums": [self.meter.numerator, self.meter.denominator],
-            "random": random_states(),
-        }
-        save_checkpoint(path, state)
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Takes over the content of `last.pt`."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.step, self.best_score = state["step"], state["best_score"]
-        self.history = state["history"]
-        self.meter.numerator, self.meter.denominator = state["loss_sums"]
-        restore_random_states(state["random"])
-
-
-class Progress:
-    """The bar of a run, the looks at its loss, and the ear for a request to stop.
-
-    Args:
-        setup: of the run.
-        state: of the run; its steps are counted here.
-        total_steps: the step at which training ends.
-    """
-
-    def __init__(self, setup: "Setup", state: TrainingState, total_steps: int) -> None:
-        self.state, self.log, self.stop = state, setup.log, StopRequest()
-        self.look_every = 1 if setup.device.type == "cpu" else CHECK_EVERY
-        self.start_epoch()
-        self.bar = tqdm(
-            total=total_steps,
-            initial=state.step,
-            unit="step",
-            desc="training",
-            dynamic_ncols=True,
-            mininterval=0.5 if sys.stderr.isatty() else 10.0,
-        )
-
-    def start_epoch(self) -> None:
-        """Starts the clock of the images per second."""
-        self.images, self.seconds, self._clock = 0, 0.0, time.perf_counter()
-
-    def rate(self) -> float:
-        """Returns the images per second of this epoch's training."""
-        return self.images / self.seconds if self.seconds else 0.0
-
-    def after_step(self, images: int) -> None:
-        """Counts a step, looks at the loss now and then, and stops when asked to.
-
-        Raises:
-            LabError: when the loss is no longer a number.
-            Interrupted: when a signal came.
-        """
-        self.state.step += 1
-        self.images += images
-        if self.state.step % self.look_every == 0:
-            self.look()
-        self.bar.update()
-        self.stop.raise_if_set()
-
-    def look(self) -> None:
-        """Reads the loss from the device, shows it and logs it.
-
-        Raises:
-            LabError: when it is no longer a number.
-        """
-        meter = self.state.meter
-        numerator, denominator = meter.numerator, meter.denominator
-        meter.settle()
-        self.seconds = time.perf_counter() - self._clock  # what is settled has been computed
-        if meter.denominator == denominator and meter.numerator == numerator:
-            return
-        loss = (meter.numerator - numerator) / (meter.denominator - denominator)
-        if not math.isfinite(loss):
-            raise LabError(
-                f"the loss became {loss} within the {self.look_every} step(s) up to step "
-                f"{self.state.step}; try a lower --lr (the last whole epoch is in last.pt)"
-            )
-        if self.state.step % CHECK_EVERY == 0:
-            self.bar.set_postfix_str(f"loss {loss:.3f}, {self.rate():.1f} images/s", refresh=False)
-            self.log.step(self.state.step, loss, self.state.optimizer.param_groups[0]["lr"])
-
-    def watched(self, loader: Iterable) -> Iterator:
-        """Hands on the batches of an evaluation, and stops between two of them when asked to."""
-        for batch in loader:
-            self.stop.raise_if_set()
-            yield batch
-
-    def say(self, line: str) -> None:
-        """Prints a line above the bar."""
-        self.bar.clear()
-        print(line, flush=True)
-        self.bar.refresh()
-
-
-@dataclass
 class Setup:
     """What stays the same throughout a run."""
 
@@ -381,7 +203,7 @@ def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
     steps_per_epoch = len(setup.train_loader)
     if state.is_evaluated and state.step % steps_per_epoch and state.step < total_steps:
         state.history.pop()  # the run had ended inside this epoch, and now goes on with it
-    progress = Progress(setup, state, total_steps)
+    progress = Progress(state, setup.log, total_steps, setup.device)
     with progress.stop.listening():
         try:
             while state.step < total_steps or not state.is_evaluated:

@@ -9,14 +9,10 @@ import csv
 import json
 import platform
 import random
-import signal
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -287,45 +283,3 @@ class TensorBoardLog:
     def close(self) -> None:
         """Writes what is still in memory."""
         self.writer.close()
-
-
-class Interrupted(Exception):  # noqa: N818
-    """A signal asked the run to stop; what it had reached is saved."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.signal_number = signal_number
-
-
-class StopRequest:
-    """Remembers that Ctrl-C or SIGTERM came, so that the loop stops between two steps."""
-
-    def __init__(self) -> None:
-        self.signal_number: int | None = None
-
-    def raise_if_set(self) -> None:
-        """Raises `Interrupted` when a signal came."""
-        if self.signal_number is not None:
-            raise Interrupted(self.signal_number)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Catches the signals inside the block; a second one ends the process at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        caught = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in caught}
-
-        def remember(number: int, frame: FrameType | None) -> None:
-            self.signal_number = number
-            for each in caught:
-                signal.signal(each, before[each])
-
-        for number in caught:
-            signal.signal(number, remember)
-        try:
-            yield
-        finally:
-            for number in caught:
-                signal.signal(number, before[number])
