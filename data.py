@@ -1,0 +1,401 @@
+"""Data: from a pair of files to the two tensors that a network learns from.
+
+A photo and its target are read (`CityscapesDataset`), the official label ids become train ids
+(`encode_train_ids`), both are transformed with the same geometry (`train_transforms`,
+`eval_transforms`), and loaders collect them in batches (`get_dataloaders`). The train ids and the
+ignored labels are those of Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene
+Understanding" (CVPR 2016). `python data.py --help` looks at all of it from the command line.
+"""
+
+import copy
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from albumentations.pytorch import ToTensorV2
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from support.cityscapes import require_label_ids
+from support.labels import IGNORE_INDEX, LABELS
+from support.prepared import open_split
+from utils import LabError
+
+MEAN = (0.485, 0.456, 0.406)
+"""Mean of the ImageNet photos per RGB channel, for values in 0 ... 1."""
+
+STD = (0.229, 0.224, 0.225)
+"""Standard deviation of the ImageNet photos per RGB channel, for values in 0 ... 1."""
+
+TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
+
+
+# ------------------------------------------------------------------------- label ids → train ids
+
+
+def encode_train_ids(label_ids: np.ndarray) -> np.ndarray:
+    """Turns official label ids into the train ids that the network learns.
+
+    Args:
+        label_ids: any shape, any integer dtype; 0 ... 33.
+
+    Returns:
+        The train ids, a new uint8 array of the same shape: 0 ... 18, or 255 for labels to ignore.
+
+    Raises:
+        LabError: naming the ids that are outside the table.
+    """
+    require_label_ids(label_ids)
+    table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+    for label in LABELS:
+        table[label.id] = label.train_id
+    return table[label_ids]
+
+
+def count_pixels(dataset: Dataset, num_classes: int) -> torch.Tensor:
+    """Counts the pixels of every class over a whole data set.
+
+    Args:
+        dataset: its items are (image, target); the target is (H, W), a numpy array or a tensor of
+            any integer type, with class ids or `IGNORE_INDEX`.
+        num_classes: K.
+
+    Returns:
+        (K,) int64; ignored pixels are left out.
+
+    Raises:
+        LabError: when a target holds another id.
+    """
+    counts = torch.zeros(num_classes, dtype=torch.int64)
+    for index in range(len(dataset)):
+        target = torch.as_tensor(dataset[index][1]).to(torch.int64)
+        class_ids = target[target != IGNORE_INDEX]
+        require_class_ids(class_ids, num_classes, index)
+        counts += torch.bincount(class_ids, minlength=num_classes)
+    return counts
+
+
+def require_class_ids(class_ids: torch.Tensor, num_classes: int, index: int) -> None:
+    """Raises `LabError` when an id of sample `index` is not one of the K classes."""
+    wrong = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
+    if len(wrong):
+        raise LabError(
+            f"sample {index}: class id {int(wrong[0])} is not one of the {num_classes} classes "
+            f"(0 ... {num_classes - 1})"
+        )
+
+
+# --------------------------------------------------------------------------------- transformations
+
+
+def train_transforms(size: tuple[int, int]) -> A.Compose:
+    """Random changes for training; the photo and its target undergo the same geometry.
+
+    Args:
+        size: (height, width) of the result, in pixels.
+
+    Returns:
+        A callable `t(image=(H, W, 3) uint8, mask=(H, W) uint8)` that returns a dict: `image`,
+        (3, height, width) float32, normalised, and `mask`, (height, width) uint8. Where the
+        photo does not reach, the mask is `IGNORE_INDEX`.
+    """
+    height, width = size
+    resizing = {"interpolation": cv2.INTER_LINEAR, "mask_interpolation": cv2.INTER_NEAREST_EXACT}
+    filling = {"fill": tuple(round(255 * mean) for mean in MEAN), "fill_mask": IGNORE_INDEX}
+    return A.Compose(
+        [
+            # One costly step from the photo's own size; all others work on few pixels.
+            A.Resize(height, width, area_for_downscale="image", **resizing),
+            A.Sequential(
+                [
+                    A.RandomScale((-0.25, 0.5), p=1, **resizing),  # 0.75 to 1.5 times the size
+                    A.PadIfNeeded(height, width, position="random", **filling),
+                    A.RandomCrop(height, width),
+                ],
+                p=1,
+            ),
+            A.HorizontalFlip(p=0.5),
+            A.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, p=0.8),
+            A.GaussianBlur(sigma_limit=(0.3, 1.0), p=0.1),
+            A.Normalize(mean=MEAN, std=STD),
+            ToTensorV2(),
+        ]
+    )
+
+
+def eval_transforms(size: tuple[int, int]) -> A.Compose:
+    """The deterministic transformation for evaluation: resize, normalise, nothing else.
+
+    Args:
+        size: (height, width) of the result, in pixels.
+
+    Returns:
+        A callable as that of `train_transforms`.
+    """
+    height, width = size
+    return A.Compose(
+        [
+            A.Resize(
+                height,
+                width,
+                interpolation=cv2.INTER_LINEAR,
+                mask_interpolation=cv2.INTER_NEAREST_EXACT,
+                area_for_downscale="image",  # averaging keeps a thin pole, sampling loses it
+            ),
+            A.Normalize(mean=MEAN, std=STD),
+            ToTensorV2(),
+        ]
+    )
+
+
+# ----------------------------------------------------------------------------------- the data set
+
+
+class SampleKey(int):
+    """An index that also knows its epoch and the seed, from which random changes are drawn.
+
+    It is an `int`, so that every data set can be indexed with it, also one that ignores the rest.
+    """
+
+    def __new__(cls, seed: int, epoch: int, index: int) -> "SampleKey":
+        key = super().__new__(cls, index)
+        key.seed, key.epoch, key.index = seed, epoch, index
+        return key
+
+    def __getnewargs__(self) -> tuple[int, int, int]:
+        return self.seed, self.epoch, self.index  # so that it can be sent to a worker
+
+
+class CityscapesDataset(Dataset):
+    """Photos and targets of one split of a data folder, as downloaded or prepared.
+
+    Items are (image, target): the target is (H, W) int64 train ids with 255 where nothing is
+    learned; the image is what the transform makes of it, without one (H, W, 3) uint8 RGB.
+
+    Args:
+        root: the data folder.
+        split: `train`, `val`, ... as its folders are called.
+        cities: the cities to keep; None keeps all.
+        limit: how many images to keep, at least 1, drawn evenly from the cities; None keeps all.
+        transform: called `transform(image=..., mask=...)`, returns a dict with both.
+
+    Raises:
+        LabError: with one line, for anything that is wrong with the folder or the selection.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        cities: Sequence[str] | None = None,
+        limit: int | None = None,
+        transform: Callable[..., dict] | None = None,
+    ) -> None:
+        self.source = open_split(root, split, cities, limit)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray | torch.Tensor, torch.Tensor]:
+        image, mask = self.source.read_image(index), self.read_train_ids(index)
+        if self.transform is not None:
+            seed_transform(self.transform, index)
+            result = self.transform(image=image, mask=mask)
+            image, mask = result["image"], result["mask"]
+        return image, torch.from_numpy(np.array(mask, dtype=np.int64))
+
+    def read_train_ids(self, index: int) -> np.ndarray:
+        """Reads a target alone, (H, W) uint8 train ids at its own size."""
+        label_ids = self.source.read_label_ids(index)
+        try:
+            return encode_train_ids(label_ids)
+        except LabError as error:
+            raise LabError(f"{self.source.place(index)}: {error}") from error
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(city, `<city>_<sequence>_<frame>`) of every sample, sorted."""
+        return self.source.samples
+
+    @property
+    def cities(self) -> list[str]:
+        """The cities that occur, sorted."""
+        return self.source.cities
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of every target as it is stored, in pixels."""
+        return self.source.sizes
+
+    def image_path(self, index: int) -> Path | None:
+        """Where a photo lies; None in prepared data."""
+        return self.source.image_path(index)
+
+    def fingerprint(self) -> str:
+        """A SHA-256 over the split, the names, the sizes of the files and a prepared manifest."""
+        return self.source.fingerprint()
+
+    def untransformed(self) -> "CityscapesDataset":
+        """The same samples without a transform."""
+        view = copy.copy(self)
+        view.transform = None
+        return view
+
+    def targets(self, title: str | None = None) -> "TargetsOnly":
+        """The same untransformed targets without their photos, for counting; see `TargetsOnly`."""
+        return TargetsOnly(self, title)
+
+
+class TargetsOnly(Dataset):
+    """Items are (None, target): what `count_pixels` needs, without decoding a photo.
+
+    Args:
+        dataset: where the targets come from.
+        title: of a progress bar that moves with every item; None shows no bar.
+    """
+
+    def __init__(self, dataset: CityscapesDataset, title: str | None = None) -> None:
+        self.dataset = dataset
+        self.bar = tqdm(desc=title, total=len(dataset), unit="image", disable=title is None)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[None, torch.Tensor]:
+        target = torch.from_numpy(self.dataset.read_train_ids(index)).long()
+        self.bar.update()
+        if self.bar.n == len(self):
+            self.bar.close()
+        return None, target
+
+
+def seed_transform(transform: Callable[..., dict], index: int) -> None:
+    """Makes the draws of an albumentations pipeline depend on seed, epoch and index alone.
+
+    One pair of generators serves the whole pipeline, nested parts too; `set_random_seed` would
+    give every part the same seed and so tie, say, the flip to the blur. An index without a key
+    takes its seed from torch's generator.
+    """
+    if not isinstance(transform, A.BaseCompose | A.BasicTransform):
+        return
+    if isinstance(index, SampleKey):
+        entropy = [index.seed % 2**64, index.epoch, index.index]
+    else:
+        entropy = [int(torch.randint(2**62, ()))]
+    generator = np.random.default_rng(entropy)
+    transform.set_random_state(generator, random.Random(int(generator.integers(2**62))))
+
+
+# --------------------------------------------------------------------------------------- loaders
+
+
+class EpochSampler(Sampler):
+    """Yields a `SampleKey` for every sample, in an order drawn from seed and epoch alone.
+
+    Each pass goes on to the next epoch by itself, beginning with 0; `set_epoch` chooses another,
+    also one to be continued in the middle.
+
+    Args:
+        length: how many samples there are.
+        seed: of the order and of the samples' random changes.
+        shuffle: False keeps the order, and every pass is epoch 0.
+    """
+
+    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
+        self.length, self.seed, self.shuffle = length, seed, shuffle
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, skip: int = 0) -> None:
+        """Chooses the epoch of the next pass and how many of its samples were already seen."""
+        self.epoch, self.skip = epoch, skip
+
+    def __len__(self) -> int:
+        """How many samples the next pass yields."""
+        return max(self.length - self.skip, 0)
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        epoch, skip = self.epoch, self.skip
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed % 2**64, epoch]).permutation(self.length)
+            self.set_epoch(epoch + 1)
+        return iter([SampleKey(self.seed, epoch, int(index)) for index in order[skip:]])
+
+
+def get_dataloaders(
+    train_set: Dataset,
+    val_set: Dataset,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+    pin_memory: bool = False,
+) -> tuple[DataLoader, DataLoader]:
+    """Builds the loader for training, shuffled, and that for validation, always in order.
+
+    What they yield depends on the seed and the epoch, never on the number of workers. The epoch
+    of the training loader is that of its `sampler`, see `EpochSampler`.
+
+    Args:
+        train_set: items (image, target).
+        val_set: items (image, target).
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        num_workers: processes that load; 0 loads in this one.
+        seed: of the order and of the random changes.
+        pin_memory: whether batches lie in page-locked memory, which a CUDA device reads faster.
+
+    Raises:
+        LabError: when a number is out of range or a batch is larger than the training data.
+    """
+    if batch_size < 1:
+        raise LabError(f"the batch size must be at least 1 image, not {batch_size}")
+    if num_workers < 0:
+        raise LabError(f"the number of workers must be at least 0, not {num_workers}")
+    if batch_size > len(train_set):
+        raise LabError(
+            f"a batch of {batch_size} is larger than the training data ({len(train_set)} images): "
+            "lower --batch-size or take more data (--limit, --cities-train)"
+        )
+
+    def build(dataset: Dataset, shuffle: bool) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=EpochSampler(len(dataset), seed, shuffle),
+            num_workers=num_workers,
+            generator=torch.Generator().manual_seed(seed),
+            worker_init_fn=start_worker,
+            persistent_workers=num_workers > 0,
+            pin_memory=pin_memory,
+        )
+
+    return build(train_set, shuffle=True), build(val_set, shuffle=False)
+
+
+def start_worker(worker_id: int) -> None:
+    """Prepares a loader's worker process: its seeds, its threads, and Ctrl-C.
+
+    Ctrl-C reaches every process; only the parent may act on it, to save and to stop the others.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)  # the workers are the parallel part
+    seed = torch.initial_seed() % 2**32  # from the loader's generator, different in each worker
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def resolve_datadir(datadir: Path | None) -> Path:
+    """Returns the data folder that was asked for, else the toy data, made when it is missing."""
+    if datadir is not None:
+        return datadir
+    import toycity
+
+    return toycity.ensure_toycity(TOYDATA_DIR)
