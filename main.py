@@ -482,17 +482,18 @@ def open_segmenter(path: Path, device: str) -> "Segmenter":
     best = load_checkpoint(path, ("model", "name", "options", "classes", "palette", "size"))
     model = build_model(best["name"], len(best["classes"]), **best["options"])
     model.load_state_dict(best["model"])
-    return TorchSegmenter(model, best, pick_device(device))
+    return TorchSegmenter(model, best["size"], best, pick_device(device))
 
 
 def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:
     """Segments photos, and prints what share of each every class has."""
-    from deploy import collect_images, segment_files
+    from deploy import segment_files
 
-    for result in segment_files(segmenter, collect_images(paths), output):
-        shares = sorted(result.shares.items(), key=lambda item: -item[1])
-        print(result.image)
-        print("".join(f"  {name:<16}{share:>7.1%}\n" for name, share in shares), end="")
+    for photo in segment_files(segmenter, paths, output):
+        print(f"{photo.image} → {photo.mask}")
+        for share, name in sorted(zip(photo.shares, segmenter.classes, strict=True), reverse=True):
+            if share:
+                print(f"  {name:<16}{share:>7.2%}")
     print(f"masks, overlays and train ids are in {output}")
     return 0
 

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from metrics import LossMeter
-from support.runs import random_states, restore_random_states, save_checkpoint
+from support.runs import TensorBoardLog, random_states, restore_random_states, save_checkpoint
 from utils import LabError
 
 CHECK_EVERY = 10
