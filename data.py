@@ -7,11 +7,12 @@ ignored labels are those of Cordts et al., "The Cityscapes Dataset for Semantic 
 Understanding" (CVPR 2016). `python data.py --help` looks at all of it from the command line.
 """
 
+import argparse
 import copy
 import os
 import random
-import signal
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network
@@ -21,21 +22,30 @@ import cv2
 import numpy as np
 import torch
 from albumentations.pytorch import ToTensorV2
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from support.cityscapes import require_label_ids
-from support.labels import IGNORE_INDEX, LABELS
-from support.prepared import open_split
-from utils import LabError
+from support.cityscapes import Sample, require_label_ids
+from support.data_commands import (
+    add_command,
+    add_folder_commands,
+    add_limit,
+    add_size,
+    add_split,
+    next_step,
+    resolve_datadir,
+)
+from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
+from support.loading import EpochSampler, SampleKey, start_worker
+from support.plots import class_distribution, picture_grid, to_picture
+from support.prepared import open_split, resize_pair
+from utils import CommandLine, LabError, colorize, overlay, run_command, save_image, whole
 
 MEAN = (0.485, 0.456, 0.406)
 """Mean of the ImageNet photos per RGB channel, for values in 0 ... 1."""
 
 STD = (0.229, 0.224, 0.225)
 """Standard deviation of the ImageNet photos per RGB channel, for values in 0 ... 1."""
-
-TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
 
 
 # ------------------------------------------------------------------------- label ids → train ids
@@ -74,21 +84,21 @@ def count_pixels(dataset: Dataset, num_classes: int) -> torch.Tensor:
     Raises:
         LabError: when a target holds another id.
     """
-    counts = torch.zeros(num_classes, dtype=torch.int64)
+    counts = np.zeros(num_classes, dtype=np.int64)
     for index in range(len(dataset)):
-        target = torch.as_tensor(dataset[index][1]).to(torch.int64)
+        target = np.asarray(dataset[index][1]).astype(np.int64)
         class_ids = target[target != IGNORE_INDEX]
         require_class_ids(class_ids, num_classes, index)
-        counts += torch.bincount(class_ids, minlength=num_classes)
-    return counts
+        counts += np.bincount(class_ids, minlength=num_classes)
+    return torch.from_numpy(counts)
 
 
-def require_class_ids(class_ids: torch.Tensor, num_classes: int, index: int) -> None:
+def require_class_ids(class_ids: np.ndarray, num_classes: int, index: int) -> None:
     """Raises `LabError` when an id of sample `index` is not one of the K classes."""
     wrong = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
-    if len(wrong):
+    if wrong.size:
         raise LabError(
-            f"sample {index}: class id {int(wrong[0])} is not one of the {num_classes} classes "
+            f"sample {index}: class id {wrong[0]} is not one of the {num_classes} classes "
             f"(0 ... {num_classes - 1})"
         )
 
@@ -159,21 +169,6 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
 # ----------------------------------------------------------------------------------- the data set
 
 
-class SampleKey(int):
-    """An index that also knows its epoch and the seed, from which random changes are drawn.
-
-    It is an `int`, so that every data set can be indexed with it, also one that ignores the rest.
-    """
-
-    def __new__(cls, seed: int, epoch: int, index: int) -> "SampleKey":
-        key = super().__new__(cls, index)
-        key.seed, key.epoch, key.index = seed, epoch, index
-        return key
-
-    def __getnewargs__(self) -> tuple[int, int, int]:
-        return self.seed, self.epoch, self.index  # so that it can be sent to a worker
-
-
 class CityscapesDataset(Dataset):
     """Photos and targets of one split of a data folder, as downloaded or prepared.
 
@@ -211,7 +206,8 @@ class CityscapesDataset(Dataset):
             seed_transform(self.transform, index)
             result = self.transform(image=image, mask=mask)
             image, mask = result["image"], result["mask"]
-        return image, torch.from_numpy(np.array(mask, dtype=np.int64))
+        # Conversions in numpy: torch would share out so little work among threads, at a loss.
+        return image, torch.from_numpy(np.asarray(mask).astype(np.int64, order="C"))
 
     def read_train_ids(self, index: int) -> np.ndarray:
         """Reads a target alone, (H, W) uint8 train ids at its own size."""
@@ -222,8 +218,8 @@ class CityscapesDataset(Dataset):
             raise LabError(f"{self.source.place(index)}: {error}") from error
 
     @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """(city, `<city>_<sequence>_<frame>`) of every sample, sorted."""
+    def pairs(self) -> list[Sample]:
+        """(city, name) of every sample, sorted; the name is `<city>_<sequence>_<frame>`."""
         return self.source.samples
 
     @property
@@ -271,7 +267,7 @@ class TargetsOnly(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[None, torch.Tensor]:
-        target = torch.from_numpy(self.dataset.read_train_ids(index)).long()
+        target = torch.from_numpy(self.dataset.read_train_ids(index).astype(np.int64))
         self.bar.update()
         if self.bar.n == len(self):
             self.bar.close()
@@ -296,39 +292,6 @@ def seed_transform(transform: Callable[..., dict], index: int) -> None:
 
 
 # --------------------------------------------------------------------------------------- loaders
-
-
-class EpochSampler(Sampler):
-    """Yields a `SampleKey` for every sample, in an order drawn from seed and epoch alone.
-
-    Each pass goes on to the next epoch by itself, beginning with 0; `set_epoch` chooses another,
-    also one to be continued in the middle.
-
-    Args:
-        length: how many samples there are.
-        seed: of the order and of the samples' random changes.
-        shuffle: False keeps the order, and every pass is epoch 0.
-    """
-
-    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
-        self.length, self.seed, self.shuffle = length, seed, shuffle
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int, skip: int = 0) -> None:
-        """Chooses the epoch of the next pass and how many of its samples were already seen."""
-        self.epoch, self.skip = epoch, skip
-
-    def __len__(self) -> int:
-        """How many samples the next pass yields."""
-        return max(self.length - self.skip, 0)
-
-    def __iter__(self) -> Iterator[SampleKey]:
-        epoch, skip = self.epoch, self.skip
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed % 2**64, epoch]).permutation(self.length)
-            self.set_epoch(epoch + 1)
-        return iter([SampleKey(self.seed, epoch, int(index)) for index in order[skip:]])
 
 
 def get_dataloaders(
@@ -365,6 +328,8 @@ def get_dataloaders(
             "lower --batch-size or take more data (--limit, --cities-train)"
         )
 
+    cv2.setNumThreads(0)  # for small pictures threads cost more than they save
+
     def build(dataset: Dataset, shuffle: bool) -> DataLoader:
         return DataLoader(
             dataset,
@@ -380,22 +345,89 @@ def get_dataloaders(
     return build(train_set, shuffle=True), build(val_set, shuffle=False)
 
 
-def start_worker(worker_id: int) -> None:
-    """Prepares a loader's worker process: its seeds, its threads, and Ctrl-C.
-
-    Ctrl-C reaches every process; only the parent may act on it, to save and to stop the others.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)  # the workers are the parallel part
-    seed = torch.initial_seed() % 2**32  # from the loader's generator, different in each worker
-    random.seed(seed)
-    np.random.seed(seed)
+# ----------------------------------------------------------------------------------- command line
 
 
-def resolve_datadir(datadir: Path | None) -> Path:
-    """Returns the data folder that was asked for, else the toy data, made when it is missing."""
-    if datadir is not None:
-        return datadir
-    import toycity
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    return run_command(build_parser().parse_args(argv))
 
-    return toycity.ensure_toycity(TOYDATA_DIR)
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with its five commands."""
+    parser = CommandLine(prog="data.py", description="Looks at street scenes and prepares them.")
+    commands = parser.add_subparsers(required=True, metavar="{show,stats,augment,check,prepare}")
+    add_folder_commands(commands)
+
+    stats = add_command(commands, "stats", stats_command, "the share of each class")
+    add_split(stats, "plots/stats.png")
+    add_limit(stats)
+
+    augment = add_command(commands, "augment", augment_command, "the random changes of training")
+    add_split(augment, "plots/augment.png")
+    add_size(augment, 128, 256)
+    augment.add_argument("--index", type=int, default=0, metavar="N", help="which sample (0)")
+    augment.add_argument("--draws", type=whole, default=6, metavar="N", help="how many draws (6)")
+    augment.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
+    return parser
+
+
+def stats_command(args: argparse.Namespace) -> int:
+    """Counts the pixels of every class: a table, and a plot with a logarithmic axis."""
+    root = resolve_datadir(args.datadir)
+    dataset = CityscapesDataset(root, args.split, args.cities, args.limit)
+    counts = count_pixels(dataset.targets("count"), len(CLASS_NAMES)).numpy()
+    labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
+    print(f"{'class':<16}{'pixels':>14}{'share':>10}")
+    for k in np.argsort(-counts, kind="stable"):
+        print(f"{CLASS_NAMES[k]:<16}{counts[k]:>14}{counts[k] / max(labelled, 1):>10.3%}")
+    void = 1 - labelled / total
+    print(f"{'void':<16}{total - labelled:>14}{void:>10.3%} of all pixels, not learned")
+    title = f"{args.split}: {len(dataset)} images; {void:.1%} of all pixels are void"
+    save_image(args.output, class_distribution(counts, CLASS_NAMES, PALETTE, title))
+    print(f"the shares in {len(dataset)} images are drawn in {args.output}")
+    print(next_step("data.py augment", args.datadir))
+    return 0
+
+
+def augment_command(args: argparse.Namespace) -> int:
+    """Draws one sample, each random change of training alone, and draws of all together."""
+    root, size = resolve_datadir(args.datadir), tuple(args.size)
+    dataset = CityscapesDataset(root, args.split, args.cities, None, train_transforms(size))
+    if not 0 <= args.index < len(dataset):
+        raise LabError(f"--index {args.index}: the samples are 0 ... {len(dataset) - 1}")
+    image, target = dataset.untransformed()[args.index]
+    image, mask = resize_pair(image, target.numpy().astype(np.uint8), size)
+    versions = [("resized only", image, mask)]
+    for name, change in single_changes(dataset.transform):
+        seed_transform(change, SampleKey(args.seed, 0, args.index))
+        result = change(image=image, mask=mask)
+        versions.append((name, result["image"], result["mask"]))
+    for draw in range(args.draws):
+        changed, target = dataset[SampleKey(args.seed, draw, args.index)]
+        versions.append((f"all, epoch {draw}", to_picture(changed, MEAN, STD), target.numpy()))
+    pictures = [overlay(x, colorize(mask, PALETTE), 0.35) for _, x, mask in versions]
+    captions = [name for name, _, _ in versions]
+    rows = [slice(start, start + 3) for start in range(0, len(versions), 3)]
+    grid = picture_grid([pictures[row] for row in rows], None, [captions[row] for row in rows])
+    save_image(args.output, grid)
+    print(f"{len(versions)} versions of {dataset.pairs[args.index].name} are in {args.output}")
+    print(next_step("main.py train", args.datadir))
+    return 0
+
+
+def single_changes(pipeline: Callable[..., dict]) -> list[tuple[str, A.Compose]]:
+    """Takes the random changes out of a pipeline, each named and applied for certain."""
+    found = []
+    for change in pipeline.transforms if isinstance(pipeline, A.BaseCompose) else []:
+        if not isinstance(change, A.Resize | A.Normalize | ToTensorV2):
+            change = copy.deepcopy(change)
+            change.p = 1.0
+            parts = change.transforms if isinstance(change, A.BaseCompose) else [change]
+            name = " + ".join(type(part).__name__ for part in parts)
+            found.append((name, A.Compose([change])))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -154,6 +154,11 @@ def list_splits(root: Path) -> list[str]:
     )
 
 
+def list_file_cities(root: Path, split: str) -> list[str]:
+    """Names the cities of one split of a folder in the Cityscapes layout, sorted."""
+    return _list_files(root, split, ()).cities
+
+
 def select(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     """Keeps at most `limit` samples, drawn evenly from the cities, sorted by city and name.
 

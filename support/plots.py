@@ -5,11 +5,15 @@ and to TensorBoard alike. All are drawn with Pillow: at the end of every epoch, 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from utils import VOID_COLOR, add_legend, colorize
+
+if TYPE_CHECKING:
+    import torch
 
 GAP = 8
 TEXT_SIZE = 15
@@ -40,6 +44,12 @@ def sample_panel(
     grid = picture_grid(pictures, column_titles)
     colors = np.vstack([palette, np.array([VOID_COLOR], dtype=np.uint8)])
     return add_legend(grid, [*class_names, "void"], colors)
+
+
+def to_picture(image: "torch.Tensor", mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Undoes the normalisation of a photo: (3, H, W) float32 becomes (H, W, 3) uint8 RGB."""
+    values = image.permute(1, 2, 0).numpy() * np.float32(std) + np.float32(mean)
+    return (255 * values).round().clip(0, 255).astype(np.uint8)
 
 
 def picture_grid(

@@ -21,6 +21,8 @@ from tqdm import tqdm
 from support.cityscapes import (
     CityscapesFiles,
     Sample,
+    audit,
+    list_file_cities,
     list_splits,
     require_folder,
     require_known,
@@ -131,6 +133,53 @@ def find_splits(root: Path) -> list[str]:
         LabError: when the folder is missing, empty, or of another layout.
     """
     return sorted(read_manifest(root)["splits"]) if is_prepared(root) else list_splits(root)
+
+
+def open_splits(
+    root: Path, splits: Sequence[str] | None, cities: Sequence[str] | None, limit: int | None
+) -> list[CityscapesFiles | PreparedArrays]:
+    """Opens several splits (None: all), each with those of the cities that it has.
+
+    A split that has none of the cities is left out; the limit holds for each split.
+
+    Raises:
+        LabError: as `open_split`, and for a city that is in no split.
+    """
+    chosen = splits or find_splits(root)
+    there = {split: list_cities(root, split) for split in chosen}
+    known = sorted({city for names in there.values() for city in names})
+    require_known("city", cities or [], known, str(root))
+    wanted = {split: [c for c in there[split] if cities is None or c in cities] for split in chosen}
+    return [open_split(root, split, wanted[split], limit) for split in chosen if wanted[split]]
+
+
+def list_cities(root: Path, split: str) -> list[str]:
+    """Names the cities of one split of a data folder, as downloaded or prepared, sorted.
+
+    Raises:
+        LabError: as `find_splits`, and for an unknown split.
+    """
+    require_known("split", [split], find_splits(root), str(root))
+    if is_prepared(root):
+        return sorted({city for city, _ in read_manifest(root)["splits"][split]})
+    return list_file_cities(root, split)
+
+
+def audit_folder(
+    root: Path, splits: Sequence[str] | None, cities: Sequence[str] | None
+) -> tuple[int, list[str]]:
+    """Reads everything in a data folder, as downloaded or prepared; see `cityscapes.audit`."""
+    if not is_prepared(root):
+        return audit(root, splits, cities)
+    count, faults = 0, []
+    for source in open_splits(root, splits, cities, None):
+        for index in tqdm(range(len(source.samples)), f"check {source.split}", unit="pair"):
+            try:
+                require_label_ids(source.read_label_ids(index))
+            except LabError as error:
+                faults.append(f"{source.place(index)}: {error}")
+        count += len(source.samples)
+    return count, faults
 
 
 def read_manifest(root: Path) -> dict:
