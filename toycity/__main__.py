@@ -1,0 +1,47 @@
+"""`python -m toycity`: writes a set of toy data."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from toycity.generate import DEFAULT_COUNTS, ensure_toycity
+from toycity.scene import DEFAULT_SIZE
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m toycity",
+        description="Makes the toy data: street scenes in the layout of Cityscapes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("toydata"), metavar="DIR", help="the data folder")
+    add("--seed", type=int, default=0, metavar="N", help="every pixel follows from it")
+    add("--size", type=int, nargs=2, default=DEFAULT_SIZE, metavar=("H", "W"),
+        help="height and width in pixels")  # fmt: skip
+    for split, count in DEFAULT_COUNTS.items():
+        add(f"--{split}", type=int, default=count, metavar="N", help=f"scenes in the {split} split")
+    add("--num-workers", type=int, default=None, metavar="N",
+        help="processes; the files do not depend on it (None: one per processor)")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Makes the set; returns the exit status."""
+    args = parse_arguments(arguments)
+    counts = {split: getattr(args, split) for split in DEFAULT_COUNTS}
+    try:
+        root = ensure_toycity(args.output, args.seed, tuple(args.size), counts, args.num_workers)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was kept", file=sys.stderr)
+        return 130
+    print(f"{root}: {', '.join(f'{count} {split}' for split, count in counts.items())} scenes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The cities: each a look of its own, and which split it belongs to.
+
+All are of one family, as the cities of Cityscapes are; but no look of training comes back in
+validation, so that a validation score tells how a network does in a city it has never seen.
+The names are made up; each holds a tree.
+"""
+
+from dataclasses import dataclass, field
+
+from toycity.weather import Color
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class City:
+    """The look of a city. Lengths are in metres, shares and chances 0 ... 1, colours RGB.
+
+    Attributes:
+        name: as in file names, lower-case letters only.
+        split: train, val or test.
+        walls: colours of the facades.
+        roofs: colours of the roofs.
+        storeys: the fewest and most storeys of a house.
+        window: width and height of a window.
+        bay: distance from window to window.
+        brick: chance that a facade is of bricks.
+        shops: chance that a ground floor is a shop.
+        greenery: how many trees, 1 being usual.
+        leaves: colours of the trees.
+        grass: colour of the lawns.
+        asphalt: colour of the road.
+        paving: colour of the sidewalks.
+        bus: colours of its buses.
+        tram: colours of its trams, the stripe last.
+        camera_height: of the lens above the road.
+        focal: focal length over the picture's width.
+        bonnet: colour of the camera car.
+        weather: chance of each kind of weather, at any scale.
+    """
+
+    name: str
+    split: str
+    walls: tuple[Color, ...]
+    roofs: tuple[Color, ...]
+    storeys: tuple[int, int]
+    window: tuple[float, float]
+    bay: float
+    brick: float
+    shops: float
+    greenery: float
+    leaves: tuple[Color, ...]
+    grass: Color
+    asphalt: Color
+    paving: Color
+    bus: tuple[Color, ...]
+    tram: tuple[Color, Color]
+    camera_height: float = 1.3
+    focal: float = 1.05
+    bonnet: Color = (40, 42, 48)
+    weather: dict[str, float] = field(default_factory=lambda: {"sun": 1.0, "overcast": 1.0})
+
+
+CITIES = (
+    City(
+        name="ahornau", split="train",  # plastered old town, sunny
+        walls=((214, 196, 158), (222, 210, 186), (196, 164, 128), (206, 184, 176), (188, 190, 178)),
+        roofs=((142, 78, 58), (126, 70, 56)),
+        storeys=(3, 4), window=(1.1, 1.6), bay=2.4, brick=0.05, shops=0.6,
+        greenery=0.9, leaves=((78, 104, 48), (92, 112, 52)), grass=(104, 124, 62),
+        asphalt=(104, 102, 102), paving=(158, 150, 142),
+        bus=((196, 44, 40), (222, 218, 208)), tram=((226, 210, 160), (176, 40, 36)),
+        camera_height=1.25, focal=1.05, bonnet=(38, 40, 46),
+        weather={"sun": 3, "overcast": 2, "dusk": 0.5, "rain": 0.5},
+    ),
+    City(
+        name="birkenfurt", split="train",  # harbour town of brick, grey sky
+        walls=((142, 78, 62), (158, 92, 72), (122, 70, 60), (176, 120, 96), (186, 178, 166)),
+        roofs=((78, 76, 80), (96, 84, 80)),
+        storeys=(3, 5), window=(1.3, 1.7), bay=2.6, brick=0.8, shops=0.5,
+        greenery=1.0, leaves=((70, 92, 46), (88, 100, 58)), grass=(96, 116, 66),
+        asphalt=(88, 90, 94), paving=(140, 136, 138),
+        bus=((236, 232, 222), (60, 116, 172)), tram=((208, 212, 214), (32, 96, 160)),
+        camera_height=1.35, focal=1.0, bonnet=(120, 122, 126),
+        weather={"overcast": 3, "rain": 1.5, "fog": 1, "sun": 1},
+    ),
+    City(
+        name="eschenhain", split="train",  # garden suburb
+        walls=((232, 226, 212), (214, 206, 190), (226, 212, 176), (196, 206, 204), (206, 176, 150)),
+        roofs=((120, 62, 48), (92, 88, 92), (150, 92, 66)),
+        storeys=(2, 3), window=(1.5, 1.4), bay=3.0, brick=0.2, shops=0.15,
+        greenery=1.5, leaves=((84, 116, 44), (72, 100, 56), (110, 122, 50)), grass=(112, 134, 60),
+        asphalt=(116, 114, 110), paving=(170, 160, 148),
+        bus=((228, 178, 44), (40, 120, 84)), tram=((232, 186, 52), (48, 50, 54)),
+        camera_height=1.2, focal=1.1, bonnet=(96, 24, 26),
+        weather={"sun": 3, "overcast": 2, "fog": 0.6},
+    ),
+    City(
+        name="lindenstedt", split="train",  # modern slabs of concrete and glass
+        walls=((172, 174, 174), (150, 154, 160), (196, 196, 190), (134, 136, 136), (204, 198, 186)),
+        roofs=((104, 104, 108), (84, 86, 92)),
+        storeys=(4, 6), window=(1.9, 1.5), bay=2.5, brick=0.08, shops=0.5,
+        greenery=0.9, leaves=((76, 104, 58), (66, 92, 52)), grass=(98, 122, 70),
+        asphalt=(96, 98, 104), paving=(164, 164, 162),
+        bus=((72, 132, 64), (230, 230, 226)), tram=((70, 136, 78), (236, 236, 230)),
+        camera_height=1.45, focal=1.05, bonnet=(22, 22, 26),
+        weather={"overcast": 2, "sun": 2, "rain": 1, "dusk": 1},
+    ),
+    City(
+        name="ulmenbruck", split="train",  # gaudy quarter in autumn
+        walls=((204, 140, 108), (150, 172, 176), (218, 190, 118), (186, 120, 116), (160, 178, 146)),
+        roofs=((110, 58, 48), (84, 72, 70)),
+        storeys=(3, 5), window=(1.0, 1.8), bay=2.1, brick=0.25, shops=0.7,
+        greenery=1.1, leaves=((140, 118, 46), (112, 112, 46), (156, 98, 44)), grass=(122, 122, 64),
+        asphalt=(110, 108, 112), paving=(150, 142, 140),
+        bus=((40, 84, 150), (212, 70, 40)), tram=((190, 42, 44), (240, 236, 224)),
+        camera_height=1.3, focal=1.15, bonnet=(58, 62, 78),
+        weather={"sun": 2, "overcast": 2, "fog": 0.6, "rain": 0.6, "dusk": 0.8},
+    ),
+    City(
+        name="kastanienberg", split="val",  # sandstone on a hill
+        walls=((200, 178, 136), (186, 156, 116), (212, 196, 164), (174, 158, 138), (222, 204, 168)),
+        roofs=((98, 66, 60), (120, 84, 66)),
+        storeys=(3, 5), window=(1.2, 1.9), bay=2.7, brick=0.3, shops=0.45,
+        greenery=1.0, leaves=((82, 100, 42), (98, 112, 56)), grass=(108, 122, 58),
+        asphalt=(100, 98, 96), paving=(166, 154, 138),
+        bus=((208, 88, 36), (232, 228, 214)), tram=((216, 222, 214), (188, 52, 40)),
+        camera_height=1.3, focal=1.08, bonnet=(70, 72, 70),
+        weather={"sun": 2, "overcast": 2, "rain": 0.5, "fog": 0.5},
+    ),
+    City(
+        name="weidenthal", split="val",  # pale town by the river
+        walls=((184, 196, 204), (214, 218, 216), (168, 158, 160), (206, 184, 186), (158, 98, 80)),
+        roofs=((82, 84, 92), (128, 80, 66)),
+        storeys=(3, 5), window=(1.4, 1.5), bay=2.3, brick=0.3, shops=0.4,
+        greenery=1.15, leaves=((90, 112, 60), (68, 98, 46)), grass=(104, 130, 70),
+        asphalt=(92, 94, 96), paving=(150, 148, 150),
+        bus=((46, 128, 148), (206, 48, 52)), tram=((66, 120, 166), (238, 238, 232)),
+        camera_height=1.4, focal=1.03, bonnet=(30, 44, 40),
+        weather={"overcast": 2, "sun": 2, "dusk": 0.7, "rain": 0.7},
+    ),
+    City(
+        name="zedernburg", split="test",  # the south
+        walls=((228, 206, 168), (216, 168, 126), (236, 226, 204), (198, 148, 118), (206, 196, 176)),
+        roofs=((164, 96, 66), (148, 84, 62)),
+        storeys=(2, 5), window=(1.1, 1.7), bay=2.5, brick=0.15, shops=0.55,
+        greenery=0.9, leaves=((88, 106, 58), (74, 92, 40)), grass=(130, 132, 70),
+        asphalt=(112, 108, 104), paving=(176, 164, 146),
+        bus=((44, 96, 160), (236, 200, 60)), tram=((240, 236, 226), (40, 110, 90)),
+        camera_height=1.28, focal=1.06, bonnet=(200, 198, 192),
+        weather={"sun": 3, "overcast": 1.5, "dusk": 0.7},
+    ),
+)  # fmt: skip
+
+
+def cities_of(split: str) -> tuple[City, ...]:
+    """The cities of a split, in the order of the table."""
+    return tuple(city for city in CITIES if city.split == split)
+
+
+def find_city(name: str) -> City:
+    """Looks a city up by its name.
+
+    Raises:
+        ValueError: for an unknown name; the message lists those there are.
+    """
+    for city in CITIES:
+        if city.name == name:
+            return city
+    raise ValueError(f"unknown city {name!r}; there are {', '.join(c.name for c in CITIES)}")

@@ -1,0 +1,236 @@
+"""Making the set: scenes rendered by several processes, written in the Cityscapes layout."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from support.labels import IGNORE_INDEX, LABELS
+from toycity import folder
+from toycity.cities import SPLITS, City, cities_of
+from toycity.scene import DEFAULT_SIZE, render_scene
+
+VERSION = 1
+"""To be raised with every change that alters a picture; older sets are then made anew."""
+
+DEFAULT_COUNTS = {"train": 320, "val": 80, "test": 20}
+FRAME = 19
+"""The frame number in every file name; in Cityscapes the 20th of each sequence is annotated."""
+
+SMALLEST, LARGEST = 16, 4096
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a set of files follows from.
+
+    Attributes:
+        seed: 0 or more.
+        size: (height, width) in pixels.
+        train: scenes in the training split.
+        val: scenes in the validation split.
+        test: scenes in the test split.
+    """
+
+    seed: int = 0
+    size: tuple[int, int] = DEFAULT_SIZE
+    train: int = DEFAULT_COUNTS["train"]
+    val: int = DEFAULT_COUNTS["val"]
+    test: int = DEFAULT_COUNTS["test"]
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"the seed must be 0 or more, got {self.seed}")
+        if len(self.size) != 2 or not all(SMALLEST <= side <= LARGEST for side in self.size):
+            raise ValueError(
+                f"height and width must be {SMALLEST} ... {LARGEST} pixels, got {tuple(self.size)}"
+            )
+        if min(self.counts.values()) < 0 or sum(self.counts.values()) < 1:
+            raise ValueError(f"scenes per split must be 0 or more, and one at least: {self.counts}")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Scenes of each split."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    def marker(self) -> dict:
+        """What `toycity.json` must say for a folder to be this set."""
+        return {
+            "version": VERSION,
+            "seed": self.seed,
+            "size": list(self.size),
+            "counts": self.counts,
+        }
+
+    def scenes(self) -> list[tuple[str, City, int]]:
+        """Split, city and index of every scene; a split's scenes go round its cities."""
+        scenes = []
+        for split in SPLITS:
+            cities = cities_of(split)
+            for i in range(self.counts[split]):
+                scenes.append((split, cities[i % len(cities)], i // len(cities)))
+        return scenes
+
+
+def is_complete(root: str | Path, recipe: Recipe | None = None) -> bool:
+    """Whether a folder holds a whole set of this version: marker and all files.
+
+    Args:
+        root: the data folder.
+        recipe: the set that is wanted; None accepts any seed, size and counts.
+    """
+    root = Path(root)
+    marker = folder.read_marker(root)
+    if marker is None or marker.get("version") != VERSION:
+        return False
+    if recipe is not None and any(marker.get(k) != v for k, v in recipe.marker().items()):
+        return False
+    counts = marker.get("counts")
+    return isinstance(counts, dict) and folder.holds_all_files(root, counts)
+
+
+def write_scene(
+    root: Path, split: str, city: City, seed: int, index: int, size: tuple
+) -> np.ndarray:
+    """Renders one scene, writes its two files, and returns its pixels per label id, (34,)."""
+    image, labels = render_scene(city, seed, index, size)
+    stem = f"{city.name}_{index:06d}_{FRAME:06d}"
+    for kind, ending, pixels in (
+        ("leftImg8bit", "leftImg8bit", cv2.cvtColor(image, cv2.COLOR_RGB2BGR)),
+        ("gtFine", "gtFine_labelIds", labels),
+    ):
+        path = root / kind / split / city.name / f"{stem}_{ending}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return np.bincount(labels.ravel(), minlength=len(LABELS))
+
+
+def _write_task(task: tuple) -> tuple[str, np.ndarray]:
+    """One call of `write_scene`, as the workers get it; returns the split with the counts."""
+    return task[1], write_scene(*task)
+
+
+def _prepare_worker() -> None:
+    """Sets a worker up: one thread, no Ctrl-C of its own, and it never outlives its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+    def follow_parent() -> None:
+        wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+
+
+def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> dict:
+    """Writes all scenes of a set; returns pixels per split and label id."""
+    tasks = [
+        (root, split, city, recipe.seed, index, recipe.size)
+        for split, city, index in recipe.scenes()
+    ]
+    pixels = {split: np.zeros(len(LABELS), dtype=np.int64) for split in SPLITS}
+    with tqdm(total=len(tasks), desc="toycity", unit="scene", disable=not show_progress) as bar:
+        if num_workers <= 1:
+            for split, counts in map(_write_task, tasks):
+                pixels[split] += counts
+                bar.update()
+            return pixels
+        executor = ProcessPoolExecutor(
+            num_workers, multiprocessing.get_context("spawn"), initializer=_prepare_worker
+        )
+        try:
+            for split, counts in executor.map(_write_task, tasks, chunksize=4):
+                pixels[split] += counts
+                bar.update()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+    return pixels
+
+
+def class_shares(pixels: np.ndarray) -> dict[str, float]:
+    """Share of each train class among the pixels that are not void, from counts (34,)."""
+    judged = [label for label in LABELS if label.train_id != IGNORE_INDEX]
+    total = max(1, sum(int(pixels[label.id]) for label in judged))
+    return {label.name: round(int(pixels[label.id]) / total, 6) for label in judged}
+
+
+def _make(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> None:
+    """Writes a set beside `root` and puts it in place; leaves nothing behind when it fails."""
+    fresh = folder.new_sibling(root, "partial")
+    try:
+        fresh.mkdir()
+        pixels = _write_all(fresh, recipe, num_workers, show_progress)
+        shares = {split: class_shares(pixels[split]) for split in SPLITS if recipe.counts[split]}
+        marker = {**recipe.marker(), "class_shares": shares}
+        (fresh / folder.MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+        try:
+            folder.put_in_place(fresh, root)
+        except OSError:
+            if not is_complete(root, recipe):  # else another process was first; its set is as good
+                raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def ensure_toycity(
+    root: str | Path,
+    seed: int = 0,
+    size: tuple[int, int] = DEFAULT_SIZE,
+    counts: dict[str, int] | None = None,
+    num_workers: int | None = None,
+    show_progress: bool = True,
+) -> Path:
+    """Makes the toy data unless the folder holds exactly this set already.
+
+    Scripts that call this need the usual `if __name__ == "__main__":`, because the workers are
+    spawned.
+
+    Args:
+        root: the data folder; a set with another version, seed, size or counts is replaced.
+        seed: 0 or more; every pixel follows from it.
+        size: (height, width) in pixels.
+        counts: scenes per split, by "train", "val" and "test"; None for 320, 80 and 20.
+        num_workers: processes; None for one per processor. The files do not depend on it.
+        show_progress: whether to show a bar on stderr.
+
+    Returns:
+        `root` as a Path.
+
+    Raises:
+        ValueError: for a negative seed, sizes out of range, or no scenes at all.
+        OSError: when the folder cannot be written, or holds something else.
+    """
+    unknown = set(counts or {}) - set(SPLITS)
+    if unknown:
+        raise ValueError(f"unknown split {min(unknown)!r}; there are {', '.join(SPLITS)}")
+    recipe = Recipe(seed=seed, size=tuple(size), **(DEFAULT_COUNTS if counts is None else {
+        "train": 0, "val": 0, "test": 0, **counts}))  # fmt: skip
+    root = Path(root)
+    if is_complete(root, recipe):
+        return root
+    place = root.resolve()
+    try:
+        if place.exists() and not place.is_dir():
+            raise OSError(f"{root} is a file")
+        if place.exists() and not folder.is_ours(place):
+            raise OSError(f"{root} holds other files; choose a new folder for the toy data")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with folder.turn(place) as is_alone:
+            if not is_complete(place, recipe):
+                if is_alone:
+                    folder.remove_leftovers(place)
+                _make(place, recipe, num_workers or os.cpu_count() or 1, show_progress)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+        raise OSError(f"cannot make the toy data: {reason}") from error
+    return root
