@@ -153,7 +153,10 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--name", help="the run's folder (default: date, time, model and loss)")
     run.add_argument("--resume", metavar="RUN", help="go on with this run's folder")
     run.add_argument(
-        "--dry-run", action="store_true", help="two steps through everything; keeps nothing"
+        "--dry-run",
+        action="store_true",
+        default=False,
+        help="two steps through everything; keeps nothing",
     )
 
 
@@ -162,7 +165,9 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=test)
     parser.add_argument("--modelpath", type=Path, required=True, help="a model.onnx or a best.pt")
     parser.add_argument("--image", nargs="+", type=Path, metavar="FILE|DIR", help="photos")
-    parser.add_argument("--datadir", metavar="DIR", help="Cityscapes folder (default: toy streets)")
+    parser.add_argument(
+        "--datadir", type=Path, metavar="DIR", help="Cityscapes folder (default: toy streets)"
+    )
     parser.add_argument("--split", metavar="SPLIT", help="as val: judge on this split")
     parser.add_argument("--cities", nargs="+", metavar="CITY", help="(default: all)")
     parser.add_argument("--limit", type=whole, metavar="N", help="images (default: all)")
@@ -315,7 +320,8 @@ def open_data(options: dict[str, Any]) -> tuple["CityscapesDataset", "Cityscapes
     """The training set, augmented, and the validation set."""
     from data import CityscapesDataset, eval_transforms, resolve_datadir, train_transforms
 
-    root, size = resolve_datadir(options["datadir"]), tuple(options["img_size"])
+    datadir = None if options["datadir"] is None else Path(options["datadir"])
+    root, size = resolve_datadir(datadir), tuple(options["img_size"])
     limit = options["limit"]
     return (
         CityscapesDataset(root, "train", options["cities_train"], limit, train_transforms(size)),
@@ -337,7 +343,7 @@ def make_criterion(options: dict[str, Any], train_set: "CityscapesDataset") -> "
 
     weights = None
     if options["class_weights"] != "none":
-        counts = count_pixels(train_set.targets(), len(CLASS_NAMES))
+        counts = count_pixels(train_set.targets("counting pixels"), len(CLASS_NAMES))
         weights = class_weights(counts, options["class_weights"])
     gamma = DEFAULT_GAMMA if options["gamma"] is None else options["gamma"]
     return build_loss(options["loss"], weights, gamma, IGNORE_INDEX)

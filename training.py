@@ -210,7 +210,7 @@ def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
                 last_step = state.step if state.is_evaluated else max(state.step - 1, 0)
                 epoch = last_step // steps_per_epoch
                 end = min((epoch + 1) * steps_per_epoch, total_steps)
-                _train_until(setup, state, progress, epoch, end)
+                _train_until(setup, state, progress, epoch, epoch * steps_per_epoch, end)
                 _judge(setup, state, progress, epoch)
                 if state.step % steps_per_epoch == 0:
                     state.meter = LossMeter()
@@ -223,14 +223,14 @@ def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
 
 
 def _train_until(
-    setup: Setup, state: TrainingState, progress: Progress, epoch: int, end: int
+    setup: Setup, state: TrainingState, progress: Progress, epoch: int, start: int, end: int
 ) -> None:
-    """Trains on what is left of an epoch, up to step `end`."""
+    """Trains on what is left of an epoch that began with step `start`, up to step `end`."""
     progress.start_epoch()
     if state.step == end:
         return
-    batches_done = state.step - epoch * len(setup.train_loader)
-    setup.train_loader.sampler.set_epoch(epoch, skip=batches_done * setup.train_loader.batch_size)
+    images_done = (state.step - start) * setup.train_loader.batch_size
+    setup.train_loader.sampler.set_epoch(epoch, skip=images_done)
     train_one_epoch(
         state.model,
         itertools.islice(setup.train_loader, end - state.step),

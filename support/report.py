@@ -49,7 +49,7 @@ def judge(
             for index, (image, target), mask in zip(indices, samples, masks, strict=True):
                 confusion.update(torch.from_numpy(mask)[None], target[None])
                 if predictions is not None:
-                    name = dataset.name(index)
+                    _, name = dataset.pairs[index]
                     save_image(predictions / f"{name}_labelIds.png", decode_label_ids(mask))
                     # the official evaluator takes any file that begins with the name
                     picture = overlay(image, colorize(mask, segmenter.palette))

@@ -10,6 +10,7 @@ import json
 import platform
 import random
 import subprocess
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -249,7 +250,9 @@ class TensorBoardLog:
 
     def graph(self, model: nn.Module, example: Tensor) -> None:
         """Logs the model's graph, traced on an example (1, 3, H, W)."""
-        self.writer.add_graph(model, example)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tracing is deprecated, but all that TensorBoard reads
+            self.writer.add_graph(model, example)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """Logs one optimiser step."""
