@@ -10,9 +10,11 @@ The logits are upsampled, not the labels: borders between classes then stay smoo
 """
 
 import copy
+import gc
 import json
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +27,10 @@ from tqdm import tqdm
 
 from support.labels import IGNORE_INDEX
 from utils import (
-    MAX_IMAGE_PIXELS,
     LabError,
     add_legend,
     atomic_path,
+    check_pixels,
     colorize,
     overlay,
     read_image,
@@ -75,7 +77,7 @@ def export_onnx(
         LabError: when the metadata are not valid, the exported network does not agree with
             PyTorch, or the file cannot be written.
     """
-    metadata = complete_metadata(model, size, metadata)
+    metadata = complete_metadata(model, {**metadata, "size": size})
     with atomic_path(path) as temporary:
         with quiet_exporter():
             write_onnx(model, temporary, metadata)
@@ -115,14 +117,22 @@ def evaluation_copy(model: "nn.Module") -> "nn.Module":
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keeps the exporter's remarks about its own workings away from the user."""
+    """Keeps the exporter's remarks about its own workings away from the user.
+
+    Python's garbage collector pauses meanwhile: it takes a sixth of an export's five seconds.
+    """
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    level, collects = logger.level, gc.isenabled()
     logger.setLevel(logging.ERROR)
+    gc.disable()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(level)
+        if collects:
+            gc.enable()
 
 
 def check_export(model: "nn.Module", path: str | Path, size: Sequence[int]) -> None:
@@ -181,12 +191,9 @@ def look_alike_images(shape: tuple[int, ...]) -> np.ndarray:
 # ------------------------------------------------------------------ metadata
 
 
-def complete_metadata(
-    model: "nn.Module", size: Sequence[int], metadata: dict[str, object]
-) -> dict[str, object]:
-    """Adds to the metadata what the model, its training and this module know, and checks them."""
-    known = {"format_version": FORMAT_VERSION, "size": size, "stride": model.stride}
-    return valid_metadata({**metadata, **known})
+def complete_metadata(model: "nn.Module", metadata: dict[str, object]) -> dict[str, object]:
+    """Adds what the model and this module know to the metadata, and checks them."""
+    return valid_metadata({**metadata, "stride": model.stride, "format_version": FORMAT_VERSION})
 
 
 def valid_metadata(values: dict[str, object]) -> dict[str, object]:
@@ -198,7 +205,8 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     missing = [key for key in METADATA_KEYS if key not in values]
     if missing:
         raise LabError(f"the metadata lack {', '.join(missing)}")
-    plain = json.loads(json.dumps(values, default=lambda array: array.tolist()))
+    plain = {key: values[key] for key in METADATA_KEYS}
+    plain = json.loads(json.dumps(plain, default=lambda array: array.tolist()))
     version, classes, palette = plain["format_version"], plain["classes"], plain["palette"]
     if version != FORMAT_VERSION:
         raise LabError(
@@ -219,7 +227,7 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     wrong = [f"{key} {str(plain[key])[:60]}" for key, is_right in rules.items() if not is_right]
     if wrong:
         raise LabError(f"the metadata are impossible: {', '.join(wrong)}")
-    return {key: plain[key] for key in METADATA_KEYS}
+    return plain
 
 
 def are_numbers(
@@ -346,7 +354,7 @@ class Segmenter:
         """Segments one photo.
 
         Args:
-            image: (H, W, 3) uint8 RGB, of any size up to `MAX_IMAGE_PIXELS`.
+            image: (H, W, 3) uint8 RGB, of any size up to 64 million pixels.
 
         Returns:
             (H, W) uint8 train ids, at the photo's own size.
@@ -423,19 +431,18 @@ class TorchSegmenter(Segmenter):
 
     Args:
         model: with the attribute `stride`.
-        size: (height, width) of training.
-        metadata: `classes`, `palette`, `mean` and `std`, as for `export_onnx`.
+        metadata: `classes`, `palette`, `mean`, `std` and `size`, as in the file of `export_onnx`;
+            other keys are left alone.
         device: where to run it, as "cpu" or "cuda".
     """
 
     def __init__(
         self,
         model: "nn.Module",
-        size: Sequence[int],
         metadata: dict[str, object],
         device: "str | torch.device" = "cpu",
     ) -> None:
-        super().__init__(complete_metadata(model, size, metadata))
+        super().__init__(complete_metadata(model, metadata))
         self.model = model.to(device).eval()
         self.device = device
 
@@ -453,11 +460,7 @@ def check_image(image: np.ndarray) -> None:
     if not is_photo or image.shape[2] != 3 or image.size == 0:
         what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
         raise LabError(f"a photo must be an RGB array (height, width, 3) of uint8, not {what}")
-    if image.shape[0] * image.shape[1] > MAX_IMAGE_PIXELS:
-        raise LabError(
-            f"a photo of {image.shape[1]}x{image.shape[0]} pixels is above the limit of "
-            f"{MAX_IMAGE_PIXELS // 10**6} million; scale it down first"
-        )
+    check_pixels(image.shape[1], image.shape[0], "the photo")
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -518,8 +521,8 @@ class SegmentedPhoto(NamedTuple):
     """The photo."""
     mask: Path
     """Its coloured mask; the other files lie beside it."""
-    shares: np.ndarray
-    """The share of each class in the photo's pixels, (K,) float, sum 1."""
+    shares: dict[str, float]
+    """Each class's share of the photo's pixels, sum 1."""
 
 
 def collect_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -570,14 +573,14 @@ def segment_files(
 
     Args:
         segmenter: an `OnnxSegmenter` or a `TorchSegmenter`.
-        images: files and folders, see `collect_images`.
+        images: the files, as from `collect_images`.
         output: a folder; made when missing.
 
     Raises:
         LabError: after all others are done, when photos could not be read; at once, when a file
             cannot be written or would replace one of the photos.
     """
-    images, output = collect_images(images), Path(output)
+    images, output = [Path(image) for image in images], Path(output)
     targets = [
         {kind: output / f"{stem}_{kind}.png" for kind in OUTPUT_KINDS}
         for stem in output_stems(images)
@@ -596,13 +599,20 @@ def segment_files(
             continue
         shares = segment_photo(segmenter, image, files)
         results.append(SegmentedPhoto(path, files["mask"], shares))
+    if unreadable and len(images) == 1:
+        raise LabError(unreadable[0])
     if unreadable:
-        raise LabError("; ".join(unreadable))
+        raise LabError(
+            f"{len(unreadable)} of {len(images)} photos could not be read (the others are done): "
+            + "; ".join(unreadable)
+        )
     return results
 
 
-def segment_photo(segmenter: Segmenter, image: np.ndarray, files: dict[str, Path]) -> np.ndarray:
-    """Segments one photo, writes its three files and returns the classes' shares, (K,) float."""
+def segment_photo(
+    segmenter: Segmenter, image: np.ndarray, files: dict[str, Path]
+) -> dict[str, float]:
+    """Segments one photo, writes its three files and returns each class's share of the pixels."""
     train_ids = segmenter.predict(image)
     colors = colorize(train_ids, segmenter.palette)
     shares = np.bincount(train_ids.ravel(), minlength=len(segmenter.classes)) / train_ids.size
@@ -611,4 +621,4 @@ def segment_photo(segmenter: Segmenter, image: np.ndarray, files: dict[str, Path
     save_image(files["mask"], colors)
     save_image(files["overlay"], add_legend(overlay(image, colors), *legend))
     save_image(files["trainIds"], train_ids)
-    return shares
+    return dict(zip(segmenter.classes, shares.tolist(), strict=True))
