@@ -47,11 +47,18 @@ def add_command(
     return command
 
 
+def png_path(text: str) -> Path:
+    """An argparse type: where a picture goes."""
+    if Path(text).suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
+    return Path(text)
+
+
 def add_split(command: argparse.ArgumentParser, picture: str) -> None:
     """Adds what the commands that draw share: one split, and where the picture goes."""
     command.add_argument("--split", default="train", help="which split (train)")
     command.add_argument(
-        "--output", type=Path, default=Path(picture), help=f"the picture to write ({picture})"
+        "--output", type=png_path, default=Path(picture), help=f"the picture to write ({picture})"
     )
 
 

@@ -1,0 +1,667 @@
+"""Label ids, pixel counts, transforms, data sets and loaders."""
+
+import itertools
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import albumentations as A
+import numpy as np
+import pytest
+import torch
+import torchvision
+from cityscapesscripts.helpers import labels as official
+from PIL import Image
+from street_files import SIZE, draw_pair, image_file, label_file, write_png, write_streets
+from torch.utils.data import DataLoader, TensorDataset
+
+import data
+from support.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
+from support.loading import EpochSampler, SampleKey, start_worker
+from support.prepared import open_split, prepare
+from utils import LabError
+
+REPOSITORY = Path(data.__file__).parent
+
+
+@pytest.fixture
+def streets(tmp_path):
+    return write_streets(tmp_path / "streets")
+
+
+# ------------------------------------------------------------------------------ label ids, counts
+
+
+def test_labels_equal_torchvision_and_cityscapesscripts():
+    ours = {label.id: label for label in LABELS}
+    theirs = [label for label in official.labels if label.id >= 0]
+    assert len(ours) == len(theirs) == 34
+    for label in theirs:
+        train_id = label.trainId if label.trainId < 19 and not label.ignoreInEval else 255
+        expected = (label.name, label.id, train_id, label.category, label.color)
+        assert tuple(ours[label.id]) == expected
+    classes = [c for c in torchvision.datasets.Cityscapes.classes if 0 <= c.train_id < 19]
+    assert [c.name for c in sorted(classes, key=lambda c: c.train_id)] == list(CLASS_NAMES)
+    assert PALETTE.tolist() == [list(c.color) for c in sorted(classes, key=lambda c: c.train_id)]
+
+
+def test_encode_train_ids_equals_official_table():
+    ids = np.arange(34, dtype=np.uint8).reshape(2, 17)
+    expected = [official.id2label[i].trainId for i in range(34)]
+    encoded = data.encode_train_ids(ids)
+    assert encoded.dtype == np.uint8 and encoded.shape == (2, 17)
+    assert encoded.ravel().tolist() == expected
+    assert ids.ravel().tolist() == list(range(34))
+    assert not np.shares_memory(encoded, ids)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int32", "int64", "uint64"])
+def test_encode_train_ids_takes_any_integer_type(dtype):
+    assert data.encode_train_ids(np.array([[7, 33, 0]], dtype=dtype)).tolist() == [[0, 18, 255]]
+
+
+@pytest.mark.parametrize(
+    ("ids", "fragment"),
+    [
+        (np.array([7, 34], dtype=np.uint8), "34"),
+        (np.array([255, 7], dtype=np.uint8), "255 (255 suggests a labelTrainIds file)"),
+        (np.array([7, -1], dtype=np.int16), "-1"),
+        (np.array([7, -128], dtype=np.int8), "-128"),
+        (np.array([70000], dtype=np.int64), "70000"),
+        (np.array([7.0]), "float64"),
+    ],
+)
+def test_encode_train_ids_names_ids_outside_the_table(ids, fragment):
+    with pytest.raises(LabError, match="label ids") as caught:
+        data.encode_train_ids(ids)
+    assert fragment in str(caught.value)
+
+
+def test_encode_train_ids_is_undone_by_decode_label_ids():
+    ids = np.array([label.id for label in TRAIN_CLASSES], dtype=np.uint8)
+    assert decode_label_ids(data.encode_train_ids(ids)).tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "uint16", "tensor"])
+def test_count_pixels_counts_and_leaves_out_void(kind):
+    first, second = np.array([[0, 2], [255, 2]]), np.array([[1, 255, 2]])
+    targets = [first, second]
+    make = torch.from_numpy if kind == "tensor" else lambda target: target.astype(kind)
+    counts = data.count_pixels([(None, make(target)) for target in targets], 4)
+    assert counts.dtype == torch.int64
+    assert counts.tolist() == [1, 1, 3, 0]
+
+
+@pytest.mark.parametrize("wrong", [4, 254, -1])
+def test_count_pixels_names_a_wrong_id_and_its_sample(wrong):
+    dataset = [(None, np.array([[0]])), (None, np.array([[wrong]]))]
+    with pytest.raises(LabError, match=f"sample 1: class id {wrong} "):
+        data.count_pixels(dataset, 4)
+
+
+def test_count_pixels_of_all_void_is_zero():
+    assert data.count_pixels([(None, np.full((2, 2), 255, np.uint8))], 3).tolist() == [0, 0, 0]
+
+
+# ------------------------------------------------------------------------------------- transforms
+
+
+def apply(transform, image, mask, seed=0):
+    data.seed_transform(transform, SampleKey(0, seed, 0))
+    result = transform(image=image, mask=mask)
+    return result["image"], np.asarray(result["mask"])
+
+
+@pytest.mark.parametrize("source", [(64, 128), (128, 256), (30, 41), (1, 1), (1, 50)])
+@pytest.mark.parametrize("make", [data.train_transforms, data.eval_transforms])
+def test_transforms_give_the_size_and_types(make, source):
+    image, mask = draw_pair(0, source)
+    for seed in range(8):
+        changed, ids = apply(make((64, 128)), image, mask, seed)
+        assert changed.shape == (3, 64, 128) and changed.dtype == torch.float32
+        assert ids.shape == (64, 128) and ids.dtype == np.uint8
+
+
+def test_train_transforms_move_image_and_mask_together():
+    """White where the mask is 1: after any change the photo still says what the mask says."""
+    mask = np.zeros((64, 128), dtype=np.uint8)
+    mask[10:40, 8:50] = mask[30:60, 70:90] = 1
+    image = np.repeat(mask[..., None] * 255, 3, axis=2)
+    transform = data.train_transforms((64, 128))
+    agreements = []
+    for seed in range(40):
+        changed, ids = apply(transform, image, mask, seed)
+        brightness = changed.mean(dim=0).numpy()
+        white = brightness > brightness[ids != 255].mean()
+        agreements.append((white == (ids == 1))[ids != 255].mean())
+    assert min(agreements) > 0.95
+
+
+def test_train_transforms_never_invent_ids_and_fill_with_void():
+    _, mask = draw_pair(0, (64, 128))
+    mask = np.where(mask % 2, 3, 18).astype(np.uint8)
+    image = np.zeros((64, 128, 3), dtype=np.uint8)
+    transform = data.train_transforms((64, 128))
+    found = [set(np.unique(apply(transform, image, mask, seed)[1])) for seed in range(60)]
+    assert set().union(*found) == {3, 18, 255}
+    filled = sum(255 in ids for ids in found)
+    assert 5 < filled < 40
+
+
+def test_train_transforms_scale_about_the_evaluation_size():
+    mask = np.zeros((128, 256), dtype=np.uint8)
+    mask[60:68, 120:136] = 1
+    image = np.zeros((128, 256, 3), dtype=np.uint8)
+    transform = data.train_transforms((64, 128))
+    areas = [(apply(transform, image, mask, seed)[1] == 1).sum() / 32 for seed in range(80)]
+    scales = np.sqrt([area for area in areas if area])
+    assert 0.65 < scales.min() < 0.9 and 1.3 < scales.max() < 1.65
+
+
+def test_train_transforms_flip_half_of_the_time_and_change_colours():
+    image = np.full((32, 64, 3), (60, 120, 180), dtype=np.uint8)
+    mask = np.tile(np.arange(64, dtype=np.uint8), (32, 1))
+    transform = data.train_transforms((32, 64))
+    flips, means = [], []
+    for seed in range(60):
+        changed, ids = apply(transform, image, mask, seed)
+        row = ids[16][ids[16] != 255].astype(int)
+        flips.append(row[0] > row[-1])
+        means.append(tuple(changed[:, ids != 255].mean(dim=1).round(decimals=2).tolist()))
+    assert 15 < sum(flips) < 45
+    assert len(set(means)) > 30
+
+
+def test_train_transforms_depend_on_seed_epoch_and_index_alone():
+    image, mask = draw_pair(0, (64, 128))
+    transform = data.train_transforms((64, 128))
+    keys = [SampleKey(0, 0, 0), SampleKey(1, 0, 0), SampleKey(0, 1, 0), SampleKey(0, 0, 1)]
+
+    def draw(pipeline, key):
+        data.seed_transform(pipeline, key)
+        return pipeline(image=image, mask=mask)["image"]
+
+    first = [draw(transform, key) for key in keys]
+    random.seed(5)
+    np.random.seed(5)
+    again = [draw(data.train_transforms((64, 128)), key) for key in reversed(keys)][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert len({image.numpy().tobytes() for image in first}) == 4
+
+
+def test_seed_transform_draws_nested_parts_independently():
+    pipeline = A.Compose([A.HorizontalFlip(p=0.5), A.Sequential([A.VerticalFlip(p=0.5)], p=1)])
+    mask = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+    image = np.zeros((2, 2, 3), dtype=np.uint8)
+    corners = [int(apply(pipeline, image, mask, seed)[1][0, 0]) for seed in range(60)]
+    assert all(corners.count(corner) > 4 for corner in range(4))
+
+
+def test_eval_transforms_equal_plain_arithmetic():
+    image, mask = draw_pair(3, (96, 192))
+    noise = np.random.default_rng(0).integers(-20, 20, image.shape)
+    image = (image + noise).clip(0, 255).astype(np.uint8)
+    changed, ids = apply(data.eval_transforms((32, 64)), image, mask)
+    pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    means = torch.nn.functional.avg_pool2d(pixels, 3)
+    expected = (means - torch.tensor(data.MEAN)[:, None, None]) / torch.tensor(data.STD)[
+        :, None, None
+    ]
+    assert (changed - expected).abs().max() < 0.6 / 255 / min(data.STD)
+    assert np.array_equal(ids, mask[1::3, 1::3])
+
+
+def test_eval_transforms_are_deterministic():
+    image, mask = draw_pair(0)
+    transform = data.eval_transforms((20, 30))
+    results = [apply(transform, image, mask, seed) for seed in range(5)]
+    assert all(torch.equal(results[0][0], changed) for changed, _ in results)
+    assert all(np.array_equal(results[0][1], ids) for _, ids in results)
+
+
+# -------------------------------------------------------------------------------------- data sets
+
+
+def test_dataset_gives_photo_and_train_ids(streets):
+    dataset = data.CityscapesDataset(streets, "train")
+    assert len(dataset) == 7 and dataset.cities == ["aachen", "bremen", "ulm"]
+    assert dataset.pairs[0] == ("aachen", "aachen_000000_000019")
+    assert dataset.pairs == sorted(dataset.pairs)
+    assert dataset.image_path(3) == image_file(streets, "train", "bremen", 0)
+    image, target = dataset[3]
+    expected_image, label_ids = draw_pair(3)
+    assert isinstance(image, np.ndarray) and np.array_equal(image, expected_image)
+    assert target.dtype == torch.int64 and tuple(target.shape) == SIZE == dataset.sizes[3]
+    table = {i: official.id2label[i].trainId for i in range(34)}
+    assert np.array_equal(target.numpy(), np.vectorize(table.get)(label_ids))
+
+
+def test_dataset_takes_any_callable(streets):
+    def transform(image, mask):
+        assert image.dtype == mask.dtype == np.uint8
+        return {"image": "seen", "mask": mask[:, ::-1]}
+
+    plain = data.CityscapesDataset(streets, "val")
+    image, target = data.CityscapesDataset(streets, "val", transform=transform)[1]
+    assert image == "seen" and torch.equal(target, plain[1][1].flip(1))
+    as_tensor = data.CityscapesDataset(
+        streets, "val", transform=lambda image, mask: {"image": image, "mask": torch.tensor(mask)}
+    )
+    assert torch.equal(as_tensor[1][1], plain[1][1])
+
+
+def test_dataset_transform_sees_the_key(streets):
+    dataset = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
+    first, again, later = (dataset[SampleKey(3, epoch, 2)] for epoch in (0, 0, 1))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], later[0])
+    torch.manual_seed(0)
+    without_key = [dataset[2][0] for _ in range(3)]
+    assert not torch.equal(without_key[0], without_key[1])
+    torch.manual_seed(0)
+    assert torch.equal(without_key[0], dataset[2][0])
+
+
+def test_dataset_views_leave_the_original_alone(streets):
+    transform = data.eval_transforms((8, 8))
+    dataset = data.CityscapesDataset(streets, "train", ["ulm"], transform=transform)
+    plain = dataset.untransformed()
+    assert plain[0][0].shape == (*SIZE, 3) and dataset[0][0].shape == (3, 8, 8)
+    targets = dataset.targets()
+    assert len(targets) == 2 and targets[1][0] is None
+    assert torch.equal(targets[1][1], plain[1][1])
+    counts = data.count_pixels(targets, 19)
+    assert torch.equal(counts, data.count_pixels(plain, 19)) and counts.sum() > 0
+
+
+def test_dataset_limit_spreads_over_the_cities(streets):
+    names = [sample.city for sample in data.CityscapesDataset(streets, "train", limit=4).pairs]
+    assert names == ["aachen", "aachen", "bremen", "ulm"]
+    chosen = [set(data.CityscapesDataset(streets, "train", limit=n).pairs) for n in range(1, 9)]
+    assert [len(pairs) for pairs in chosen] == [1, 2, 3, 4, 5, 6, 7, 7]
+    assert all(small <= large for small, large in itertools.pairwise(chosen))
+
+
+def test_dataset_takes_chosen_cities(streets):
+    dataset = data.CityscapesDataset(streets, "train", cities=["ulm", "aachen"], limit=3)
+    assert [sample.name[:6] for sample in dataset.pairs] == ["aachen", "aachen", "ulm_00"]
+
+
+def test_dataset_finds_folders_one_level_deeper(streets, tmp_path):
+    expected = data.CityscapesDataset(streets, "train").pairs
+    unpacked = tmp_path / "unpacked"
+    for archive, layer in (("leftImg8bit_trainvaltest", "leftImg8bit"), ("anything", "gtFine")):
+        (unpacked / archive).mkdir(parents=True)
+        shutil.copytree(streets / layer, unpacked / archive / layer)
+    assert data.CityscapesDataset(unpacked, "train").pairs == expected
+    in_place = tmp_path / "in_place"
+    for layer in ("leftImg8bit", "gtFine"):
+        shutil.copytree(streets / layer, in_place / layer / layer)
+    assert data.CityscapesDataset(in_place, "train").pairs == expected
+
+
+def test_dataset_ignores_hidden_files(streets):
+    image = image_file(streets, "train", "ulm", 0)
+    image.with_name(f"._{image.name}").write_bytes(b"junk of another system")
+    (streets / "leftImg8bit" / ".DS_Store").write_bytes(b"junk")
+    assert len(data.CityscapesDataset(streets, "train")) == 7
+
+
+def test_dataset_fingerprint_follows_names_sizes_and_selection(streets, tmp_path):
+    first = data.CityscapesDataset(streets, "train").fingerprint()
+    moved = streets.rename(tmp_path / "moved")
+    assert data.CityscapesDataset(moved, "train").fingerprint() == first
+    others = [
+        data.CityscapesDataset(moved, "train", limit=3).fingerprint(),
+        data.CityscapesDataset(moved, "val").fingerprint(),
+    ]
+    write_png(image_file(moved, "train", "ulm", 0), np.zeros((*SIZE, 3), np.uint8))
+    others.append(data.CityscapesDataset(moved, "train").fingerprint())
+    assert len({first, *others}) == 4
+
+
+def spoil_nothing(root):
+    pass
+
+
+def spoil_images(root):
+    shutil.rmtree(root / "leftImg8bit")
+
+
+def spoil_targets(root):
+    shutil.rmtree(root / "gtFine")
+
+
+def spoil_everything(root):
+    shutil.rmtree(root)
+
+
+def empty(root):
+    spoil_everything(root)
+    root.mkdir()
+
+
+def make_file(root):
+    spoil_everything(root)
+    root.write_text("not a folder")
+
+
+def other_layout(root):
+    empty(root)
+    (root / "images").mkdir()
+    (root / "masks").mkdir()
+
+
+def lose_target(root):
+    label_file(root, "train", "ulm", 1).unlink()
+    label_file(root, "train", "aachen", 1).unlink()
+
+
+def lose_image(root):
+    image_file(root, "train", "bremen", 0).unlink()
+
+
+def only_train_ids(root):
+    for path in (root / "gtFine").rglob("*_labelIds.png"):
+        path.rename(path.with_name(path.name.replace("labelIds", "labelTrainIds")))
+
+
+def shrink_target(root):
+    write_png(label_file(root, "train", "ulm", 0), np.zeros((10, 20), np.uint8))
+
+
+def blank_target(root):
+    label_file(root, "train", "ulm", 0).write_bytes(b"")
+
+
+def no_pictures(root):
+    for path in root.rglob("*.png"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "fragments"),
+    [
+        (spoil_everything, {}, ["does not exist"]),
+        (make_file, {}, ["is a file"]),
+        (empty, {}, ["is empty"]),
+        (other_layout, {}, ["leftImg8bit/", "gtFine/", "images, masks"]),
+        (spoil_targets, {}, ["no gtFine/"]),
+        (spoil_images, {}, ["no leftImg8bit/"]),
+        (no_pictures, {}, ["holds no"]),
+        (spoil_nothing, {"split": "trian"}, ["'trian'", "there are: train, val"]),
+        (spoil_nothing, {"cities": ["berlin"]}, ["'berlin'", "there are: aachen, bremen, ulm"]),
+        (spoil_nothing, {"limit": 0}, ["at least 1"]),
+        (spoil_nothing, {"limit": -3}, ["-3"]),
+        (lose_target, {}, ["aachen_000001", "without its target", "1 more", "data.py check"]),
+        (lose_image, {}, ["bremen_000000", "target without its image"]),
+        (only_train_ids, {}, ["there is a _gtFine_labelTrainIds.png"]),
+        (shrink_target, {}, ["ulm_000000", "20x10", "48x24"]),
+        (blank_target, {}, ["ulm_000000", "empty"]),
+    ],
+)
+def test_dataset_names_what_is_wrong(streets, spoil, arguments, fragments):
+    spoil(streets)
+    with pytest.raises(LabError) as caught:
+        data.CityscapesDataset(streets, **{"split": "train", **arguments})
+    message = str(caught.value)
+    assert "\n" not in message
+    for fragment in fragments:
+        assert fragment in message
+
+
+def test_dataset_does_not_mind_faults_of_other_cities(streets):
+    lose_target(streets)
+    shrink_target(streets)
+    assert len(data.CityscapesDataset(streets, "train", cities=["bremen"])) == 2
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fragment"),
+    [
+        (lambda image, label: truncate(image), "not a readable image"),
+        (lambda image, label: truncate(label), "not a readable image"),
+        (lambda image, label: write_png(label, np.full(SIZE, 77, np.uint8)), "table"),
+        (lambda image, label: write_png(label, np.zeros((*SIZE, 3), np.uint8)), "mode RGB"),
+        (lambda image, label: write_png(label, np.zeros(SIZE, np.uint16)), "mode I"),
+        (lambda image, label: Image.new("P", SIZE[::-1]).save(label), "mode P"),
+    ],
+)
+def test_dataset_reading_names_the_file(streets, spoil, fragment):
+    image, label = (find(streets, "val", "munster", 1) for find in (image_file, label_file))
+    spoil(image, label)
+    dataset = data.CityscapesDataset(streets, "val")
+    dataset[0]
+    with pytest.raises(LabError, match="munster_000001") as caught:
+        dataset[1]
+    assert fragment in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_dataset_error_is_one_line_from_a_worker_too(streets):
+    truncate(label_file(streets, "val", "munster", 1))
+    dataset = data.CityscapesDataset(streets, "val")
+    with pytest.raises(LabError) as caught:
+        dataset[1]
+    with pytest.raises(LabError) as in_worker:
+        list(DataLoader(dataset, 1, num_workers=1, worker_init_fn=start_worker))
+    assert in_worker.value.line == str(caught.value)
+
+
+def test_dataset_turns_unusual_photos_into_rgb(streets):
+    path = image_file(streets, "val", "munster", 0)
+    Image.new("L", SIZE[::-1], 100).save(path)
+    image, _ = data.CityscapesDataset(streets, "val")[0]
+    assert image.shape == (*SIZE, 3) and np.all(image == 100)
+
+
+# ---------------------------------------------------------------------------------------- loaders
+
+
+def loaders(streets, num_workers, batch_size=3, seed=1):
+    train_set = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
+    val_set = data.CityscapesDataset(streets, "val", transform=data.eval_transforms(SIZE))
+    return data.get_dataloaders(train_set, val_set, batch_size, num_workers, seed)
+
+
+def collect(loader):
+    return [(images.clone(), targets.clone()) for images, targets in loader]
+
+
+def same(first, second):
+    return len(first) == len(second) and all(
+        torch.equal(a, b)
+        for pair, other in zip(first, second, strict=True)
+        for a, b in zip(pair, other, strict=True)
+    )
+
+
+def test_get_dataloaders_do_not_depend_on_the_number_of_workers(streets):
+    runs = []
+    for num_workers in (0, 1, 2):
+        train_loader, val_loader = loaders(streets, num_workers)
+        runs.append([collect(loader) for loader in (train_loader, val_loader) * 2])
+    first = runs[0]
+    assert all(same(a, b) for other in runs[1:] for a, b in zip(first, other, strict=True))
+    assert not same(first[0], first[2])  # another epoch, other changes
+    assert same(first[1], first[3])  # validation repeats
+    assert [len(targets) for _, targets in first[0]] == [3, 3, 1]
+
+
+def test_get_dataloaders_shuffle_training_and_not_validation(streets):
+    train_loader, val_loader = loaders(streets, 0)
+    orders = []
+    for _ in range(6):
+        orders.append([int(key) for key in train_loader.sampler])
+        assert [int(key) for key in val_loader.sampler] == [0, 1]
+    assert all(sorted(order) == list(range(7)) for order in orders)
+    assert len({tuple(order) for order in orders}) > 3
+
+
+def test_get_dataloaders_depend_on_the_seed(streets):
+    assert not same(
+        collect(loaders(streets, 0, seed=1)[0]), collect(loaders(streets, 0, seed=2)[0])
+    )
+
+
+def test_get_dataloaders_work_with_spawned_workers(streets):
+    expected = collect(loaders(streets, 0)[0])
+    train_loader, _ = loaders(streets, 1)
+    train_loader.multiprocessing_context = "spawn"
+    assert same(expected, collect(train_loader))
+
+
+def test_get_dataloaders_take_any_data_set():
+    plain = TensorDataset(torch.arange(5), torch.arange(5))
+    train_loader, val_loader = data.get_dataloaders(plain, plain, 2, 0, seed=0)
+    assert sorted(torch.cat([x for x, _ in train_loader]).tolist()) == list(range(5))
+    assert torch.cat([x for x, _ in val_loader]).tolist() == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_workers", "fragment"),
+    [(0, 0, "batch size"), (-1, 0, "batch size"), (2, -1, "workers"), (8, 0, "lower --batch-size")],
+)
+def test_get_dataloaders_refuse_impossible_numbers(streets, batch_size, num_workers, fragment):
+    with pytest.raises(LabError, match=fragment):
+        loaders(streets, num_workers, batch_size)
+
+
+def test_epoch_sampler_depends_on_seed_and_epoch_alone():
+    sampler = EpochSampler(20, seed=4, shuffle=True)
+    passes = [list(sampler) for _ in range(3)]
+    assert [passes[k][0].epoch for k in range(3)] == [0, 1, 2]
+    assert passes[0] != passes[1]
+    other = EpochSampler(20, seed=4, shuffle=True)
+    other.set_epoch(2)
+    assert list(other) == passes[2]
+    assert list(EpochSampler(20, seed=5, shuffle=True)) != passes[0]
+
+
+def test_epoch_sampler_goes_on_in_the_middle():
+    sampler = EpochSampler(10, seed=0, shuffle=True)
+    whole_pass = [(key.epoch, key.index) for key in sampler]
+    sampler.set_epoch(0, skip=4)
+    assert len(sampler) == 6
+    assert [(key.epoch, key.index) for key in sampler] == whole_pass[4:]
+    assert len(sampler) == 10 and len(list(sampler)) == 10
+
+
+def test_epoch_sampler_without_shuffle_repeats_itself():
+    sampler = EpochSampler(3, seed=0, shuffle=False)
+    first, second = ([(k.seed, k.epoch, k.index) for k in sampler] for _ in range(2))
+    assert first == second == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+
+
+def test_sample_key_is_an_index_that_can_be_sent():
+    key = pickle.loads(pickle.dumps(SampleKey(seed=7, epoch=3, index=2)))
+    assert ["a", "b", "c"][key] == "c" and key == 2
+    assert (key.seed, key.epoch, key.index) == (7, 3, 2)
+
+
+def test_data_import_is_silent_and_asks_no_network():
+    code = (
+        "import socket, sys\n"
+        "def refuse(*args, **kwargs): sys.exit('network!')\n"
+        "socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse\n"
+        "import data\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "NO_ALBUMENTATIONS_UPDATE"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# ---------------------------------------------------------------------------------- prepared data
+
+
+@pytest.fixture
+def prepared(streets, tmp_path):
+    sources = [open_split(streets, "train"), open_split(streets, "val")]
+    prepare(sources, tmp_path / "prepared", (16, 32))
+    return tmp_path / "prepared"
+
+
+def test_prepared_samples_equal_the_evaluation_of_the_raw_files(streets, prepared):
+    transform = data.eval_transforms((16, 32))
+    raw = data.CityscapesDataset(streets, "train", transform=transform)
+    fast = data.CityscapesDataset(prepared, "train", transform=transform)
+    assert fast.pairs == raw.pairs and fast.sizes == [(16, 32)] * 7
+    for index in range(7):
+        assert torch.equal(fast[index][0], raw[index][0])
+        assert torch.equal(fast[index][1], raw[index][1])
+    assert fast.untransformed()[0][0].shape == (16, 32, 3)
+    assert fast.fingerprint() != raw.fingerprint()
+
+
+def test_prepared_data_keeps_void_and_official_ids(streets, prepared):
+    ids = np.load(prepared / "train" / "label_ids.npy")
+    assert ids.dtype == np.uint8 and ids.shape == (7, 16, 32)
+    assert {0, 5, 9, 33} <= set(np.unique(ids)) and ids.max() == 33
+
+
+def test_prepared_data_takes_cities_and_limits(prepared):
+    dataset = data.CityscapesDataset(prepared, "train", cities=["bremen", "ulm"], limit=3)
+    assert [sample.city for sample in dataset.pairs] == ["bremen", "bremen", "ulm"]
+    everything = data.CityscapesDataset(prepared, "train")
+    assert np.array_equal(dataset[2][0], everything[5][0])
+    for arguments, fragment in (
+        ({"split": "test"}, "there are: train, val"),
+        ({"split": "val", "cities": ["ulm"]}, "there are: munster"),
+        ({"split": "val", "limit": 0}, "at least 1"),
+    ):
+        with pytest.raises(LabError, match=fragment):
+            data.CityscapesDataset(prepared, **arguments)
+
+
+def test_prepared_data_loads_in_workers(prepared):
+    one, two = (collect(loaders(prepared, num_workers)[0]) for num_workers in (0, 2))
+    assert same(one, two)
+    dataset = data.CityscapesDataset(prepared, "train")
+    dataset[0]
+    assert len(pickle.dumps(dataset)) < 5000  # a worker gets the way to the arrays, not the arrays
+
+
+@pytest.mark.parametrize("name", ["train/images.npy", "train/label_ids.npy", "prepared.json"])
+def test_prepared_data_notices_damage(prepared, name):
+    path = prepared / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(LabError, match="damaged"):
+        data.CityscapesDataset(prepared, "train")
+
+
+def test_prepared_sample_reads_20_times_faster_than_png_pair(tmp_path):
+    generator = np.random.default_rng(0)
+    image, label_ids = draw_pair(0, (1024, 2048))
+    image = (image // 2 + generator.integers(0, 32, image.shape)).astype(np.uint8)
+    root = tmp_path / "large"
+    write_png(image_file(root, "train", "ulm", 0), image)
+    write_png(label_file(root, "train", "ulm", 0), label_ids)
+    prepare([open_split(root, "train")], tmp_path / "small", (256, 512))
+
+    def seconds(folder, repeats):
+        dataset = data.CityscapesDataset(folder, "train")
+        dataset[0]
+        return min(_timed(lambda: dataset[0]) for _ in range(repeats))
+
+    assert seconds(root, 3) > 20 * seconds(tmp_path / "small", 30)
+
+
+def _timed(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
