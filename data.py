@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from support.cityscapes import Sample, require_label_ids
 from support.data_commands import (
@@ -36,7 +35,7 @@ from support.data_commands import (
     resolve_datadir,
 )
 from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
-from support.loading import EpochSampler, SampleKey, start_worker
+from support.loading import EpochSampler, SampleKey, TargetsOnly, start_worker
 from support.plots import class_distribution, picture_grid, to_picture
 from support.prepared import open_split, resize_pair
 from utils import CommandLine, LabError, colorize, overlay, run_command, save_image, whole
@@ -246,32 +245,9 @@ class CityscapesDataset(Dataset):
         view.transform = None
         return view
 
-    def targets(self, title: str | None = None) -> "TargetsOnly":
+    def targets(self, title: str | None = None) -> TargetsOnly:
         """The same untransformed targets without their photos, for counting; see `TargetsOnly`."""
         return TargetsOnly(self, title)
-
-
-class TargetsOnly(Dataset):
-    """Items are (None, target): what `count_pixels` needs, without decoding a photo.
-
-    Args:
-        dataset: where the targets come from.
-        title: of a progress bar that moves with every item; None shows no bar.
-    """
-
-    def __init__(self, dataset: CityscapesDataset, title: str | None = None) -> None:
-        self.dataset = dataset
-        self.bar = tqdm(desc=title, total=len(dataset), unit="image", disable=title is None)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple[None, torch.Tensor]:
-        target = torch.from_numpy(self.dataset.read_train_ids(index).astype(np.int64))
-        self.bar.update()
-        if self.bar.n == len(self):
-            self.bar.close()
-        return None, target
 
 
 def seed_transform(transform: Callable[..., dict], index: int) -> None:
@@ -318,16 +294,7 @@ def get_dataloaders(
     Raises:
         LabError: when a number is out of range or a batch is larger than the training data.
     """
-    if batch_size < 1:
-        raise LabError(f"the batch size must be at least 1 image, not {batch_size}")
-    if num_workers < 0:
-        raise LabError(f"the number of workers must be at least 0, not {num_workers}")
-    if batch_size > len(train_set):
-        raise LabError(
-            f"a batch of {batch_size} is larger than the training data ({len(train_set)} images): "
-            "lower --batch-size or take more data (--limit, --cities-train)"
-        )
-
+    require_batches(len(train_set), batch_size, num_workers)
     cv2.setNumThreads(0)  # for small pictures threads cost more than they save
 
     def build(dataset: Dataset, shuffle: bool) -> DataLoader:
@@ -343,6 +310,19 @@ def get_dataloaders(
         )
 
     return build(train_set, shuffle=True), build(val_set, shuffle=False)
+
+
+def require_batches(num_images: int, batch_size: int, num_workers: int) -> None:
+    """Raises `LabError` when numbers for a loader are out of range, or no batch can be filled."""
+    if batch_size < 1:
+        raise LabError(f"the batch size must be at least 1 image, not {batch_size}")
+    if num_workers < 0:
+        raise LabError(f"the number of workers must be at least 0, not {num_workers}")
+    if batch_size > num_images:
+        raise LabError(
+            f"a batch of {batch_size} is larger than the training data ({num_images} images): "
+            "lower --batch-size or take more data (--limit, --cities-train)"
+        )
 
 
 # ----------------------------------------------------------------------------------- command line

@@ -1,4 +1,4 @@
-"""What a loader's workers need so that random changes repeat: keys, their order, seeds.
+"""What stands between a data set and those who read it: keys, their order, workers' seeds, views.
 
 The random changes of a sample are drawn from seed, epoch and index alone, so that neither the
 number of workers nor their timing can alter a training, and an epoch can be continued in the
@@ -8,11 +8,13 @@ middle.
 import random
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
 
 
 class SampleKey(int):
@@ -61,6 +63,29 @@ class EpochSampler(Sampler):
             order = np.random.default_rng([self.seed % 2**64, epoch]).permutation(self.length)
             self.set_epoch(epoch + 1)
         return iter([SampleKey(self.seed, epoch, int(index)) for index in order[skip:]])
+
+
+class TargetsOnly(Dataset):
+    """Items are (None, target): what `count_pixels` needs, without decoding a photo.
+
+    Args:
+        dataset: where the targets come from; it has `read_train_ids(index)`.
+        title: of a progress bar that moves with every item; None shows no bar.
+    """
+
+    def __init__(self, dataset: Any, title: str | None = None) -> None:
+        self.dataset = dataset
+        self.bar = tqdm(desc=title, total=len(dataset), unit="image", disable=title is None)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[None, torch.Tensor]:
+        target = torch.from_numpy(self.dataset.read_train_ids(index).astype(np.int64))
+        self.bar.update()
+        if self.bar.n == len(self):
+            self.bar.close()
+        return None, target
 
 
 def start_worker(worker_id: int) -> None:

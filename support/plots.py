@@ -69,35 +69,38 @@ def picture_grid(
         captions: above each picture, as many as there are pictures.
         cell_width: about how wide a cell becomes, in pixels.
     """
+    scale, width, height = _fit(rows, cell_width)
+    text_size = int(np.clip(width // 22, TEXT_SIZE, 2 * TEXT_SIZE))
+    text_height = round(1.8 * text_size)
+    top = text_height if column_titles else GAP
+    step = width + GAP, height + (text_height if captions else GAP)
+    columns = max(len(row) for row in rows)
+    canvas_size = columns * step[0] + GAP, top + len(rows) * step[1] + GAP
+    canvas = Image.new("RGB", canvas_size, BACKGROUND)
+    draw, font = ImageDraw.Draw(canvas), _font(text_size)
+    for column, title in enumerate(column_titles or ()):
+        center = GAP + column * step[0] + width / 2
+        draw.text((center, top / 2), title, fill="black", font=font, anchor="mm")
+    for row_number, row in enumerate(rows):
+        for column, picture in enumerate(row):
+            left, y = GAP + column * step[0], top + row_number * step[1]
+            if captions:
+                text, place = captions[row_number][column], (left + width / 2, y + text_height / 2)
+                draw.text(place, text, fill="black", font=font, anchor="mm")
+                y += text_height
+            small = _rescale(picture, scale)
+            inset = (width - small.width) // 2, (height - small.height) // 2
+            canvas.paste(small, (left + inset[0], y + inset[1]))
+    return np.array(canvas)
+
+
+def _fit(rows: Sequence[Sequence[np.ndarray]], cell_width: int) -> tuple[float, int, int]:
+    """The scale of all pictures, and the (width, height) of a cell that holds any of them."""
     widest = max(picture.shape[1] for row in rows for picture in row)
     highest = max(picture.shape[0] for row in rows for picture in row)
     factor = max(1, round(cell_width / widest))
     scale = float(factor) if factor > 1 else min(1.0, 2 * cell_width / widest)
-    width, height = max(1, round(widest * scale)), max(1, round(highest * scale))
-    text_height = round(1.8 * TEXT_SIZE)
-    top = text_height if column_titles else GAP
-    step_y = height + (text_height if captions else GAP)
-    columns = max(len(row) for row in rows)
-    canvas = Image.new(
-        "RGB", (columns * (width + GAP) + GAP, top + len(rows) * step_y + GAP), BACKGROUND
-    )
-    draw = ImageDraw.Draw(canvas)
-    font = _font()
-    for column, title in enumerate(column_titles or ()):
-        center = GAP + column * (width + GAP) + width / 2
-        draw.text((center, top / 2), title, fill="black", font=font, anchor="mm")
-    for row_number, row in enumerate(rows):
-        for column, picture in enumerate(row):
-            left, y = GAP + column * (width + GAP), top + row_number * step_y
-            if captions:
-                text = captions[row_number][column]
-                place = (left + width / 2, y + text_height / 2)
-                draw.text(place, text, fill="black", font=font, anchor="mm")
-                y += text_height
-            small = _rescale(picture, scale)
-            inset = ((width - small.width) // 2, (height - small.height) // 2)
-            canvas.paste(small, (left + inset[0], y + inset[1]))
-    return np.array(canvas)
+    return scale, max(1, round(widest * scale)), max(1, round(highest * scale))
 
 
 def _rescale(picture: np.ndarray, scale: float) -> Image.Image:
@@ -178,8 +181,8 @@ def confusion_picture(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndar
     return np.array(canvas)
 
 
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(TEXT_SIZE)
+def _font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
 
 
 def _text_width(texts: Sequence[str]) -> int:

@@ -255,10 +255,9 @@ def prepare(
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        needed = prepared_bytes(sources, size)
-        free = shutil.disk_usage(partial).free
+        needed, free = prepared_bytes(sources, size) / 1e9, shutil.disk_usage(partial).free / 1e9
         if needed > free:
-            raise LabError(f"{output} needs {needed / 1e9:.1f} GB, but {free / 1e9:.1f} are free")
+            raise LabError(f"{output} needs {needed:.1f} GB, but {free:.1f} are free")
         for source in sources:
             _write_split(source, partial / source.split, size)
         manifest = {
