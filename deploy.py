@@ -528,23 +528,26 @@ class SegmentedPhoto(NamedTuple):
 def collect_images(paths: Sequence[str | Path]) -> list[Path]:
     """Expands folders into the pictures directly in them, sorted by name; files stay as given.
 
-    A photo that is named twice is taken once.
+    A photo that is named twice is taken once, and hidden files are left out.
 
     Raises:
         LabError: for a path that does not exist, or a folder without a picture.
     """
-    found = []
+    found = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not inside:
-                raise LabError(f"{path}: no picture in this folder ({', '.join(IMAGE_SUFFIXES)})")
-            found.extend(inside)
-        elif path.exists():
-            found.append(path)
-        else:
+        inside = sorted(filter(is_picture, path.iterdir())) if path.is_dir() else [path]
+        if not inside:
+            raise LabError(f"{path}: no picture in this folder ({', '.join(IMAGE_SUFFIXES)})")
+        if not path.exists():
             raise LabError(f"{path}: no such image file or folder")
-    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+        for picture in inside:
+            found.setdefault(picture.resolve(), picture)
+    return list(found.values())
+
+
+def is_picture(path: Path) -> bool:
+    """Whether `path` is a file with a picture's suffix, and not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
 
 
 def output_stems(images: Sequence[Path]) -> list[str]:

@@ -23,7 +23,7 @@ MAX_IMAGE_PIXELS = 64_000_000
 """The largest picture that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
 
 USUAL_WHITES = {"F": (1, 255), "I": (255,)}
-"""What white may be in Pillow's float and 32-bit pictures, when no pixel is brighter; else 65535."""
+"""White in Pillow's float and 32-bit pictures: the first that no pixel exceeds, else 65535."""
 
 VOID_COLOR = (0, 0, 0)
 
