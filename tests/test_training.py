@@ -1,0 +1,289 @@
+"""The training loop: one epoch, the evaluation, and runs that are stopped and go on."""
+
+import csv
+import itertools
+import math
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from data import get_dataloaders
+from losses import FocalLoss, WeightedCrossEntropy
+from models import UNet
+from support.labels import CLASS_NAMES, PALETTE
+from support.runs import TensorBoardLog, load_checkpoint
+from support.schedules import SCHEDULERS, build_optimizer, build_scheduler
+from support.session import Interrupted, TrainingState
+from training import Panels, Setup, evaluate, fit, train_one_epoch
+from utils import LabError, seed_everything
+
+
+class Squares(Dataset):
+    """Eleven pictures whose class shows in the first channel; a growing part of each is void."""
+
+    def __len__(self) -> int:
+        return 11
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator().manual_seed(int(index))
+        target = torch.randint(0, 3, (16, 16), generator=generator)
+        image = torch.randn(3, 16, 16, generator=generator)
+        image[0] += 2 * target
+        target[: int(index)] = 255
+        return image, target
+
+
+def squares_batches(batch_size=4):
+    return get_dataloaders(Squares(), Squares(), batch_size, 0, seed=1)
+
+
+def small_model():
+    torch.manual_seed(0)
+    return UNet(3, num_blocks=2, base_channels=4)
+
+
+def weights_of(model):
+    return torch.cat([value.double().flatten() for value in model.state_dict().values()])
+
+
+def test_train_one_epoch_does_what_a_plain_loop_does():
+    criterion = WeightedCrossEntropy(torch.tensor([1.0, 2.0, 5.0]))
+    ours, plain = small_model(), small_model()
+    optimizer = torch.optim.SGD(ours.parameters(), lr=0.1)
+    mean_loss = train_one_epoch(ours, squares_batches()[0], criterion, optimizer, "cpu")
+
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    numerator = denominator = 0.0
+    for images, target in squares_batches()[0]:
+        logits = plain(images.contiguous(memory_format=torch.channels_last))
+        loss = criterion(logits, target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        weight = criterion.weights[target[target != 255]].sum().item()
+        numerator, denominator = numerator + loss.item() * weight, denominator + weight
+    assert torch.equal(weights_of(ours), weights_of(plain))
+    assert mean_loss == pytest.approx(numerator / denominator, rel=1e-4)
+
+
+def test_train_one_epoch_trains_in_training_mode():
+    model = small_model().eval()
+    before = weights_of(model.encoder.blocks[0].block1[-1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    train_one_epoch(model, squares_batches()[0], WeightedCrossEntropy(), optimizer, "cpu")
+    assert model.training
+    assert not torch.equal(before, weights_of(model.encoder.blocks[0].block1[-1]))
+
+
+def test_train_one_epoch_steps_the_schedule_after_every_step():
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    loader, seen = squares_batches()[0], []
+    train_one_epoch(
+        model, loader, WeightedCrossEntropy(), optimizer, "cpu",
+        scheduler=scheduler, after_step=seen.append,
+    )  # fmt: skip
+    assert optimizer.param_groups[0]["lr"] == 0.5**3
+    assert seen == [4, 4, 3]
+
+
+def test_train_one_epoch_takes_any_criterion_and_weighs_by_valid_pixels():
+    batches = list(squares_batches()[0])
+    criterion = nn.CrossEntropyLoss(ignore_index=255)
+    model = small_model()
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    mean_loss = train_one_epoch(model, batches, criterion, frozen, torch.device("cpu"))
+    ours = train_one_epoch(small_model(), batches, WeightedCrossEntropy(), frozen, "cpu")
+    assert mean_loss == pytest.approx(ours, rel=1e-5)
+
+
+def test_train_one_epoch_survives_a_batch_of_void():
+    model = small_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    images, target = torch.randn(2, 3, 16, 16), torch.full((2, 16, 16), 255)
+    assert train_one_epoch(model, [(images, target)], FocalLoss(), optimizer, "cpu") == 0.0
+    assert torch.isfinite(weights_of(model)).all()
+
+
+def test_train_one_epoch_in_bfloat16_keeps_weights_in_float32():
+    model = small_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    loss = train_one_epoch(
+        model, squares_batches()[0], WeightedCrossEntropy(), optimizer, "cpu",
+        autocast_dtype=torch.bfloat16,
+    )  # fmt: skip
+    assert math.isfinite(loss)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_evaluate_changes_nothing(mode):
+    model = small_model().train(mode)
+    before = weights_of(model).clone()
+    evaluate(model, squares_batches()[1], WeightedCrossEntropy(), "cpu", 3)
+    assert model.training is mode
+    assert torch.equal(before, weights_of(model))
+
+
+def test_evaluate_restores_the_mode_after_an_error():
+    model = small_model().train()
+    with pytest.raises(ValueError, match="class ids"):
+        evaluate(model, squares_batches()[1], lambda logits, target: logits.mean(), "cpu", 2)
+    assert model.training
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11])
+def test_evaluate_judges_the_whole_set_whatever_the_batches(batch_size):
+    model, criterion = small_model(), WeightedCrossEntropy(torch.tensor([1.0, 2.0, 5.0]))
+    for _ in range(3):  # away from the first statistics of the batch normalisation
+        model.train()(torch.randn(4, 3, 16, 16))
+    loss, matrix = evaluate(model, squares_batches(batch_size)[1], criterion, "cpu", 3)
+    images, target = (
+        torch.stack(parts) for parts in zip(*map(Squares().__getitem__, range(11)), strict=True)
+    )
+    with torch.no_grad():
+        logits = model.eval()(images)
+    assert loss == pytest.approx(criterion(logits, target).item(), rel=1e-5)
+    expected = torch.zeros(3, 3, dtype=torch.int64)
+    for truth, guess in zip(target.flatten(), logits.argmax(1).flatten(), strict=True):
+        if truth != 255:
+            expected[truth, guess] += 1
+    assert torch.equal(matrix, expected)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedules_warm_up_then_fall_to_their_end(name):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+    scheduler = build_scheduler(name, optimizer, horizon=100)
+    rates = []
+    for _ in range(110):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert max(rates) == pytest.approx(2.0) and min(rates) >= 0.0
+    if name == "constant":
+        assert set(rates) == {2.0}
+    else:
+        assert rates[0] < rates[3] < rates[5] == pytest.approx(2.0)
+        assert all(a >= b for a, b in itertools.pairwise(rates[5:]))
+        assert rates[100:] == [0.0] * 10
+
+
+def test_schedules_follow_their_formulas():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    assert SCHEDULERS["cosine"](0.5) == pytest.approx(0.5)
+    assert SCHEDULERS["poly"](0.5) == pytest.approx(0.5**0.9)
+    with pytest.raises(LabError, match="constant, poly, cosine"):
+        build_scheduler("step", optimizer, 10)
+    with pytest.raises(LabError, match="adam, adamw, sgd"):
+        build_optimizer("lion", nn.Linear(1, 1), 0.1, 0.0)
+
+
+def make_setup(
+    run: Path, criterion=None, stop_at: int | None = None, in_training: bool = True
+) -> tuple[Setup, TrainingState]:
+    """A small run of three steps per epoch; it gets a SIGTERM in step `stop_at`, or after it."""
+    run.mkdir(exist_ok=True)
+    seed_everything(3)
+    model = UNet(len(CLASS_NAMES), num_blocks=2, base_channels=4)
+    optimizer = build_optimizer("adamw", model, 0.01, 0.01)
+    state = TrainingState(
+        model=model,
+        optimizer=optimizer,
+        scheduler=build_scheduler("cosine", optimizer, 9),
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+        horizon=9,
+    )
+
+    def stop_in_time(*_):
+        if state.step + model.training == stop_at and model.training is in_training:
+            signal.raise_signal(signal.SIGTERM)
+
+    model.register_forward_pre_hook(stop_in_time)
+    train_loader, val_loader = squares_batches()
+    setup = Setup(
+        run=run,
+        device=torch.device("cpu"),
+        autocast_dtype=None,
+        train_loader=train_loader,
+        val_loader=val_loader,
+        criterion=criterion or WeightedCrossEntropy(),
+        log=TensorBoardLog(run, CLASS_NAMES, None),
+        panels=Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3),
+        about_model={"name": "unet"},
+    )
+    return setup, state
+
+
+def history_of(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["images_per_second"]
+    return rows
+
+
+def test_fit_writes_a_row_per_epoch_and_ends_at_the_step(tmp_path):
+    setup, state = make_setup(tmp_path)
+    fit(setup, state, 8)
+    rows = history_of(tmp_path)
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6"), ("3", "8")]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    best = load_checkpoint(tmp_path / "best.pt", ("model", "score", "name"))
+    assert best["score"] == max(float(row["val_macro_f1"]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "in_training"),
+    [(1, True), (2, True), (3, True), (4, True), (8, True), (3, False), (8, False)],
+)
+def test_fit_goes_on_bit_for_bit_after_a_signal(tmp_path, stop_at, in_training):
+    setup, state = make_setup(tmp_path / "whole")
+    fit(setup, state, 8)
+    setup, stopped = make_setup(tmp_path / "parts", None, stop_at, in_training)
+    with pytest.raises(Interrupted):
+        fit(setup, stopped, 8)
+    assert stopped.step == stop_at
+    setup, resumed = make_setup(tmp_path / "parts")
+    resumed.load(load_checkpoint(tmp_path / "parts" / "last.pt"))
+    fit(setup, resumed, 8)
+    assert torch.equal(weights_of(state.model), weights_of(resumed.model))
+    assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
+
+
+def test_fit_with_more_steps_goes_on_inside_the_last_epoch(tmp_path):
+    setup, state = make_setup(tmp_path / "whole")
+    fit(setup, state, 8)
+    setup, short = make_setup(tmp_path / "parts")
+    fit(setup, short, 4)
+    setup, longer = make_setup(tmp_path / "parts")
+    longer.load(load_checkpoint(tmp_path / "parts" / "last.pt"))
+    fit(setup, longer, 8)
+    assert torch.equal(weights_of(state.model), weights_of(longer.model))
+    assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
+
+
+def test_fit_stops_where_the_loss_is_no_number_and_keeps_the_last_epoch(tmp_path):
+    class Explodes(WeightedCrossEntropy):
+        def forward(self, logits, target):
+            loss = super().forward(logits, target)
+            return loss * float("nan") if state.step == 4 and logits.requires_grad else loss
+
+    setup, state = make_setup(tmp_path, Explodes())
+    with pytest.raises(LabError, match=r"nan.*step 5.*--lr"):
+        fit(setup, state, 8)
+    last = load_checkpoint(tmp_path / "last.pt")
+    assert last["step"] == 3 and all(v.isfinite().all() for v in last["model"].values())
+
+
+def test_panels_show_the_photo_again(tmp_path):
+    panels = Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3)
+    image, _ = Squares()[0]
+    expected = ((image * 0.5 + 0.5) * 255).round().clip(0, 255).permute(1, 2, 0).numpy()
+    assert np.array_equal(panels.pictures[0], expected.astype(np.uint8))
