@@ -260,11 +260,13 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     """Trains one run, new or resumed, to its end; returns its folder."""
     from data import MEAN, STD, get_dataloaders
     from support.hardware import pick_autocast_dtype, pick_device, pick_num_workers
-    from support.runs import TensorBoardLog, check_writable
+    from support.runs import TensorBoardLog, check_writable, require_new_name
     from support.session import Interrupted
     from training import Panels, Setup, fit
     from utils import seed_everything
 
+    if resumed is None:
+        require_new_name(Path(options["logdir"]), options["name"])
     device = pick_device(options["device"])
     autocast_dtype = pick_autocast_dtype(options["precision"], device)
     seed_everything(options["seed"])
@@ -280,9 +282,9 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     )
     total_steps = count_steps(options, len(train_loader))
     criterion = make_criterion(options, train_set).to(device)
+    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
     state = make_state(options, device, total_steps, resumed)
     fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
-    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
     run, config = open_run(options, fingerprint, resumed)
     check_writable(run)
     log = TensorBoardLog(run, CLASS_NAMES, state.step + 1 if resumed else None)
@@ -488,7 +490,7 @@ def open_segmenter(path: Path, device: str) -> "Segmenter":
     best = load_checkpoint(path, ("model", "name", "options", "classes", "palette", "size"))
     model = build_model(best["name"], len(best["classes"]), **best["options"])
     model.load_state_dict(best["model"])
-    return TorchSegmenter(model, best["size"], best, pick_device(device))
+    return TorchSegmenter(model, best, pick_device(device))
 
 
 def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:
@@ -497,7 +499,7 @@ def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:
 
     for photo in segment_files(segmenter, paths, output):
         print(f"{photo.image} → {photo.mask}")
-        for share, name in sorted(zip(photo.shares, segmenter.classes, strict=True), reverse=True):
+        for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
             if share:
                 print(f"  {name:<16}{share:>7.2%}")
     print(f"masks, overlays and train ids are in {output}")

@@ -36,6 +36,25 @@ HISTORY_COLUMNS = (
 )
 
 
+def require_new_name(logdir: Path, name: str | None) -> None:
+    """Finds out, before any work, whether a run of this name can be made.
+
+    Raises:
+        LabError: when the name is taken or no name, or `logdir` is not a folder.
+    """
+    if logdir.exists() and not logdir.is_dir():
+        raise LabError(f"--logdir {logdir} is a file; choose a folder")
+    if name is None:
+        return
+    if not name or Path(name).name != name or name in (".", ".."):
+        raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
+    if (logdir / name).exists():
+        raise LabError(
+            f"{logdir / name} is there already; choose another --name, or go on with "
+            f"--resume {logdir / name}"
+        )
+
+
 def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
     """Makes the folder of a new run.
 
@@ -45,26 +64,19 @@ def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
         default_name: what the run is about, as in `unet-wce`.
 
     Raises:
-        LabError: when the name is taken or no name, or the folder cannot be made.
+        LabError: as `require_new_name`, or when the folder cannot be made.
     """
-    if name is not None and (not name or Path(name).name != name or name in (".", "..")):
-        raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    wanted = name or f"{stamp}-{default_name}"
-    for attempt in range(100):
-        run = logdir / (wanted if attempt == 0 else f"{wanted}-{attempt + 1}")
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError as error:
-            if name is not None or not logdir.is_dir():
-                raise LabError(
-                    f"{run} is there already; choose another --name, or go on with --resume {run}"
-                ) from error
-        except OSError as error:
-            raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
-        else:
-            return run
-    raise LabError(f"{logdir}: no free name for a new run; give one with --name")
+    require_new_name(logdir, name)
+    wanted = name or f"{datetime.now():%Y%m%d-%H%M%S}-{default_name}"
+    run, number = logdir / wanted, 1
+    while name is None and run.exists():
+        number += 1
+        run = logdir / f"{wanted}-{number}"
+    try:
+        run.mkdir(parents=True)
+    except OSError as error:
+        raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
+    return run
 
 
 def check_writable(folder: Path) -> None:

@@ -1,0 +1,74 @@
+"""The direction of the imports, as the lab's design lays it down."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+LAB = Path(__file__).resolve().parent.parent
+LOCAL = {path.stem for path in LAB.glob("*.py")} | {"support", "toycity", "zoo", "teacher"}
+
+ALLOWED = {
+    "support.labels": set(),
+    "utils": set(),
+    "metrics": set(),
+    "models": {"utils"},
+    "losses": {"utils"},
+    "support.cityscapes": {"support.labels", "utils"},
+    "support.prepared": {"support.cityscapes", "utils"},
+    "support.loading": set(),
+    "support.plots": {"utils"},
+    "support.hardware": {"utils"},
+    "support.schedules": {"utils"},
+    "support.runs": {"utils"},
+    "support.session": {"metrics", "support.runs", "utils"},
+    "support.data_commands": {
+        "support.cityscapes",
+        "support.labels",
+        "support.plots",
+        "support.prepared",
+        "utils",
+    },
+    "data": {
+        "support.cityscapes",
+        "support.data_commands",
+        "support.labels",
+        "support.loading",
+        "support.plots",
+        "support.prepared",
+        "utils",
+    },
+    "deploy": {"support.labels", "utils"},
+    "training": {"metrics", "support.plots", "support.runs", "support.session", "utils"},
+    "main": {"support.labels", "utils"},
+}
+
+
+def local_imports(path: Path) -> set[str]:
+    """The local modules that a file imports when it is imported itself, not inside functions."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.split(".")[0] in LOCAL}
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_imports_point_one_way(module):
+    path = LAB / f"{module.replace('.', '/')}.py"
+    assert local_imports(path) <= ALLOWED[module]
+
+
+def test_toycity_imports_labels_alone():
+    for path in (LAB / "toycity").glob("*.py"):
+        others = {name for name in local_imports(path) if not name.startswith("toycity")}
+        assert others <= {"support.labels"}, path
+
+
+def test_every_file_of_the_house_is_under_the_rule():
+    files = {path.stem for path in LAB.glob("*.py")} - {"conftest"}
+    files |= {f"support.{path.stem}" for path in (LAB / "support").glob("*.py")}
+    commands = {"support.report", "support.__init__"}
+    assert files - commands == set(ALLOWED)
