@@ -165,6 +165,12 @@ def test_check_export_finds_another_model(exported):
         deploy.check_export(other, exported["path"], SIZE)
 
 
+def test_check_export_compares_the_shapes_first(exported):
+    other = UNet(4, num_blocks=2, base_channels=4)
+    with pytest.raises(LabError, match=r"gives logits \(1, 5"):
+        deploy.check_export(other, exported["path"], SIZE)
+
+
 @pytest.mark.parametrize("size", [(24, 48), (1, 1), (7, 300), (1024, 2048), (100, 100)])
 def test_check_shapes_differ_in_size_aspect_and_batch(size):
     first, second = deploy.check_shapes(size, 16)
@@ -480,42 +486,53 @@ def test_onnx_segmenter_refuses_wrong_metadata(exported, tmp_path, key, value, m
     assert_refused(tmp_path / "model.onnx", match)
 
 
-def small_network(
-    exported: Path, image: list[str | int], logits: list[str | int], name: str = "image"
-) -> onnx.ModelProto:
-    """An ONNX model with the right metadata that only averages, with these shapes."""
-    kind = onnx.TensorProto.FLOAT
-    axes = [2, 3][: 4 - len(logits)] or [1]
+SIZES = ("batch", 3, "height", "width")
+LOGITS = ("batch", 1, "height", "width")
+
+
+def save_network(
+    path: Path,
+    num_classes: int,
+    image: tuple[str | int, ...] = SIZES,
+    logits: tuple[str | int, ...] = LOGITS,
+    name: str = "image",
+    kind: int = onnx.TensorProto.FLOAT,
+) -> None:
+    """Writes an ONNX model that only averages, with metadata for `num_classes`."""
+    reduced = {"axes": [1], "keepdims": 1} if len(logits) == 4 else {"axes": [2, 3], "keepdims": 0}
     graph = onnx.helper.make_graph(
-        [
-            onnx.helper.make_node(
-                "ReduceMean", [name], ["logits"], axes=axes, keepdims=len(logits) // 4
-            )
-        ],
+        [onnx.helper.make_node("ReduceMean", [name], ["logits"], **reduced)],
         "other",
         [onnx.helper.make_tensor_value_info(name, kind, image)],
         [onnx.helper.make_tensor_value_info("logits", kind, logits)],
     )
     opsets = [onnx.helper.make_opsetid("", 13)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    onnx.helper.set_model_props(model, {p.key: p.value for p in onnx.load(exported).metadata_props})
-    return model
+    metadata = {**METADATA, "size": SIZE, "stride": 4, "format_version": 1}
+    metadata["classes"] = METADATA["classes"][:num_classes]
+    metadata["palette"] = METADATA["palette"][:num_classes].tolist()
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    onnx.save(model, path)
 
 
 @pytest.mark.parametrize(
-    "image, logits, name",
+    "num_classes, wrong",
     [
-        (["batch", 3, "height", "width"], ["batch", 3], "image"),
-        (["batch", 3, "height", "width"], ["batch", 1, "height", "width"], "image"),
-        (["batch", 3, 24, 48], ["batch", 1, 24, 48], "image"),
-        (["batch", 3, "height", "width"], ["batch", 1, "height", "width"], "pixels"),
+        (3, {"logits": ("batch", 3)}),
+        (5, {}),
+        (1, {"image": ("batch", 3, 24, 48)}),
+        (1, {"image": (1, 3, "height", "width")}),
+        (1, {"name": "pixels"}),
+        (1, {"kind": onnx.TensorProto.DOUBLE}),
     ],
-    ids=["classifier", "other classes", "fixed size", "other name"],
+    ids=["classifier", "other classes", "fixed size", "fixed batch", "other name", "other type"],
 )
-def test_onnx_segmenter_refuses_another_network(exported, tmp_path, image, logits, name):
-    model = small_network(exported["path"], image, logits, name)
-    onnx.save(model, tmp_path / "model.onnx")
-    assert_refused(tmp_path / "model.onnx", "instead of")
+def test_onnx_segmenter_refuses_another_network(tmp_path, num_classes, wrong):
+    path = tmp_path / "model.onnx"
+    save_network(path, num_classes, **wrong)
+    assert_refused(path, "instead of")
+    save_network(path, num_classes=1)
+    assert OnnxSegmenter(path).classes == ("road",)
 
 
 # ------------------------------------------------------------------ photos as files
@@ -537,9 +554,16 @@ def test_collect_images_expands_folders_in_order(tmp_path):
     assert collect_images([tmp_path / "c.txt"]) == [tmp_path / "c.txt"]
 
 
+def test_collect_images_sorts_a_folder(tmp_path):
+    for number in (5, 2, 8, 1, 9, 3):
+        save_photo(tmp_path / f"{number}.png")
+    assert [path.stem for path in collect_images([tmp_path])] == ["1", "2", "3", "5", "8", "9"]
+
+
 def test_collect_images_takes_a_photo_once(tmp_path):
     first, second = save_photo(tmp_path / "a.png"), save_photo(tmp_path / "b.png")
-    assert collect_images([str(second), tmp_path, second]) == [second, first]
+    other_spelling = tmp_path / ".." / tmp_path.name / "a.png"
+    assert collect_images([str(second), tmp_path, second, other_spelling]) == [second, first]
 
 
 def test_collect_images_names_what_is_not_there(tmp_path):
