@@ -10,13 +10,24 @@ Each command imports what it needs when it runs: `--help` answers at once, and i
 """
 
 import argparse
+import math
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
-from utils import CommandLine, LabError, non_negative, positive, run_command, whole
+from utils import (
+    MAX_IMAGE_PIXELS,
+    CommandLine,
+    LabError,
+    non_negative,
+    positive,
+    python_command,
+    run_command,
+    whole,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -198,7 +209,7 @@ def train(args: argparse.Namespace) -> int:
     options, resumed = training_options(vars(args))
     if not args.dry_run:
         run = train_run(options, resumed)
-        print(next_steps(run))
+        print(next_steps(run, options["datadir"]))
         return 0
     batch = options["batch_size"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -271,6 +282,7 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     autocast_dtype = pick_autocast_dtype(options["precision"], device)
     seed_everything(options["seed"])
     train_set, val_set = open_data(options)
+    require_sensible_sizes(options, len(train_set))
     workers = options["num_workers"]
     train_loader, val_loader = get_dataloaders(
         train_set,
@@ -309,7 +321,7 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     except Interrupted as interrupted:
         print(
             f"stopped at step {state.step} of {total_steps}, saved in {run / 'last.pt'}\n"
-            f"go on with: python main.py train --resume {run}",
+            f"go on with: {python_command()} main.py train --resume {shlex.quote(str(run))}",
             file=sys.stderr,
         )
         raise SystemExit(128 + interrupted.signal_number) from None
@@ -329,6 +341,28 @@ def open_data(options: dict[str, Any]) -> tuple["CityscapesDataset", "Cityscapes
         CityscapesDataset(root, "train", options["cities_train"], limit, train_transforms(size)),
         CityscapesDataset(root, "val", options["cities_val"], limit, eval_transforms(size)),
     )
+
+
+def require_sensible_sizes(options: dict[str, Any], num_images: int) -> None:
+    """Finds what would fail deep inside the network, and says it in the user's words.
+
+    Raises:
+        LabError: for pictures beyond the limit, or so small that batch normalisation would be left
+            with a single value per channel.
+    """
+    height, width = options["img_size"]
+    if height * width > MAX_IMAGE_PIXELS:
+        raise LabError(
+            f"--img-size {height} {width}: more than {MAX_IMAGE_PIXELS // 10**6} million pixels"
+        )
+    stride, batch_size = 2 ** options["num_blocks"], options["batch_size"]
+    bottom = math.ceil(height / stride) * math.ceil(width / stride)
+    if bottom == 1 and 1 in (batch_size, num_images % batch_size):
+        raise LabError(
+            f"a batch of 1 image of {height}x{width} is one pixel after {options['num_blocks']} "
+            "poolings, too little for batch normalisation; raise --img-size or --batch-size, or "
+            "lower --num-blocks"
+        )
 
 
 def count_steps(options: dict[str, Any], steps_per_epoch: int) -> int:
@@ -454,15 +488,17 @@ def finish_run(setup: "Setup", state: "TrainingState", options: dict[str, Any]) 
     )
 
 
-def next_steps(run: Path) -> str:
+def next_steps(run: Path, datadir: str | None) -> str:
     """What a finished run says: its scores, its folder, and the commands that come next."""
     summary = (run / "summary.txt").read_text(encoding="utf-8").splitlines()[0]
+    python, model = python_command(), shlex.quote(str(run / "model.onnx"))
+    datadir = "" if datadir is None else f" --datadir {shlex.quote(datadir)}"
     return (
         f"\n{summary}\n"
-        f"everything is in {run}; open {run / 'samples.png'}\n"
-        f"  curves:        tensorboard --logdir {run.parent}\n"
-        f"  judge:         python main.py test --modelpath {run / 'model.onnx'} --split val\n"
-        f"  your photo:    python main.py test --modelpath {run / 'model.onnx'} --image photo.jpg"
+        f"everything is in {run}; look at {run / 'samples.png'} first, then:\n"
+        f"  curves      {python} -m tensorboard.main --logdir {shlex.quote(str(run.parent))}\n"
+        f"  judge       {python} main.py test --modelpath {model}{datadir} --split val\n"
+        f"  your photo  {python} main.py test --modelpath {model} --image photo.jpg"
     )
 
 

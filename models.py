@@ -20,6 +20,9 @@ from torch import Tensor, nn
 
 from utils import LabError
 
+MAX_BLOCKS = 10
+"""A stride of 1024: as large as the pictures of Cityscapes are high."""
+
 
 def conv_relu_norm(cin: int, cout: int) -> nn.Sequential:
     """A 3x3 convolution, ReLU and batch normalisation: (B, cin, H, W) → (B, cout, H, W)."""
@@ -163,7 +166,7 @@ class UNet(nn.Module):
         x: (B, cin, H, W) → logits (B, K, H, W), for any H, W ≥ 1.
 
     Raises:
-        LabError: for a number of classes, blocks or channels below one.
+        LabError: for a number of classes, blocks or channels below one, or too many blocks.
     """
 
     def __init__(
@@ -175,6 +178,10 @@ class UNet(nn.Module):
                 "a UNet needs at least one class, block and channel; got "
                 f"num_classes={num_classes}, num_blocks={num_blocks}, "
                 f"base_channels={base_channels}, cin={cin}"
+            )
+        if num_blocks > MAX_BLOCKS:
+            raise LabError(
+                f"a UNet of {num_blocks} blocks would see one pixel; at most {MAX_BLOCKS}"
             )
         self.stride = 2**num_blocks
         self.encoder = UNetEncoder(cin, num_blocks, base_channels)

@@ -71,6 +71,16 @@ def _number(text: str, kind: type, least: float, wanted: str) -> float:
     return value
 
 
+def python_command() -> str:
+    """How this Python is called from the shell: by its path while its environment is not active."""
+    folder = Path(sys.executable).parent
+    if sys.prefix == sys.base_prefix or str(folder) in os.environ.get("PATH", "").split(os.pathsep):
+        return "python"
+    executable = Path(sys.executable)
+    here = Path.cwd()
+    return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
+
+
 def run_command(args: argparse.Namespace) -> int:
     """Calls `args.run(args)`, and turns what a user can mend into one line on stderr.
 
@@ -84,7 +94,7 @@ def run_command(args: argparse.Namespace) -> int:
     except MemoryError as error:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
     except RuntimeError as error:  # how torch says it, on the GPU and on the CPU
-        if not re.search("out of memory|can't allocate memory", str(error)):
+        if not re.search("out of memory|can't allocate memory|bad_alloc", str(error)):
             raise
         line = "out of memory; lower --batch-size, --img-size or --base-channels"
     except OSError as error:

@@ -181,7 +181,7 @@ def test_train_stops_on_a_signal_and_goes_on(streets, tmp_path, number, code):
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code
-    assert f"python main.py train --resume {tmp_path / 'a'}" in errors
+    assert f"main.py train --resume {tmp_path / 'a'}" in errors
     assert "Traceback" not in errors
     step = load_checkpoint(tmp_path / "a" / "last.pt")["step"]
     assert call("train", "--resume", tmp_path / "a", "--max-steps", step + 2) == 0
@@ -282,6 +282,9 @@ TRAIN_FAULTS = {
     "epochs 0": (["--epochs", "0"], "--epochs"),
     "steps 0": (["--max-steps", "0"], "--max-steps"),
     "size 0": (["--img-size", "0", "32"], "--img-size"),
+    "size absurd": (["--img-size", "100000", "100000"], "--img-size"),
+    "one pixel at the bottom": (["--img-size", "4", "4", "--batch-size", "1"], "--batch-size"),
+    "too many blocks": (["--num-blocks", "40", "--batch-size", "7"], "40 blocks"),
     "one size": (["--img-size", "32"], "--img-size"),
     "workers -1": (["--num-workers", "-1"], "--num-workers"),
     "unknown model": (["--model", "resnet"], "unet"),
