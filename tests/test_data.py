@@ -5,6 +5,7 @@ import os
 import pickle
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -567,6 +568,15 @@ def test_sample_key_is_an_index_that_can_be_sent():
     assert (key.seed, key.epoch, key.index) == (7, 3, 2)
 
 
+def test_start_worker_leaves_ctrl_c_to_the_parent():
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        start_worker(0)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def test_data_import_is_silent_and_asks_no_network():
     code = (
         "import socket, sys\n"
@@ -626,6 +636,14 @@ def test_prepared_data_takes_cities_and_limits(prepared):
     ):
         with pytest.raises(LabError, match=fragment):
             data.CityscapesDataset(prepared, **arguments)
+
+
+def test_prepared_data_is_mapped_and_not_read(prepared):
+    dataset = data.CityscapesDataset(prepared, "train")
+    with open(prepared / "train" / "images.npy", "r+b") as file:
+        file.seek(-16 * 32 * 3, os.SEEK_END)
+        file.write(bytes(16 * 32 * 3))
+    assert dataset[6][0].max() == 0 < dataset[5][0].max()
 
 
 def test_prepared_data_loads_in_workers(prepared):
