@@ -16,7 +16,8 @@ Deviations from Cityscapes: pictures of 128x256 pixels unless another size is as
 frames around the annotated one, no instance ids.
 """
 
-from toycity.cities import CITIES, City, cities_of
+from toycity.cities import CITIES, SPLITS, City, cities_of
+from toycity.folder import MARKER
 from toycity.generate import DEFAULT_COUNTS, VERSION, Recipe, ensure_toycity, is_complete
 from toycity.scene import DEFAULT_SIZE, render_scene
 
@@ -24,6 +25,8 @@ __all__ = [
     "CITIES",
     "DEFAULT_COUNTS",
     "DEFAULT_SIZE",
+    "MARKER",
+    "SPLITS",
     "VERSION",
     "City",
     "Recipe",

@@ -41,9 +41,10 @@ class Camera:
         """Projects street coordinates (..., 3) to canvas pixels (..., 2)."""
         world = self.bent(points)
         scale = self.focal / np.maximum(world[..., 2], NEAREST)
-        x = self.centre_x + world[..., 0] * scale
-        y = self.horizon + (self.height - world[..., 1]) * scale
-        return np.stack([x, y], axis=-1)
+        pixels = np.empty((*world.shape[:-1], 2))
+        pixels[..., 0] = self.centre_x + world[..., 0] * scale
+        pixels[..., 1] = self.horizon + (self.height - world[..., 1]) * scale
+        return pixels
 
     def pixels_per_metre(self, depth: float) -> float:
         """How large one metre is at a distance of `depth` metres, in canvas pixels."""

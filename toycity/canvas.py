@@ -216,7 +216,7 @@ def _fixed_point(points: np.ndarray) -> np.ndarray:
 
     OpenCV counts from the centres of the pixels, we from their corners, hence the half.
     """
-    pixels = np.clip(np.asarray(points) - 0.5, -_FARTHEST, _FARTHEST)
+    pixels = np.minimum(np.maximum(points - 0.5, -_FARTHEST), _FARTHEST)
     return np.rint(pixels * 2**_FRACTION_BITS).astype(np.int32)
 
 

@@ -2,7 +2,9 @@
 
 All are of one family, as the cities of Cityscapes are; but no look of training comes back in
 validation, so that a validation score tells how a network does in a city it has never seen.
-The names are made up; each holds a tree.
+The names are made up; each holds a tree. They lie in one country, where buses are yellow, trams
+red, and riders wear high-visibility vests: what is rare shall be hard because it is rare, not
+because nobody could know it.
 """
 
 from dataclasses import dataclass, field
@@ -69,9 +71,9 @@ CITIES = (
         storeys=(3, 4), window=(1.1, 1.6), bay=2.4, brick=0.05, shops=0.6,
         greenery=0.9, leaves=((78, 104, 48), (92, 112, 52)), grass=(104, 124, 62),
         asphalt=(104, 102, 102), paving=(158, 150, 142),
-        bus=((196, 44, 40), (222, 218, 208)), tram=((226, 210, 160), (176, 40, 36)),
+        bus=((240, 188, 40), (232, 178, 52)), tram=((190, 38, 36), (240, 230, 204)),
         camera_height=1.25, focal=1.05, bonnet=(38, 40, 46),
-        weather={"sun": 3, "overcast": 2, "dusk": 0.5, "rain": 0.5},
+        weather={"sun": 5, "overcast": 4, "dusk": 0.5, "rain": 0.5},
     ),
     City(
         name="birkenfurt", split="train",  # harbour town of brick, grey sky
@@ -80,9 +82,9 @@ CITIES = (
         storeys=(3, 5), window=(1.3, 1.7), bay=2.6, brick=0.8, shops=0.5,
         greenery=1.0, leaves=((70, 92, 46), (88, 100, 58)), grass=(96, 116, 66),
         asphalt=(88, 90, 94), paving=(140, 136, 138),
-        bus=((236, 232, 222), (60, 116, 172)), tram=((208, 212, 214), (32, 96, 160)),
+        bus=((246, 200, 60), (236, 182, 36)), tram=((172, 30, 42), (232, 232, 228)),
         camera_height=1.35, focal=1.0, bonnet=(120, 122, 126),
-        weather={"overcast": 3, "rain": 1.5, "fog": 1, "sun": 1},
+        weather={"overcast": 5, "rain": 1, "fog": 1, "sun": 3},
     ),
     City(
         name="eschenhain", split="train",  # garden suburb
@@ -91,9 +93,9 @@ CITIES = (
         storeys=(2, 3), window=(1.5, 1.4), bay=3.0, brick=0.2, shops=0.15,
         greenery=1.5, leaves=((84, 116, 44), (72, 100, 56), (110, 122, 50)), grass=(112, 134, 60),
         asphalt=(116, 114, 110), paving=(170, 160, 148),
-        bus=((228, 178, 44), (40, 120, 84)), tram=((232, 186, 52), (48, 50, 54)),
+        bus=((232, 170, 34), (242, 196, 70)), tram=((204, 50, 38), (244, 236, 216)),
         camera_height=1.2, focal=1.1, bonnet=(96, 24, 26),
-        weather={"sun": 3, "overcast": 2, "fog": 0.6},
+        weather={"sun": 5, "overcast": 4, "fog": 0.7},
     ),
     City(
         name="lindenstedt", split="train",  # modern slabs of concrete and glass
@@ -102,9 +104,9 @@ CITIES = (
         storeys=(4, 6), window=(1.9, 1.5), bay=2.5, brick=0.08, shops=0.5,
         greenery=0.9, leaves=((76, 104, 58), (66, 92, 52)), grass=(98, 122, 70),
         asphalt=(96, 98, 104), paving=(164, 164, 162),
-        bus=((72, 132, 64), (230, 230, 226)), tram=((70, 136, 78), (236, 236, 230)),
+        bus=((250, 206, 50), (228, 176, 44)), tram=((182, 26, 34), (226, 226, 222)),
         camera_height=1.45, focal=1.05, bonnet=(22, 22, 26),
-        weather={"overcast": 2, "sun": 2, "rain": 1, "dusk": 1},
+        weather={"overcast": 4, "sun": 4, "rain": 0.7, "dusk": 0.7},
     ),
     City(
         name="ulmenbruck", split="train",  # gaudy quarter in autumn
@@ -113,9 +115,9 @@ CITIES = (
         storeys=(3, 5), window=(1.0, 1.8), bay=2.1, brick=0.25, shops=0.7,
         greenery=1.1, leaves=((140, 118, 46), (112, 112, 46), (156, 98, 44)), grass=(122, 122, 64),
         asphalt=(110, 108, 112), paving=(150, 142, 140),
-        bus=((40, 84, 150), (212, 70, 40)), tram=((190, 42, 44), (240, 236, 224)),
+        bus=((236, 184, 66), (244, 192, 30)), tram=((198, 44, 50), (240, 236, 224)),
         camera_height=1.3, focal=1.15, bonnet=(58, 62, 78),
-        weather={"sun": 2, "overcast": 2, "fog": 0.6, "rain": 0.6, "dusk": 0.8},
+        weather={"sun": 4, "overcast": 4, "fog": 0.5, "rain": 0.5, "dusk": 0.5},
     ),
     City(
         name="kastanienberg", split="val",  # sandstone on a hill
@@ -124,9 +126,9 @@ CITIES = (
         storeys=(3, 5), window=(1.2, 1.9), bay=2.7, brick=0.3, shops=0.45,
         greenery=1.0, leaves=((82, 100, 42), (98, 112, 56)), grass=(108, 122, 58),
         asphalt=(100, 98, 96), paving=(166, 154, 138),
-        bus=((208, 88, 36), (232, 228, 214)), tram=((216, 222, 214), (188, 52, 40)),
+        bus=((238, 178, 28), (248, 204, 84)), tram=((208, 40, 30), (236, 226, 200)),
         camera_height=1.3, focal=1.08, bonnet=(70, 72, 70),
-        weather={"sun": 2, "overcast": 2, "rain": 0.5, "fog": 0.5},
+        weather={"sun": 4, "overcast": 4, "rain": 0.6, "fog": 0.6},
     ),
     City(
         name="weidenthal", split="val",  # pale town by the river
@@ -135,9 +137,9 @@ CITIES = (
         storeys=(3, 5), window=(1.4, 1.5), bay=2.3, brick=0.3, shops=0.4,
         greenery=1.15, leaves=((90, 112, 60), (68, 98, 46)), grass=(104, 130, 70),
         asphalt=(92, 94, 96), paving=(150, 148, 150),
-        bus=((46, 128, 148), (206, 48, 52)), tram=((66, 120, 166), (238, 238, 232)),
+        bus=((228, 186, 48), (242, 176, 54)), tram=((176, 36, 50), (238, 238, 232)),
         camera_height=1.4, focal=1.03, bonnet=(30, 44, 40),
-        weather={"overcast": 2, "sun": 2, "dusk": 0.7, "rain": 0.7},
+        weather={"overcast": 4, "sun": 4, "dusk": 0.6, "rain": 0.6},
     ),
     City(
         name="zedernburg", split="test",  # the south
@@ -146,9 +148,9 @@ CITIES = (
         storeys=(2, 5), window=(1.1, 1.7), bay=2.5, brick=0.15, shops=0.55,
         greenery=0.9, leaves=((88, 106, 58), (74, 92, 40)), grass=(130, 132, 70),
         asphalt=(112, 108, 104), paving=(176, 164, 146),
-        bus=((44, 96, 160), (236, 200, 60)), tram=((240, 236, 226), (40, 110, 90)),
+        bus=((244, 194, 48), (234, 172, 40)), tram=((194, 52, 36), (240, 236, 226)),
         camera_height=1.28, focal=1.06, bonnet=(200, 198, 192),
-        weather={"sun": 3, "overcast": 1.5, "dusk": 0.7},
+        weather={"sun": 5, "overcast": 3, "dusk": 0.6},
     ),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ STEEL = ((116, 120, 122), (92, 98, 96), (70, 76, 74), (146, 150, 150))
 RED, BLUE, YELLOW, WHITE = (198, 32, 34), (30, 84, 170), (240, 196, 40), (238, 238, 234)
 
 
-def pole(stage: Stage, x: float, z: float, height: float, thickness: float = 0.13) -> None:
+def pole(stage: Stage, x: float, z: float, height: float, thickness: float = 0.12) -> None:
     """Draws a bare pole, label "pole"."""
     stage.limb([[x, 0, z], [x, height, z]], thickness, pick(stage.rng, STEEL), "pole")
 
@@ -18,8 +18,8 @@ def pole(stage: Stage, x: float, z: float, height: float, thickness: float = 0.1
 def lamp_post(stage: Stage, x: float, z: float, height: float) -> None:
     """Draws a street lamp whose arm reaches over the road."""
     color, reach = varied(stage.rng, pick(stage.rng, STEEL), 0.1), -np.sign(x) * 1.4
-    stage.limb([[x, 0, z], [x, 1.1, z]], 0.24, color, "pole")
-    stage.limb([[x, 0, z], [x, height, z], [x + reach, height + 0.25, z]], 0.15, color, "pole")
+    stage.limb([[x, 0, z], [x, 1.1, z]], 0.19, color, "pole")
+    stage.limb([[x, 0, z], [x, height, z], [x + reach, height + 0.25, z]], 0.13, color, "pole")
     glow = (255, 226, 160) if stage.weather.lamps_lit else (206, 208, 206)
     head = [[x + 0.7 * reach, height + 0.2, z], [x + reach, height + 0.24, z]]
     stage.limb(head, 0.2, glow, "pole")
@@ -41,66 +41,50 @@ def _bar(width: float, height: float) -> np.ndarray:
     return np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]]) * (width / 2, height / 2)
 
 
-def _sign_face(stage: Stage, kind: str, x: float, y: float, z: float, size: float) -> None:
-    """Draws the plate of a traffic sign of about `size` metres around (x, y)."""
-    rng = stage.rng
+INK = (38, 38, 42)
+DISC, OCTAGON = _regular(16, 0.5), _regular(8, 0.54, np.pi / 8)
+UP, DOWN = _regular(3, 0.58, np.pi / 2), _regular(3, 0.58, -np.pi / 2)
 
-    def shape(outline: np.ndarray, color: Color, dx: float = 0.0, dy: float = 0.0) -> None:
-        stage.polygon(_flat(x + dx, y + dy, z, outline), color, "traffic sign")
-
-    half = size / 2
-    if kind == "limit":
-        shape(_regular(16, half), RED)
-        shape(_regular(16, 0.72 * half), WHITE)
-        shape(_bar(0.5 * half, 0.7 * half), (40, 40, 44))
-    elif kind == "stop":
-        shape(_regular(8, half, np.pi / 8), RED)
-        shape(_bar(1.3 * half, 0.36 * half), WHITE)
-    elif kind == "no entry":
-        shape(_regular(16, half), RED)
-        shape(_bar(1.3 * half, 0.36 * half), WHITE)
-    elif kind == "yield":
-        shape(_regular(3, 1.15 * half, -np.pi / 2), RED)
-        shape(_regular(3, 0.66 * half, -np.pi / 2), WHITE)
-    elif kind == "warning":
-        shape(_regular(3, 1.15 * half, np.pi / 2), RED)
-        shape(_regular(3, 0.66 * half, np.pi / 2), WHITE)
-        shape(_bar(0.16 * half, 0.5 * half), (40, 40, 44))
-    elif kind == "arrow":
-        shape(_regular(16, half), BLUE)
-        shape(_bar(0.26 * half, 1.1 * half), WHITE)
-        shape(_regular(3, 0.45 * half, np.pi / 2), WHITE, dy=0.35 * half)
-    elif kind == "priority":
-        shape(_regular(4, 1.1 * half, 0), WHITE)
-        shape(_regular(4, 0.8 * half, 0), YELLOW)
-    elif kind == "parking":
-        shape(_bar(size, size), BLUE)
-        shape(_bar(0.3 * half, 1.2 * half), WHITE, dx=-0.25 * half)
-        shape(_regular(8, 0.4 * half), WHITE, dx=0.1 * half, dy=0.25 * half)
-    else:
-        color = pick(rng, (YELLOW, WHITE, BLUE))
-        ink = (36, 36, 40) if color is not BLUE else WHITE
-        shape(_bar(2.4 * size, 1.1 * size), ink)
-        shape(_bar(2.3 * size, 1.0 * size), color)
-        for row in (0.25, -0.2):
-            shape(_bar(rng.uniform(0.9, 1.8) * size, 0.16 * size), ink, dy=row * size)
+SIGNS = {
+    "limit": ((DISC, RED), (0.72 * DISC, WHITE), (_bar(0.25, 0.35), INK)),
+    "no entry": ((DISC, RED), (_bar(0.65, 0.18), WHITE)),
+    "stop": ((OCTAGON, RED), (_bar(0.7, 0.2), WHITE)),
+    "yield": ((DOWN, RED), (0.57 * DOWN, WHITE)),
+    "warning": ((UP, RED), (0.57 * UP, WHITE), (_bar(0.08, 0.25), INK)),
+    "arrow": ((DISC, BLUE), (_bar(0.13, 0.55), WHITE), (0.4 * UP + (0, 0.18), WHITE)),
+    "priority": ((_regular(4, 0.56), WHITE), (_regular(4, 0.42), YELLOW)),
+    "parking": (
+        (_bar(1, 1), BLUE), (_bar(0.15, 0.6) - (0.12, 0), WHITE),
+        (0.4 * DISC + (0.05, 0.12), WHITE),
+    ),
+}  # fmt: skip
+"""What each kind of sign is painted of, from the ground up: (outline, colour), the size being 1."""
 
 
-SIGN_KINDS = (
-    "limit", "stop", "no entry", "yield", "warning", "arrow", "priority", "parking", "direction",
-)  # fmt: skip
+def _direction_sign(rng: np.random.Generator) -> tuple[tuple[np.ndarray, Color], ...]:
+    """A wide board with two lines of writing, painted as those of `SIGNS`."""
+    color = pick(rng, (YELLOW, WHITE, BLUE))
+    ink = WHITE if color is BLUE else INK
+    lines = [(np.add(_bar(rng.uniform(0.9, 1.8), 0.16), (0, y)), ink) for y in (0.25, -0.2)]
+    return ((_bar(2.4, 1.1), ink), (_bar(2.3, 1.0), color), *lines)
+
+
+def _sign_face(stage: Stage, x: float, y: float, z: float, size: float) -> None:
+    """Draws the plate of some traffic sign of about `size` metres around (x, y)."""
+    kind = int(stage.rng.integers(len(SIGNS) + 1))
+    layers = [*SIGNS.values(), None][kind] or _direction_sign(stage.rng)
+    for outline, color in layers:
+        stage.polygon(_flat(x, y, z, size * outline), color, "traffic sign")
 
 
 def traffic_sign(stage: Stage, x: float, z: float, height: float) -> None:
     """Draws a sign on its pole, sometimes two."""
     rng = stage.rng
     size = rng.uniform(0.65, 0.85)
-    kind = SIGN_KINDS[int(rng.integers(len(SIGN_KINDS)))]
     stage.limb([[x, 0, z], [x, height + 0.35 * size, z]], 0.1, pick(rng, STEEL), "pole")
-    _sign_face(stage, kind, x, height, z - 0.05, size)
+    _sign_face(stage, x, height, z - 0.05, size)
     if rng.random() < 0.3:
-        other = SIGN_KINDS[int(rng.integers(len(SIGN_KINDS) - 1))]
-        _sign_face(stage, other, x, height - 1.05 * size, z - 0.05, size)
+        _sign_face(stage, x, height - 1.05 * size, z - 0.05, size)
 
 
 def _lamps(stage: Stage, x: float, y: float, z: float, lit: int) -> None:
@@ -123,7 +107,7 @@ def traffic_light(stage: Stage, x: float, z: float, lit: int, has_arm: bool) -> 
     """
     color = pick(stage.rng, STEEL)
     top = 5.6 if has_arm else 3.3
-    stage.limb([[x, 0, z], [x, top, z]], 0.15, color, "pole")
+    stage.limb([[x, 0, z], [x, top, z]], 0.13, color, "pole")
     if has_arm:
         reach = x - np.sign(x) * min(3.4, abs(x) - 0.4)
         stage.limb([[x, top, z], [reach, top, z]], 0.12, color, "pole")

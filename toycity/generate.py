@@ -58,6 +58,19 @@ class Recipe:
         if min(self.counts.values()) < 0 or sum(self.counts.values()) < 1:
             raise ValueError(f"scenes per split must be 0 or more, and one at least: {self.counts}")
 
+    @classmethod
+    def of(cls, seed: int, size: tuple[int, int], counts: dict[str, int] | None = None) -> "Recipe":
+        """A recipe from counts by split; a split that is left out has none, None means all usual.
+
+        Raises:
+            ValueError: for a split that does not exist, and for values out of range.
+        """
+        counts = DEFAULT_COUNTS if counts is None else counts
+        unknown = set(counts) - set(SPLITS)
+        if unknown:
+            raise ValueError(f"unknown split {min(unknown)!r}; there are {', '.join(SPLITS)}")
+        return cls(seed, tuple(size), *(counts.get(split, 0) for split in SPLITS))
+
     @property
     def counts(self) -> dict[str, int]:
         """Scenes of each split."""
@@ -182,6 +195,22 @@ def _make(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> 
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def _make_alone(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> None:
+    """Makes a set when it is this process' turn, unless another one has made it meanwhile."""
+    place = root.resolve()
+    if place.exists() and not place.is_dir():
+        raise OSError(f"{root} is a file")
+    if place.exists() and not folder.is_ours(place):
+        raise OSError(f"{root} holds other files; choose a new folder for the toy data")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with folder.turn(place) as is_alone:
+        if is_complete(place, recipe):
+            return
+        if is_alone:
+            folder.remove_leftovers(place)
+        _make(place, recipe, num_workers, show_progress)
+
+
 def ensure_toycity(
     root: str | Path,
     seed: int = 0,
@@ -210,26 +239,12 @@ def ensure_toycity(
         ValueError: for a negative seed, sizes out of range, or no scenes at all.
         OSError: when the folder cannot be written, or holds something else.
     """
-    unknown = set(counts or {}) - set(SPLITS)
-    if unknown:
-        raise ValueError(f"unknown split {min(unknown)!r}; there are {', '.join(SPLITS)}")
-    recipe = Recipe(seed=seed, size=tuple(size), **(DEFAULT_COUNTS if counts is None else {
-        "train": 0, "val": 0, "test": 0, **counts}))  # fmt: skip
+    recipe = Recipe.of(seed, size, counts)
     root = Path(root)
     if is_complete(root, recipe):
         return root
-    place = root.resolve()
     try:
-        if place.exists() and not place.is_dir():
-            raise OSError(f"{root} is a file")
-        if place.exists() and not folder.is_ours(place):
-            raise OSError(f"{root} holds other files; choose a new folder for the toy data")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with folder.turn(place) as is_alone:
-            if not is_complete(place, recipe):
-                if is_alone:
-                    folder.remove_leftovers(place)
-                _make(place, recipe, num_workers or os.cpu_count() or 1, show_progress)
+        _make_alone(root, recipe, num_workers or os.cpu_count() or 1, show_progress)
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
         raise OSError(f"cannot make the toy data: {reason}") from error

@@ -1,12 +1,23 @@
 """What closes the street on both sides and at its end: houses, walls, fences, hedges, woods."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from toycity.cities import City
 from toycity.nature import hedge, treeline
-from toycity.stage import Face, Stage
+from toycity.stage import Face, Stage, Thing
 from toycity.street import Plan
-from toycity.textures import blank_wall, facade, masonry, pick, railing, varied
+from toycity.textures import (
+    STOREY,
+    TEXELS_PER_METRE,
+    blank_wall,
+    facade,
+    masonry,
+    pick,
+    railing,
+    varied,
+)
 
 NEAREST_WALL = 2.2
 """Where panels beside the camera begin, in metres; nearer ones would be out of sight."""
@@ -32,7 +43,7 @@ def house(
         far: where it ends.
         storeys: its height.
     """
-    rng, height = stage.rng, 3.1 * storeys
+    rng, height = stage.rng, STOREY * storeys
     near = max(near, NEAREST_WALL)
     front, back = sign * x, sign * (x + 11)
     gable = np.array(
@@ -55,8 +66,9 @@ def house(
     for face in faces:
         light = float(stage.weather.light_on(np.array([-0.5 * sign, 0.86, 0.0])))
         stage.polygon(face.corners, stage.shaded(face.color, light), "building")
-    wall = facade(rng, city, far - near, storeys, stage.weather.lamps_lit)
-    stage.panel(_rectangle(front, near, far, height), wall, "building", normal=(-sign, 0, 0))
+    texels = TEXELS_PER_METRE if near < 22 else TEXELS_PER_METRE // 2
+    texture = facade(rng, city, far - near, storeys, stage.weather.lamps_lit, texels)
+    stage.panel(_rectangle(front, near, far, height), texture, "building", normal=(-sign, 0, 0))
 
 
 def wall(stage: Stage, sign: int, x: float, near: float, far: float, height: float) -> None:
@@ -87,14 +99,16 @@ def guard_rail(stage: Stage, sign: int, x: float, near: float, far: float) -> No
 def street_end(stage: Stage, plan: Plan, city: City) -> None:
     """Closes the view at the end of the street: woods, and houses that face us."""
     rng, z = stage.rng, plan.end
-    treeline(stage, city, z + 60, height=rng.uniform(6, 14), reach=160)
+    treeline(stage, city, z + 60, height=rng.uniform(8, 14), reach=70)
     if rng.random() < 0.55:
         left = -rng.uniform(25, 40)
         while left < 36:
             width = rng.uniform(8, 15)
             storeys = int(rng.integers(city.storeys[0], city.storeys[1] + 1))
-            texture = facade(rng, city, width, storeys, stage.weather.lamps_lit)
-            top, right = 3.1 * storeys, left + width
+            texture = facade(
+                rng, city, width, storeys, stage.weather.lamps_lit, TEXELS_PER_METRE // 2
+            )
+            top, right = STOREY * storeys, left + width
             corners = [[left, top, z], [right, top, z], [right, 0, z], [left, 0, z]]
             roof = [
                 [left, top, z],
@@ -106,7 +120,7 @@ def street_end(stage: Stage, plan: Plan, city: City) -> None:
             stage.panel(np.array(corners), texture, "building", normal=(0, 0, -1))
             left = right + (rng.uniform(3, 8) if rng.random() < 0.25 else 0)
     else:
-        treeline(stage, city, z, height=rng.uniform(4, 9), reach=60)
+        treeline(stage, city, z, height=rng.uniform(4, 9), reach=45)
 
 
 def _plots(rng: np.random.Generator, plan: Plan) -> list[tuple[float, float]]:
@@ -127,13 +141,13 @@ def _plots(rng: np.random.Generator, plan: Plan) -> list[tuple[float, float]]:
 
 def line_street(
     rng: np.random.Generator, plan: Plan, city: City, wants_wall: bool, wants_fence: bool
-) -> list[tuple[float, object]]:
+) -> list[Thing]:
     """Chooses what stands on each plot of both sides.
 
     Returns:
         (depth, draw) pairs: draw(stage) paints the thing, the greatest depth first.
     """
-    things: list[tuple[float, object]] = []
+    things: list[Thing] = []
     barriers = {-1: "", 1: ""}
     wall_side = int(rng.choice([-1, 1]))
     if wants_wall:
@@ -160,7 +174,7 @@ def line_street(
 
 def _barrier(
     rng: np.random.Generator, kind: str, sign: int, x: float, near: float, far: float, city: City
-) -> list[tuple[float, object]]:
+) -> list[Thing]:
     """What stands between a plot and the sidewalk: a wall, a fence, a low hedge, or nothing."""
     if kind == "wall" and rng.random() < 0.8:
         return [(far - 0.1, _later(wall, sign, x, near, far, rng.uniform(1.6, 2.6)))]
@@ -171,6 +185,6 @@ def _barrier(
     return []
 
 
-def _later(draw: object, *arguments: object) -> object:
+def _later(draw: Callable[..., None], *arguments: object) -> Callable[[Stage], None]:
     """Keeps a drawing for its turn: draws get the stage first."""
     return lambda stage: draw(stage, *arguments)

@@ -18,7 +18,7 @@ def foliage(
         stage: where to draw.
         top_left: (2,) canvas pixels.
         bottom_right: (2,) canvas pixels.
-        shape: "crown" for an egg, "hedge" for a full box with a ragged top.
+        shape: "crown" for an egg, "tuft" for a dome that stands on the ground.
         color: of the leaves.
         depth: metres to the viewer.
     """
@@ -36,7 +36,7 @@ def foliage(
     if shape == "crown":
         inside = (1 - x**2) - (1.03 * y) ** 2 + 0.3 * coarse
     else:
-        inside = (y + 1) * 4 - 0.9 + 0.55 * coarse
+        inside = 0.9 - x**4 - np.maximum(-y, 0) ** 3 + 0.4 * coarse
     tone = 0.22 * coarse + 0.2 * fine
     tone += 0.80 - (0.16 + 0.45 * weather.sun) * y + (0.35 * weather.sun * weather.sun_side) * x
     tone = np.clip(tone, 0.28, 1.7) * np.float32(weather.ambient + 0.25 * weather.sun)
@@ -87,17 +87,18 @@ def hedge(
     step = max(1.2, 0.55 * height)
     for z in np.arange(far, max(near, 3.0), -step):
         top = height * rng.uniform(0.85, 1.1)
-        inner, outer = sign * (x - 0.3), sign * (x + 1.5 * step)
+        inner, outer = sign * (x - 0.5), sign * (x + 1.5 * step + 0.3 * height)
         low = stage.camera.project(np.array([min(inner, outer), top, z]))
         high = stage.camera.project(np.array([max(inner, outer), 0.0, z]))
-        foliage(stage, low, high, "hedge", varied(rng, color, 0.08), z)
+        foliage(stage, low, high, "tuft", varied(rng, color, 0.1), z)
 
 
 def treeline(stage: Stage, city: City, z: float, height: float, reach: float) -> None:
     """Draws a wood across the view at distance z, `reach` metres to both sides."""
     color = varied(stage.rng, pick(stage.rng, city.leaves), 0.1)
-    for left in np.linspace(-reach, reach, 5)[:-1]:
-        top = height * stage.rng.uniform(0.8, 1.2)
-        low = stage.camera.project(np.array([left, top, z]))
-        high = stage.camera.project(np.array([left + reach / 2, 0.0, z])) + 1
-        foliage(stage, low, high, "hedge", color, z)
+    step = 1.6 * height
+    for left in np.arange(-reach, reach, step):
+        top = height * stage.rng.uniform(0.75, 1.2)
+        low = stage.camera.project(np.array([left - 0.4 * step, top, z]))
+        high = stage.camera.project(np.array([left + 1.4 * step, 0.0, z])) + 1
+        foliage(stage, low, high, "tuft", varied(stage.rng, color, 0.08), z)

@@ -4,6 +4,8 @@ A *rider* is the human on a two-wheeler; the two-wheeler below keeps its own lab
 rider stands for two classes at once.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from toycity.stage import Stage, placed
@@ -13,18 +15,20 @@ from toycity.weather import Color
 SKIN = ((232, 190, 160), (204, 156, 124), (150, 104, 76), (104, 72, 54))
 HAIR = ((44, 34, 28), (88, 62, 40), (156, 122, 78), (132, 128, 124), (30, 28, 28))
 TOPS = (
-    (176, 40, 44), (40, 70, 140), (232, 228, 220), (52, 54, 60), (206, 160, 54), (70, 120, 84),
-    (128, 78, 128), (88, 92, 100), (214, 110, 60), (30, 34, 46),
+    (186, 38, 48), (40, 70, 150), (236, 232, 226), (52, 54, 66), (150, 60, 130), (60, 120, 140),
+    (108, 70, 140), (214, 120, 150), (226, 90, 60), (30, 34, 56),
 )  # fmt: skip
 TROUSERS = ((40, 48, 78), (36, 36, 40), (96, 84, 70), (70, 74, 82), (150, 140, 122))
 BICYCLE_COLORS = (
-    (190, 40, 40), (40, 90, 160), (50, 52, 56), (220, 220, 214), (60, 130, 90), (226, 180, 50),
-    (120, 190, 190),
+    (60, 170, 180), (40, 120, 170), (120, 200, 200), (200, 226, 224), (60, 150, 130),
 )  # fmt: skip
 MOTORCYCLE_COLORS = (
-    (190, 34, 34), (34, 70, 150), (30, 30, 34), (230, 120, 30), (60, 110, 60), (200, 200, 204),
+    (190, 34, 34), (206, 60, 30), (170, 24, 44), (222, 84, 30),
 )  # fmt: skip
+VESTS = ((206, 240, 50), (226, 244, 60), (190, 228, 40))
+HELMETS = ((240, 240, 236), (226, 230, 236), (244, 232, 210))
 METAL = (38, 40, 44)
+CHROME = (178, 180, 184)
 
 
 def person(stage: Stage, x: float, z: float, yaw: float, height: float) -> None:
@@ -65,7 +69,7 @@ def person(stage: Stage, x: float, z: float, yaw: float, height: float) -> None:
     _head(stage, at, skin, hair, 1.64, "person")
 
 
-def _torso(stage: Stage, at: object, top: Color, hem: Color, label: str) -> None:
+def _torso(stage: Stage, at: Callable, top: Color, hem: Color, label: str) -> None:
     """Draws shoulders to hips of an upright figure; `at` places its points."""
     stage.limb(at([(-0.14, 1.38, 0), (0.14, 1.38, 0), (0.1, 0.95, 0), (-0.1, 0.95, 0)]), 0.16, top,
                label, closed=True)  # fmt: skip
@@ -73,14 +77,16 @@ def _torso(stage: Stage, at: object, top: Color, hem: Color, label: str) -> None
     stage.limb(at([(-0.1, 0.9, 0), (0.1, 0.9, 0)]), 0.18, hem, label)
 
 
-def _head(stage: Stage, at: object, skin: Color, hair: Color, level: float, label: str) -> None:
+def _head(stage: Stage, at: Callable, skin: Color, hair: Color, level: float, label: str) -> None:
     """Draws neck, face and hair of a figure, the head's middle at `level`."""
     stage.limb(at([(0, level - 0.2, 0), (0, level - 0.08, 0)]), 0.1, skin, label)
     stage.ball(at([(0, level + 0.03, -0.03)])[0], 0.125, hair, label)
     stage.ball(at([(0, level - 0.03, 0.06)])[0], 0.095, skin, label)
 
 
-def _rings(stage: Stage, at: object, axles: tuple, radius: float, tyre: float, label: str) -> None:
+def _rings(
+    stage: Stage, at: Callable, axles: tuple, radius: float, tyre: float, label: str
+) -> None:
     """Draws two wheels: see-through discs (labelled whole, as in Cityscapes) with a tyre."""
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     for axle in axles:
@@ -110,11 +116,11 @@ def bicycle(stage: Stage, x: float, z: float, yaw: float, is_ridden: bool = Fals
     else:
         stage.ball(at([(0, 0.85, 0.5)])[0], 0.06, (240, 238, 220), "bicycle")
     if is_ridden:
-        _rider(stage, at, (1.0, 0.28), (0.42, 1.06), helmet=bool(rng.random() < 0.5))
+        _rider(stage, at, (1.0, 0.28), (0.42, 1.06), helmet=bool(rng.random() < 0.8))
 
 
 def _rider(
-    stage: Stage, at: object, seat: tuple[float, float], grip: tuple[float, float], helmet: bool
+    stage: Stage, at: Callable, seat: tuple[float, float], grip: tuple[float, float], helmet: bool
 ) -> None:
     """Draws the human on a two-wheeler.
 
@@ -126,9 +132,9 @@ def _rider(
         helmet: whether a helmet hides the hair.
     """
     rng = stage.rng
-    top, legs = varied(rng, pick(rng, TOPS), 0.15), varied(rng, pick(rng, TROUSERS), 0.2)
+    top, legs = varied(rng, pick(rng, VESTS), 0.08), varied(rng, pick(rng, TROUSERS), 0.2)
     skin = pick(rng, SKIN)
-    hair = pick(rng, ((226, 226, 222), (200, 50, 44), (40, 42, 48))) if helmet else pick(rng, HAIR)
+    hair = pick(rng, HELMETS) if helmet else pick(rng, HAIR)
     hip, foot = seat
     shoulder = hip + 0.52
     for side in (-1, 1):
@@ -148,42 +154,47 @@ def _rider(
 
 def motorcycle(stage: Stage, x: float, z: float, yaw: float, is_ridden: bool = False) -> None:
     """Draws a motorcycle, label "motorcycle": fat wheels, tank, engine, headlamp; and its rider."""
-    rng = stage.rng
-    color = varied(rng, pick(rng, MOTORCYCLE_COLORS), 0.1)
+    color = varied(stage.rng, pick(stage.rng, MOTORCYCLE_COLORS), 0.1)
     stage.contact_shadow(x, z, 0.7 + 1.6 * abs(np.sin(yaw)), 0.6 + 1.6 * abs(np.cos(yaw)))
 
     def at(points: list) -> np.ndarray:
         return placed(np.array(points, dtype=float), x, z, yaw)
 
-    chrome, black = (178, 180, 184), (34, 34, 38)
-
-    def front() -> None:
-        _rings(stage, at, (0.72,), 0.33, 0.17, "motorcycle")
-        stage.limb(at([(0, 0.33, 0.72), (0, 0.95, 0.45)]), 0.17, chrome, "motorcycle")
-        stage.limb(at([(-0.36, 1.06, 0.34), (0, 1.0, 0.45), (0.36, 1.06, 0.34)]), 0.09, black,
-                   "motorcycle")  # fmt: skip
-        for mirror in (-0.36, 0.36):
-            stage.ball(at([(mirror, 1.18, 0.36)])[0], 0.07, black, "motorcycle")
-        stage.limb(at([(-0.12, 0.92, 0.52), (0.12, 0.92, 0.52)]), 0.26, color, "motorcycle")
-        if np.cos(yaw) < 0.3:
-            stage.ball(at([(0, 0.92, 0.6)])[0], 0.13, (255, 250, 224), "motorcycle")
-
-    def rear() -> None:
-        _rings(stage, at, (-0.68,), 0.33, 0.19, "motorcycle")
-        stage.limb(at([(-0.1, 0.74, -0.75), (0.1, 0.74, -0.75)]), 0.22, color, "motorcycle")
-        if np.cos(yaw) > -0.3:
-            stage.ball(at([(0, 0.74, -0.92)])[0], 0.1, (236, 40, 30), "motorcycle")
-            stage.limb(at([(-0.09, 0.5, -0.95), (0.09, 0.5, -0.95)]), 0.16, (226, 224, 206),
-                       "motorcycle")  # fmt: skip
-
-    def middle() -> None:
-        stage.limb(at([(0, 0.42, -0.25), (0, 0.45, 0.25)]), 0.44, (66, 66, 70), "motorcycle")
-        stage.limb(at([(0.2, 0.35, -0.8), (0.2, 0.32, 0.1)]), 0.12, chrome, "motorcycle")
-        stage.limb(at([(0, 0.82, 0.0), (0, 0.84, 0.35)]), 0.34, color, "motorcycle")
-        stage.limb(at([(0, 0.8, -0.65), (0, 0.78, -0.05)]), 0.2, black, "motorcycle")
-
-    parts = [front, middle, rear] if np.cos(yaw) > 0 else [rear, middle, front]
-    for part in parts:
-        part()
+    looks_away = np.cos(yaw) > 0
+    parts = [_motorcycle_front, _motorcycle_middle, _motorcycle_rear]
+    for part in parts if looks_away else reversed(parts):
+        part(stage, at, color, looks_away)
     if is_ridden:
         _rider(stage, at, (0.86, 0.34), (0.38, 1.04), helmet=True)
+
+
+def _motorcycle_front(stage: Stage, at: Callable, color: Color, looks_away: bool) -> None:
+    """Draws fork, handlebar, mirrors and headlamp."""
+    label = "motorcycle"
+    _rings(stage, at, (0.72,), 0.33, 0.17, label)
+    stage.limb(at([(0, 0.33, 0.72), (0, 0.95, 0.45)]), 0.17, CHROME, label)
+    stage.limb(at([(-0.36, 1.06, 0.34), (0, 1.0, 0.45), (0.36, 1.06, 0.34)]), 0.09, METAL, label)
+    for mirror in (-0.36, 0.36):
+        stage.ball(at([(mirror, 1.18, 0.36)])[0], 0.07, METAL, label)
+    stage.limb(at([(-0.12, 0.92, 0.52), (0.12, 0.92, 0.52)]), 0.26, color, label)
+    if not looks_away:
+        stage.ball(at([(0, 0.92, 0.6)])[0], 0.13, (255, 250, 224), label)
+
+
+def _motorcycle_middle(stage: Stage, at: Callable, color: Color, looks_away: bool) -> None:
+    """Draws engine, exhaust, tank and seat."""
+    label = "motorcycle"
+    stage.limb(at([(0, 0.42, -0.25), (0, 0.45, 0.25)]), 0.44, (66, 66, 70), label)
+    stage.limb(at([(0.2, 0.35, -0.8), (0.2, 0.32, 0.1)]), 0.12, CHROME, label)
+    stage.limb(at([(0, 0.82, 0.0), (0, 0.84, 0.35)]), 0.34, color, label)
+    stage.limb(at([(0, 0.8, -0.65), (0, 0.78, -0.05)]), 0.2, METAL, label)
+
+
+def _motorcycle_rear(stage: Stage, at: Callable, color: Color, looks_away: bool) -> None:
+    """Draws the rear wheel, the tail, its lamp and the plate."""
+    label = "motorcycle"
+    _rings(stage, at, (-0.68,), 0.33, 0.19, label)
+    stage.limb(at([(-0.1, 0.74, -0.75), (0.1, 0.74, -0.75)]), 0.22, color, label)
+    if looks_away:
+        stage.ball(at([(0, 0.74, -0.92)])[0], 0.1, (236, 40, 30), label)
+        stage.limb(at([(-0.09, 0.5, -0.95), (0.09, 0.5, -0.95)]), 0.16, (226, 224, 206), label)

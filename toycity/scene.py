@@ -16,7 +16,7 @@ from toycity.furniture import clutter, lamp_post, pole, traffic_light, traffic_s
 from toycity.houses import guard_rail, line_street, street_end
 from toycity.nature import bush, tree
 from toycity.people import bicycle, motorcycle, person
-from toycity.stage import Stage
+from toycity.stage import Stage, Thing
 from toycity.street import PARKING_WIDTH, Plan, draw_plan, paint_ground, paint_sky
 from toycity.textures import pick, varied
 from toycity.vehicles import CAR_COLORS, CAR_SHAPES, bus, car, tram_section, truck
@@ -25,13 +25,10 @@ from toycity.weather import draw_weather, expose, mirror_in_road
 DEFAULT_SIZE = (128, 256)
 
 SHARES = {
-    "train": 0.14, "bus": 0.15, "truck": 0.15, "motorcycle": 0.28, "cyclist": 0.28,
-    "bicycles": 0.3, "traffic light": 0.5, "wall": 0.24, "fence": 0.26, "crossing car": 0.3,
+    "train": 0.14, "bus": 0.15, "truck": 0.16, "motorcycle": 0.18, "cyclist": 0.17,
+    "bicycles": 0.26, "traffic light": 0.42, "wall": 0.3, "fence": 0.42, "crossing car": 0.3,
 }  # fmt: skip
 """In which share of the scenes a thing occurs."""
-
-Thing = tuple[float, Callable[[Stage], None]]
-"""What waits to be painted: its distance in metres, and how to paint it."""
 
 
 def wants(kind: str, city: City, seed: int, index: int) -> bool:
@@ -68,10 +65,13 @@ def large_vehicles(
 ) -> list[Thing]:
     """Places the tram, the bus and the truck."""
     things: list[Thing] = []
+    if plan.tram is not None:
+        wire = [[plan.tram, 5.6, z] for z in (4.0, 20.0, 40.0, 60.0)]
+        things.append((61.0, lambda stage: stage.limb(wire, 0.03, (60, 62, 66), None)))
     if "train" in wanted:
-        z, length = rng.uniform(17, 34), 8.0
-        sections = int(rng.integers(2, 5))
-        room.claim(plan.tram, z + sections * length / 2, 3.0, sections * length + 6)
+        z, length = rng.uniform(20, 36), 8.0
+        sections = int(rng.integers(2, 4))
+        room.claim(plan.tram, z + sections * length / 2 - 3, 3.0, sections * length + 12)
         for i in range(sections):
             middle = z + (i + 0.5) * length
             things.append((middle, _tram(city, plan.tram, middle, length, i == 0, i % 2 == 0)))
@@ -83,8 +83,8 @@ def large_vehicles(
             yaw = np.pi if is_oncoming else 0.0
             if kind == "truck" and plan.right.has_parking and rng.random() < 0.3:
                 x, yaw = plan.right.road + 1.25, 0.0
-            z = rng.uniform(15, 30) + length / 2
-            if plan.in_junction(z) or not room.claim(x, z, 3.0, length + 6):
+            z = rng.uniform(17, 34) + length / 2
+            if plan.in_junction(z) or not room.claim(x, z - 3, 3.0, length + 12):
                 continue
             yaw += rng.normal(0, 0.015)
             if kind == "bus":
@@ -114,7 +114,7 @@ def two_wheelers(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[s
                 break
     if "bicycles" in wanted:
         sign = int(rng.choice([-1, 1]))
-        side, z = plan.side(sign), rng.uniform(7, 14)
+        side, z = plan.side(sign), rng.uniform(8, 15)
         for _ in range(int(rng.integers(2, 5))):
             x = sign * (side.kerb + side.strip + 0.8)
             yaw = sign * np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.45)
@@ -131,14 +131,14 @@ def _two_wheeler_spot(
     if not is_ridden:
         sign = int(rng.choice([-1, 1]))
         x = sign * (plan.side(sign).kerb + plan.side(sign).strip + rng.uniform(0.6, 1.0))
-        return x, rng.uniform(6.5, 13), rng.uniform(-1.0, 1.0) + rng.choice([0, np.pi])
+        return x, rng.uniform(7.5, 14), rng.uniform(-1.0, 1.0) + rng.choice([0, np.pi])
     if rng.random() < 0.35:
-        z = rng.uniform(9, 15) if plan.junction is None else plan.junction[0] - rng.uniform(0.6, 3)
-        return rng.uniform(-4, 2), min(z, 16), rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.3)
+        z = rng.uniform(10, 18) if plan.junction is None else plan.junction[0] - rng.uniform(0.6, 3)
+        return rng.uniform(-4, 2), min(z, 20), rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.3)
     lane, is_oncoming = plan.lanes[int(rng.integers(len(plan.lanes)))]
     edge = -0.9 if is_oncoming else 0.9
     yaw = (np.pi if is_oncoming else 0.0) + rng.normal(0, 0.25)
-    return lane + edge * rng.uniform(0.4, 1.2), rng.uniform(6.5, 14), yaw
+    return lane + edge * rng.uniform(0.4, 1.2), rng.uniform(8, 16), yaw
 
 
 def cars(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[str]) -> list[Thing]:
@@ -179,11 +179,11 @@ def cars(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[str]) -> 
 def people(rng: np.random.Generator, plan: Plan, room: Room) -> list[Thing]:
     """Places pedestrians on the sidewalks, some in groups, and some on the crossing."""
     things: list[Thing] = []
-    for _ in range(int(rng.poisson(2.6))):
+    for _ in range(int(rng.poisson(2.7))):
         sign = int(rng.choice([-1, 1]))
         side = plan.side(sign)
         x = sign * rng.uniform(side.kerb + side.strip + 0.5, side.walk - 0.2)
-        z = rng.uniform(6, 26)
+        z = rng.uniform(6, 20)
         if plan.junction is not None and rng.random() < 0.25:
             x, z = rng.uniform(-6, 4), plan.junction[0] - rng.uniform(0.8, 3.0)
             yaw = rng.choice([-1, 1]) * np.pi / 2
@@ -210,15 +210,15 @@ def furniture(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[str]
             things.append((z, lambda s, a=(x, z, lit, arm): traffic_light(s, *a)))
     for sign in (-1, 1):
         x = sign * (plan.side(sign).kerb + 0.45)
-        for z in np.arange(rng.uniform(7, 22), 70, rng.uniform(20, 30)):
+        for z in np.arange(rng.uniform(7, 22), 45, rng.uniform(24, 36)):
             if room.claim(x, z, 0.5, 0.5):
                 height = rng.uniform(5.5, 7.5)
                 things.append((z, lambda s, a=(x, z, height): lamp_post(s, *a)))
-        for _ in range(int(rng.poisson(1.1))):
-            z, height = rng.uniform(5.5, 22), rng.uniform(2.1, 2.9)
+        for _ in range(int(rng.poisson(1.0))):
+            z, height = rng.uniform(5.5, 17), rng.uniform(2.1, 2.9)
             if room.claim(x, z, 0.8, 0.5):
                 things.append((z, lambda s, a=(x, z, height): traffic_sign(s, *a)))
-        if rng.random() < 0.35:
+        if rng.random() < 0.2:
             z, height = rng.uniform(6, 20), rng.uniform(2.5, 6)
             if room.claim(x, z, 0.5, 0.5):
                 things.append((z, lambda s, a=(x, z, height): pole(s, *a)))
@@ -276,7 +276,7 @@ def _set_up(rng: np.random.Generator, city: City, size: tuple[int, int]) -> Stag
         focal=city.focal * canvas.width * rng.uniform(0.95, 1.05),
         height=city.camera_height * rng.uniform(0.96, 1.04),
         centre_x=canvas.width * rng.uniform(0.42, 0.58),
-        horizon=canvas.height * rng.uniform(0.40, 0.46),
+        horizon=canvas.height * rng.uniform(0.38, 0.44),
         bend=rng.uniform(-0.0035, 0.0035) if rng.random() < 0.5 else 0.0,
     )
     return Stage(canvas, camera, weather, rng)

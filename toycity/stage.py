@@ -3,6 +3,7 @@
 It joins canvas, camera and weather, so that whoever draws a car or a house thinks in metres only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -166,3 +167,7 @@ def placed(local: np.ndarray, x: float, z: float, yaw: float) -> np.ndarray:
     turned[..., 1] = local[..., 1]
     turned[..., 2] = z - sine * local[..., 0] + cosine * local[..., 2]
     return turned
+
+
+Thing = tuple[float, Callable[[Stage], None]]
+"""What waits to be painted: its distance in metres, and how to paint it."""

@@ -80,10 +80,10 @@ class Plan:
 
 def draw_side(rng: np.random.Generator, road: float, city: City) -> Side:
     """Draws one side of the street, given where its lanes end."""
-    kerb = road + (PARKING_WIDTH if rng.random() < 0.6 else 0.0)
+    kerb = road + (PARKING_WIDTH if rng.random() < 0.5 else 0.0)
     strip = rng.uniform(1.0, 1.8) if rng.random() < 0.12 * city.greenery else 0.0
-    walk = kerb + strip + rng.uniform(1.9, 3.4)
-    garden = rng.uniform(1.5, 4.0) if rng.random() < 0.3 * city.greenery else 0.0
+    walk = kerb + strip + rng.uniform(2.5, 4.4)
+    garden = rng.uniform(1.5, 4.5) if rng.random() < 0.36 * city.greenery else 0.0
     return Side(road, kerb, walk, walk + garden, strip)
 
 
@@ -178,15 +178,13 @@ def paint_ground(stage: Stage, plan: Plan, city: City) -> None:
     first, x, z = stage.camera.ground(canvas.height, canvas.width)
     bands = cross_section(plan, city, stage.rng)
     edges = np.array([band.until for band in bands[:-1]], dtype=np.float32)
-    strip = np.searchsorted(edges, x).astype(np.uint8)
+    strip = np.searchsorted(edges, x)
     road = next(i for i, band in enumerate(bands) if band.label == "road")
     if plan.junction is not None:
         rows = (z[:, 0] > plan.junction[0]) & (z[:, 0] < plan.junction[1])
         strip[rows] = road
-    tile = noise_tile(8)
-    grain = cv2.remap(tile, x * 37 % 512, np.broadcast_to(z * 37 % 512, x.shape), cv2.INTER_NEAREST)
-    grain *= np.clip(7 / z, 0.15, 1)
-    stains = cv2.remap(tile, x * 6 % 512, np.broadcast_to(z * 3 % 512, x.shape), cv2.INTER_NEAREST)
+    grain = _ground_noise(x, z, 37, 37) * np.clip(7 / z, 0.15, 1)
+    stains = _ground_noise(x, z, 6, 3)
     roughness = np.array([band.roughness for band in bands], dtype=np.float32)[strip]
     colors = np.array([band.color for band in bands], dtype=np.float32)[strip]
     light = weather.ambient + 0.68 * weather.sun * _sunlit(stage, plan, x, z)
@@ -203,13 +201,21 @@ def paint_ground(stage: Stage, plan: Plan, city: City) -> None:
     canvas.labels[first:] = np.array([LABEL_IDS[b.label] for b in bands], dtype=np.uint8)[strip]
 
 
+def _ground_noise(x: np.ndarray, z: np.ndarray, across: float, along: float) -> np.ndarray:
+    """Lays the noise tile onto the ground, at texels per metre across and along the street."""
+    columns = np.clip(x, -FAR, FAR) * np.float32(across)
+    rows = np.broadcast_to(np.minimum(z, FAR) * np.float32(along), x.shape)
+    tile = noise_tile(8)
+    return cv2.remap(tile, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_WRAP)
+
+
 def _sunlit(stage: Stage, plan: Plan, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Where the houses' shadow does not reach: (rows, width) float32, 0 ... 1, soft at its edge."""
     sign = stage.weather.sun_side
     profile = stage.rng.uniform(0.5, 1.0, 64) * stage.rng.uniform(3.0, 14.0)
-    length = np.repeat(profile, 2)[np.minimum(z[:, 0] / 4, 127).astype(int)].astype(np.float32)
-    edge = plan.side(sign).houses - length
-    return np.clip((edge[:, None] - sign * x) / 0.5, 0, 1)
+    slanted = np.clip((z + 0.6 * sign * x) / 9, 0, 63).astype(np.uint8)
+    edge = np.float32(plan.side(sign).houses) - profile.astype(np.float32)[slanted]
+    return np.clip((edge - sign * x) / 0.5, 0, 1)
 
 
 def _stripe(x: np.ndarray, centre: float, width: float, z: np.ndarray) -> np.ndarray:

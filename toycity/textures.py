@@ -9,6 +9,23 @@ from toycity.cities import City
 from toycity.weather import Color
 
 TEXELS_PER_METRE = 12
+STOREY = 3.1
+"""Height of a storey in metres."""
+
+PANE, LAMPLIGHT = (60, 68, 78), (255, 206, 120)
+BOARDS = (
+    (168, 52, 44), (44, 76, 128), (58, 104, 66), (210, 190, 130), (60, 60, 64), (222, 222, 216),
+)  # fmt: skip
+DOORS = ((92, 60, 42), (54, 66, 60), (70, 72, 84), (120, 50, 44))
+SPRAY = (
+    (206, 60, 140),
+    (60, 90, 200),
+    (240, 236, 230),
+    (60, 170, 150),
+    (130, 70, 170),
+    (40, 40, 48),
+)
+PAINTED_WOOD = ((238, 234, 224), (164, 104, 58), (182, 128, 76), (226, 222, 214))
 _TILE = 512
 
 
@@ -79,57 +96,75 @@ def bricks(
     return plaster(rng, height, width, color) * tone[..., None]
 
 
-def _storey(rng: np.random.Generator, city: City, color: Color) -> tuple[np.ndarray, np.ndarray]:
-    """One bay of one storey: factors on the wall's colour (h, w, 3), and where glass is (h, w)."""
-    t = TEXELS_PER_METRE
-    h, w = round(3.1 * t), round(city.bay * t)
-    factors = np.ones((h, w, 3), dtype=np.float32)
+def _storey(rng: np.random.Generator, city: City, texels: int) -> tuple[np.ndarray, np.ndarray]:
+    """One bay of one storey: brightness of the wall (h, w, 1), and where glass is (h, w)."""
+    h, w = round(STOREY * texels), round(city.bay * texels)
+    brightness = np.ones((h, w, 1), dtype=np.float32)
     is_glass = np.zeros((h, w), dtype=bool)
-    glass_w, glass_h = round(city.window[0] * t), round(city.window[1] * t)
-    left, top = (w - glass_w) // 2, round(0.6 * t)
-    frame = rng.choice([0.55, 1.22])
-    factors[top - 2 : top + glass_h + 2, left - 2 : left + glass_w + 2] = frame
-    factors[top + glass_h + 2 : top + glass_h + 4, left - 3 : left + glass_w + 3] = 1.16
-    factors[top + glass_h + 4 : top + glass_h + 6, left - 2 : left + glass_w + 2] = 0.76
-    is_glass[top : top + glass_h, left : left + glass_w] = True
-    middle = left + glass_w // 2
-    is_glass[top : top + glass_h, middle : middle + 1] = False
-    cross = top + glass_h // 3
-    is_glass[cross : cross + 1, left : left + glass_w] = False
+    glass_w, glass_h = round(city.window[0] * texels), round(city.window[1] * texels)
+    left, top, edge = (w - glass_w) // 2, round(0.6 * texels), max(1, texels // 6)
+    bottom, right = top + glass_h, left + glass_w
+    brightness[top - edge : bottom + edge, left - edge : right + edge] = rng.choice([0.55, 1.22])
+    brightness[bottom + edge : bottom + 2 * edge, left - edge : right + edge] = 1.16  # the sill
+    brightness[bottom + 2 * edge : bottom + 3 * edge, left - edge : right + edge] = 0.76
+    is_glass[top:bottom, left:right] = True
+    is_glass[top:bottom, left + glass_w // 2] = False
+    is_glass[top + glass_h // 3, left:right] = False
     if rng.random() < 0.4:
-        factors[:3] *= 0.86  # a ledge between the storeys
-    return factors, is_glass
+        brightness[: edge + 1] *= 0.86  # a ledge between the storeys
+    return brightness, is_glass
 
 
-def _shop(rng: np.random.Generator, image: np.ndarray, bay: int) -> None:
-    """Turns the ground floor, the lowest rows of a facade, into shop windows, in place."""
-    rows, columns = image.shape[:2]
-    t = TEXELS_PER_METRE
-    top = rows - round(3.1 * t)
-    image[top:] = np.array(varied(rng, (96, 90, 86), 0.3), dtype=np.float32)
-    for left in range(0, columns, 2 * bay):
-        glass = varied(rng, (70, 78, 84), 0.35)
-        image[top + t : rows - t // 2, left + 3 : left + 2 * bay - 3] = glass
-        image[top + t : top + t + 6, left + 3 : left + 2 * bay - 3] *= 1.35
-        board = varied(rng, pick(rng, ((168, 52, 44), (44, 76, 128), (58, 104, 66), (210, 190, 130),
-                                       (60, 60, 64), (222, 222, 216))), 0.15)  # fmt: skip
-        image[top + 2 : top + t - 1, left + 2 : left + 2 * bay - 2] = board
+def _glaze(
+    rng: np.random.Generator,
+    image: np.ndarray,
+    is_glass: np.ndarray,
+    grid: tuple[int, int],
+    lamps_lit: bool,
+) -> None:
+    """Puts panes, each of its own brightness, into a facade of `grid` (storeys, bays), in place."""
+    h, w = is_glass.shape
+    panes = rng.uniform(0.55, 1.5, (*grid, 1)) * np.array(PANE)
+    if lamps_lit:
+        panes[rng.random(grid) < 0.35] = LAMPLIGHT
+    sheen = np.linspace(1.5, 0.8, h)[:, None, None]
+    mask = np.tile(is_glass, (1, grid[1]))
+    for storey, row in enumerate(panes):
+        strip = (sheen * np.repeat(row, w, axis=0)[None]).astype(np.float32)
+        image[storey * h : (storey + 1) * h][mask] = strip[mask]
 
 
-def _doors(rng: np.random.Generator, image: np.ndarray) -> None:
-    """Puts a door into the ground floor, in place."""
-    t = TEXELS_PER_METRE
-    rows, columns = image.shape[:2]
-    if columns < 3 * t:
+def _shop(rng: np.random.Generator, ground_floor: np.ndarray, bay: int, texels: int) -> None:
+    """Turns a ground floor, (h, w, 3), into shop windows below coloured boards, in place."""
+    ground_floor[:] = np.array(varied(rng, (96, 90, 86), 0.3), dtype=np.float32)
+    edge = max(1, texels // 4)
+    for left in range(0, ground_floor.shape[1], 2 * bay):
+        pane = ground_floor[texels : -texels // 2, left + edge : left + 2 * bay - edge]
+        pane[:] = varied(rng, (70, 78, 84), 0.35)
+        pane[: texels // 2] *= 1.35
+        board = ground_floor[edge : texels - 1, left + edge : left + 2 * bay - edge]
+        board[:] = varied(rng, pick(rng, BOARDS), 0.15)
+
+
+def _door(rng: np.random.Generator, ground_floor: np.ndarray, texels: int) -> None:
+    """Puts plinth and door into a ground floor, (h, w, 3), in place."""
+    columns, edge = ground_floor.shape[1], max(1, texels // 6)
+    ground_floor[-round(0.6 * texels) :] *= 0.82
+    if columns < 3 * texels:
         return
-    left = int(rng.integers(t // 2, columns - 2 * t))
-    image[rows - round(2.5 * t) :, left - 2 : left + round(1.2 * t) + 2] *= 1.18
-    door = varied(rng, pick(rng, ((92, 60, 42), (54, 66, 60), (70, 72, 84), (120, 50, 44))), 0.2)
-    image[rows - round(2.3 * t) :, left : left + round(1.2 * t)] = door
+    left = int(rng.integers(texels // 2, columns - 2 * texels))
+    right = left + round(1.2 * texels)
+    ground_floor[-round(2.5 * texels) :, left - edge : right + edge] *= 1.18
+    ground_floor[-round(2.3 * texels) :, left:right] = varied(rng, pick(rng, DOORS), 0.2)
 
 
 def facade(
-    rng: np.random.Generator, city: City, width: float, storeys: int, lamps_lit: bool
+    rng: np.random.Generator,
+    city: City,
+    width: float,
+    storeys: int,
+    lamps_lit: bool,
+    texels: int = TEXELS_PER_METRE,
 ) -> np.ndarray:
     """The street side of a house, (h, w, 3) uint8, its top row being the eaves.
 
@@ -139,31 +174,25 @@ def facade(
         width: of the house, in metres; rounded to whole bays.
         storeys: how many, the ground floor included.
         lamps_lit: whether some windows shine.
+        texels: per metre.
     """
     color = varied(rng, pick(rng, city.walls), 0.08)
-    factors, is_glass = _storey(rng, city, color)
+    brightness, is_glass = _storey(rng, city, texels)
     h, w = is_glass.shape
     bays = max(1, round(width / city.bay))
-    height, columns = storeys * h, bays * w
     if rng.random() < city.brick:
-        wall = bricks(rng, height, columns, color, (4, 8))
+        image = bricks(rng, storeys * h, bays * w, color, (texels // 3, texels // 3 * 2))
     else:
-        wall = plaster(rng, height, columns, color)
-    image = wall * np.tile(factors, (storeys, bays, 1))
-    panes = rng.uniform(0.55, 1.5, (storeys, bays, 1)) * np.array([60, 68, 78])
-    if lamps_lit:
-        panes[rng.random((storeys, bays)) < 0.35] = (255, 206, 120)
-    panes = np.repeat(np.repeat(panes, h, axis=0), w, axis=1).astype(np.float32)
-    sheen = np.tile(np.linspace(1.5, 0.8, h, dtype=np.float32), storeys)[:, None, None]
-    glass = np.tile(is_glass, (storeys, bays))
-    image[glass] = (panes * sheen)[glass]
-    image[:4] = image[:4] * 1.15
-    image[4:6] *= 0.7  # the shadow of the eaves
+        image = plaster(rng, storeys * h, bays * w, color)
+    image *= np.tile(brightness, (storeys, bays, 1))
+    _glaze(rng, image, is_glass, (storeys, bays), lamps_lit)
+    eaves = texels // 3
+    image[:eaves] *= 1.15
+    image[eaves : eaves + max(1, texels // 6)] *= 0.7
     if rng.random() < city.shops:
-        _shop(rng, image, w)
+        _shop(rng, image[-h:], w, texels)
     else:
-        image[-round(0.6 * TEXELS_PER_METRE) :] *= 0.82  # the plinth
-        _doors(rng, image)
+        _door(rng, image[-h:], texels)
     return as_texture(image)
 
 
@@ -180,13 +209,16 @@ def blank_wall(rng: np.random.Generator, city: City, width: float, height: float
 
 
 def masonry(rng: np.random.Generator, width: float, height: float) -> np.ndarray:
-    """A free-standing wall of large blocks with a coping: (h, w, 3) uint8."""
+    """A free-standing wall of large blocks with graffiti and a coping: (h, w, 3) uint8."""
     t = TEXELS_PER_METRE
     rows, columns = max(8, round(height * t)), max(8, round(width * t))
-    stone = ((150, 140, 124), (132, 128, 124), (168, 150, 126), (156, 154, 150))
-    image = bricks(rng, rows, columns, varied(rng, pick(rng, stone), 0.1), (6, 12))
-    image *= (1 + 0.22 * noise(rng, rows, columns, 32))[..., None]
-    image[:3] = image[:3] * 0.4 + 128
+    stone = ((168, 160, 150), (150, 148, 150), (176, 164, 146))
+    image = bricks(rng, rows, columns, varied(rng, pick(rng, stone), 0.08), (6, 12))
+    for _ in range(int(rng.integers(2, 5))):
+        shape = noise(rng, rows, columns, 32) + noise(rng, rows, columns, 16)
+        height_share = np.abs(np.linspace(-1, 1, rows))[:, None]
+        image[shape > 0.5 + 1.3 * height_share] = varied(rng, pick(rng, SPRAY), 0.15)
+    image[:3] = image[:3] * 0.3 + 160
     image[-4:] *= 0.7
     return as_texture(image)
 
@@ -195,13 +227,12 @@ def railing(rng: np.random.Generator, width: float, height: float) -> np.ndarray
     """A fence of bars or planks that one can see through: (h, w, 4) uint8, opacity last."""
     t = 2 * TEXELS_PER_METRE
     rows, columns = max(10, round(height * t)), max(10, round(width * t))
-    metal = ((54, 66, 58), (46, 48, 52), (120, 126, 130), (142, 104, 70), (222, 220, 212))
-    color = varied(rng, pick(rng, metal), 0.12)
+    color = varied(rng, pick(rng, PAINTED_WOOD), 0.1)
     pitch = int(rng.integers(5, 8))
     image = np.zeros((rows, columns, 4), dtype=np.float32)
     image[..., :3] = plaster(rng, rows, columns, color)
     across, down = np.arange(columns) % pitch, np.arange(rows)
-    is_bar = (across < 2 + pitch // 6)[None] | ((down // 3) % max(rows // 7, 3) == 1)[:, None]
+    is_bar = (across < 3 + pitch // 6)[None] | ((down // 3) % max(rows // 7, 3) == 1)[:, None]
     is_bar |= (np.arange(columns) % (pitch * 9) < 4)[None]
-    image[..., 3] = np.where(is_bar, 255, 34)
+    image[..., 3] = np.where(is_bar, 255, 50)
     return as_texture(image)

@@ -13,15 +13,16 @@ from toycity.weather import Color
 
 CAR_COLORS = (
     (226, 226, 226), (198, 202, 206), (150, 154, 160), (92, 96, 102), (44, 46, 52), (30, 32, 36),
-    (52, 74, 128), (148, 36, 36), (66, 92, 108), (168, 160, 140), (92, 62, 52), (70, 96, 74),
+    (52, 74, 112), (112, 34, 38), (66, 92, 108), (168, 160, 140), (92, 62, 52), (70, 96, 74),
 )  # fmt: skip
 CARGO_COLORS = (
-    (222, 220, 214), (204, 206, 210), (226, 214, 184), (96, 112, 140), (160, 70, 56),
+    (230, 230, 226), (218, 222, 226), (232, 226, 212),
 )  # fmt: skip
-CAB_COLORS = ((196, 40, 36), (36, 84, 156), (228, 228, 224), (232, 168, 36), (40, 116, 74))
+CAB_COLORS = ((36, 84, 176), (24, 64, 150), (50, 104, 190))
 GLASS = (42, 50, 58)
 TYRE = (26, 26, 28)
 RED_LAMP = (214, 34, 26)
+AMBER = (255, 176, 40)
 WHITE_LAMP = (244, 240, 220)
 _ANGLES = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 RING = np.stack([np.zeros(12), np.sin(_ANGLES), np.cos(_ANGLES)], axis=1)
@@ -268,10 +269,10 @@ def bus(stage: Stage, city: City, x: float, z: float, yaw: float) -> None:
     front = _blank(rng, 2.55, 2.75, color)
     _fill(front, (0.06, 0.2, 0.94, 0.66), GLASS)
     _fill(front, (0.12, 0.03, 0.88, 0.15), (24, 24, 26))
-    _fill(front, (0.2, 0.06, 0.74, 0.12), (255, 176, 40))
+    _fill(front, (0.2, 0.06, 0.74, 0.12), AMBER)
     rear = _blank(rng, 2.55, 2.75, color)
     _fill(rear, (0.1, 0.1, 0.9, 0.42), GLASS)
-    _fill(rear, (0.36, 0.03, 0.64, 0.08), (255, 176, 40))
+    _fill(rear, (0.36, 0.03, 0.64, 0.08), AMBER)
     _fill(rear, (0.2, 0.66, 0.8, 0.86), (64, 64, 68))
     for image, lamp in ((front, WHITE_LAMP), (rear, RED_LAMP)):
         _fill(image, (0.03, 0.74, 0.16, 0.86), lamp)
@@ -289,8 +290,9 @@ def truck(stage: Stage, x: float, z: float, yaw: float) -> None:
     chassis = _blank(rng, 2.2, 0.5, (58, 58, 60))
     box_color = varied(rng, pick(rng, CARGO_COLORS), 0.08)
     side, rear = _blank(rng, 6.2, 2.6, box_color), _blank(rng, 2.5, 2.6, box_color)
-    _fill(side, (0.18, 0.3, 0.72, 0.6), varied(rng, pick(rng, CAR_COLORS[6:]), 0.3))
+    _fill(side, (0.18, 0.3, 0.72, 0.6), varied(rng, pick(rng, CAB_COLORS), 0.1))
     side[:, ::22] *= 0.86
+    _fill(rear, (0.08, 0.3, 0.92, 0.55), varied(rng, pick(rng, CAB_COLORS), 0.1))
     _fill(rear, (0.485, 0.02, 0.515, 1), (70, 70, 74))
     for bar in (0.28, 0.72):
         _fill(rear, (bar - 0.015, 0.04, bar + 0.015, 0.96), (120, 120, 124))
@@ -339,34 +341,42 @@ def tram_section(
     A tram is drawn in sections so that each takes its turn by its own distance. It is labelled
     "train", as in Cityscapes.
     """
-    rng, width, height = stage.rng, 2.5, 3.4
+    rng, size = stage.rng, (2.5, 3.4, length)
+    stage.contact_shadow(x, z, size[0], length)
+    face = _tram_face(rng, city)
+    inner = as_texture(_blank(rng, size[0], size[1], (40, 40, 44)))
+    textures = {"side": _tram_side(rng, city, length), "rear": face if is_first else inner}
+    painted_box(stage, size, 0.2, x, z, 0.0, textures, "train")
+    if has_pantograph:
+        low, high, dark = size[1], size[1] + 1.5, (48, 50, 54)
+        arm = [[x, low, z], [x, low + 0.7, z + 0.9], [x, high, z]]
+        stage.limb(arm, 0.12, dark, "train")
+        stage.limb([[x - 0.8, high, z], [x + 0.8, high, z]], 0.14, dark, "train")
+
+
+def _tram_side(rng: np.random.Generator, city: City, length: float) -> np.ndarray:
+    """The side of a tram's section: grey roof, windows, a stripe, doors in the middle."""
     body, stripe = city.tram
-    stage.contact_shadow(x, z, width, length)
-    side = _blank(rng, length, height - 0.2, body)
-    _fill(side, (0, 0, 1, 0.1), (92, 94, 98))
+    side = _blank(rng, length, 3.2, body)
+    _fill(side, (0, 0, 1, 0.1), (196, 198, 200))
     _fill(side, (0, 0.58, 1, 0.74), stripe)
     _window_band(side, 0.16, 0.5, max(2, round(length / 1.7)), rng)
     _fill(side, (0.42, 0.14, 0.58, 0.94), (40, 46, 52))
-    _fill(side, (0, 0.93, 1, 1), (44, 44, 48))
-    _fill(side, (0, 0, 0.03, 1), (36, 36, 40))
-    _fill(side, (0.97, 0, 1, 1), (36, 36, 40))
-    face = _blank(rng, width, height - 0.2, body)
-    _fill(face, (0, 0, 1, 0.06), (92, 94, 98))
+    for dark in ((0, 0.93, 1, 1), (0, 0, 0.03, 1), (0.97, 0, 1, 1)):
+        _fill(side, dark, (40, 40, 44))
+    return as_texture(side)
+
+
+def _tram_face(rng: np.random.Generator, city: City) -> np.ndarray:
+    """The end of a tram: windscreen, destination, stripe, two lamps and a third below."""
+    body, stripe = city.tram
+    face = _blank(rng, 2.5, 3.2, body)
+    _fill(face, (0, 0, 1, 0.06), (196, 198, 200))
     _fill(face, (0.12, 0.2, 0.88, 0.58), GLASS)
     _fill(face, (0.25, 0.09, 0.75, 0.17), (28, 28, 30))
-    _fill(face, (0.3, 0.11, 0.7, 0.15), (255, 176, 40))
+    _fill(face, (0.3, 0.11, 0.7, 0.15), AMBER)
     _fill(face, (0, 0.64, 1, 0.8), stripe)
-    _fill(face, (0.46, 0.82, 0.54, 0.88), WHITE_LAMP)
-    for left in (0.08, 0.78):
-        _fill(face, (left, 0.68, left + 0.14, 0.76), WHITE_LAMP)
+    for lamp in ((0.46, 0.82, 0.54, 0.88), (0.08, 0.68, 0.22, 0.76), (0.78, 0.68, 0.92, 0.76)):
+        _fill(face, lamp, WHITE_LAMP)
     _fill(face, (0, 0.93, 1, 1), (44, 44, 48))
-    textures = {"side": as_texture(side), "rear": as_texture(face), "front": as_texture(face)}
-    if not is_first:
-        textures["rear"] = as_texture(_blank(rng, width, height, (40, 40, 44)))
-    painted_box(stage, (width, height, length), 0.2, x, z, 0.0, textures, "train")
-    if has_pantograph:
-        arm = [[x, height, z], [x, height + 0.7, z + 0.9], [x, height + 1.5, z]]
-        stage.limb(arm, 0.12, (48, 50, 54), "train")
-        stage.limb(
-            [[x - 0.8, height + 1.5, z], [x + 0.8, height + 1.5, z]], 0.14, (48, 50, 54), "train"
-        )
+    return as_texture(face)

@@ -75,7 +75,7 @@ CONDITIONS = {
     ),
     "overcast": Weather((158, 168, 180), (206, 210, 214), (226, 228, 230), 0.7, 260, 0.92, 0.06),
     "fog": Weather(
-        (186, 190, 194), (196, 200, 203), (200, 203, 206), 0.1, 48, 0.9, 0.0, noise=3.5
+        (186, 190, 194), (196, 200, 203), (200, 203, 206), 0.1, 75, 0.9, 0.0, noise=3.5
     ),
     "rain": Weather(
         (118, 126, 138), (164, 170, 178), (140, 146, 156), 0.8, 110, 0.8, 0.0,
@@ -83,7 +83,7 @@ CONDITIONS = {
     ),
     "dusk": Weather(
         (66, 78, 128), (232, 168, 128), (168, 118, 126), 0.4, 240, 0.68, 0.12,
-        exposure=0.74, tint=(1.06, 0.97, 0.98), noise=5.5, lamps_lit=True,
+        exposure=0.86, tint=(1.06, 0.97, 0.98), noise=5.5, lamps_lit=True,
     ),
 }  # fmt: skip
 """The five kinds of weather; every scene varies one of them."""
@@ -100,8 +100,8 @@ def draw_weather(rng: np.random.Generator, chances: dict[str, float]) -> Weather
         cloudiness=float(np.clip(base.cloudiness + rng.uniform(-0.25, 0.25), 0, 1)),
         sun=base.sun * rng.uniform(0.7, 1.15),
         sun_side=int(rng.choice([-1, 1])),
-        exposure=base.exposure * rng.uniform(0.86, 1.14),
-        noise=base.noise * rng.uniform(0.5, 1.2),
+        exposure=base.exposure * rng.uniform(0.9, 1.1),
+        noise=base.noise * rng.uniform(0.4, 1.0),
     )
 
 
@@ -111,14 +111,14 @@ def mirror_in_road(image: np.ndarray, is_road: np.ndarray, horizon: int, wetness
     Shape:
         image: (H, W, 3) uint8, is_road: (H, W) bool.
     """
-    rows = min(horizon, image.shape[0] - horizon)
-    if wetness <= 0 or rows < 2:
+    if wetness <= 0 or not 2 <= horizon <= image.shape[0] - 2:
         return
-    above = image[horizon - rows : horizon][::-1]
-    smeared = cv2.blur(above, (5, max(3, rows // 4)))
-    below = image[horizon : horizon + rows]
+    below = image[horizon:]
+    height, width = below.shape[:2]
+    mirrored = cv2.resize(image[:horizon][::-1], (width, height), interpolation=cv2.INTER_LINEAR)
+    smeared = cv2.blur(mirrored, (5, max(3, height // 4)))
     mixed = cv2.addWeighted(below, 1 - wetness, smeared, wetness, 0)
-    cv2.copyTo(mixed, is_road[horizon : horizon + rows].astype(np.uint8), below)
+    cv2.copyTo(mixed, is_road[horizon:].astype(np.uint8), below)
 
 
 def expose(image: np.ndarray, weather: Weather, rng: np.random.Generator) -> np.ndarray:
@@ -138,7 +138,7 @@ def expose(image: np.ndarray, weather: Weather, rng: np.random.Generator) -> np.
     vignette = 1 - np.float32(rng.uniform(0.04, 0.16)) * (x**2 + 0.6 * y**2)
     gain = weather.exposure * np.array(weather.tint) * rng.uniform(0.97, 1.03, 3)
     photo = image * (vignette[..., None] * gain.astype(np.float32))
-    if rng.random() < 0.3:
+    if rng.random() < 0.15:
         photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.3, 0.6) * height / 128)
     grain = rng.standard_normal((height, width, 3), dtype=np.float32)
     grain = 0.6 * grain + 0.4 * grain[..., :1]  # part of the noise is common to the three colours
