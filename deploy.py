@@ -85,34 +85,27 @@ def export_onnx(
 
 
 def write_onnx(model: "nn.Module", path: Path, metadata: dict[str, object]) -> None:
-    """Translates a float32 copy of `model`, in evaluation mode, and adds the metadata."""
+    """Translates a copy of `model`, in float32 and in evaluation mode, and adds the metadata.
+
+    In training mode, batch normalisation would go by the one batch that it is given.
+    """
     import torch
 
-    network = evaluation_copy(model)
-    image = torch.zeros(2, 3, 2 * model.stride, 3 * model.stride)
+    network = copy.deepcopy(model).to("cpu", torch.float32, memory_format=torch.contiguous_format)
+    image = torch.zeros(2, 3, 2 * model.stride, 3 * model.stride)  # (B, 3, H, W)
     with torch.no_grad():
         program = torch.onnx.export(
-            network,
+            network.eval(),
             (image,),
             input_names=["image"],
             output_names=["logits"],
             dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+            dynamo=True,
             verbose=False,
         )
     for key, value in metadata.items():
         program.model.metadata_props[key] = json.dumps(value)
     program.save(path, external_data=False)
-
-
-def evaluation_copy(model: "nn.Module") -> "nn.Module":
-    """Returns a copy of `model` on the CPU, in float32 and in evaluation mode.
-
-    In training mode, batch normalisation would go by the statistics of the one batch it is given.
-    """
-    import torch
-
-    network = copy.deepcopy(model).to("cpu", torch.float32, memory_format=torch.contiguous_format)
-    return network.eval().requires_grad_(False)
 
 
 @contextmanager
@@ -147,7 +140,7 @@ def check_export(model: "nn.Module", path: str | Path, size: Sequence[int]) -> N
     import torch
 
     segmenter = OnnxSegmenter(path)
-    network = evaluation_copy(model)
+    network = copy.deepcopy(model).to("cpu", torch.float32).eval()
     for shape in check_shapes(size, segmenter.stride):
         images = look_alike_images(shape)
         with torch.inference_mode():
