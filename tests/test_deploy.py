@@ -199,7 +199,7 @@ def test_export_on_a_full_disk_keeps_the_old_file(exported, tmp_path, monkeypatc
     path = tmp_path / "model.onnx"
     path.write_bytes(b"old")
     with pytest.raises(LabError, match=r"model\.onnx: No space left"):
-        export_onnx(make_model(), path, SIZE, METADATA)
+        export_onnx(UNet(5, num_blocks=2, base_channels=4), path, SIZE, METADATA)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -220,14 +220,19 @@ def test_export_on_a_full_disk_keeps_the_old_file(exported, tmp_path, monkeypatc
 def test_export_rejects_impossible_metadata(tmp_path, key, value):
     size = value if key == "size" else SIZE
     with pytest.raises(LabError, match=f"impossible: {key}"):
-        export_onnx(make_model(), tmp_path / "model.onnx", size, {**METADATA, key: value})
+        export_onnx(
+            UNet(5, num_blocks=2, base_channels=4),
+            tmp_path / "model.onnx",
+            size,
+            {**METADATA, key: value},
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_export_names_missing_metadata(tmp_path):
     with pytest.raises(LabError, match="lack mean, std"):
         metadata = {key: METADATA[key] for key in ("classes", "palette")}
-        export_onnx(make_model(), tmp_path / "model.onnx", SIZE, metadata)
+        export_onnx(UNet(5, num_blocks=2, base_channels=4), tmp_path / "model.onnx", SIZE, metadata)
 
 
 # ------------------------------------------------------------------ steps around the network
