@@ -569,14 +569,14 @@ def segment_files(
 
     Args:
         segmenter: an `OnnxSegmenter` or a `TorchSegmenter`.
-        images: the files, as from `collect_images`.
+        images: files and folders, see `collect_images`.
         output: a folder; made when missing.
 
     Raises:
         LabError: after all others are done, when photos could not be read; at once, when a file
             cannot be written or would replace one of the photos.
     """
-    images, output = [Path(image) for image in images], Path(output)
+    images, output = collect_images(images), Path(output)
     targets = [
         {kind: output / f"{stem}_{kind}.png" for kind in OUTPUT_KINDS}
         for stem in output_stems(images)

@@ -627,6 +627,12 @@ def test_segment_files_keeps_photos_of_one_stem_apart(segmenter, tmp_path):
         assert Image.open(result.mask).height == 10 + number
 
 
+def test_segment_files_expands_folders(segmenter, tmp_path):
+    first, second = save_photo(tmp_path / "in" / "a.png"), save_photo(tmp_path / "in" / "b.jpg")
+    results = segment_files(segmenter, [tmp_path / "in"], tmp_path / "out")
+    assert [result.image for result in results] == [first, second]
+
+
 def test_segment_files_never_replaces_a_photo(segmenter, tmp_path):
     first, second = save_photo(tmp_path / "x.png"), save_photo(tmp_path / "x_mask.png")
     before = second.read_bytes()
