@@ -310,6 +310,7 @@ def upsample_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             wide = cv2.resize(narrow, (width, len(narrow)), interpolation=cv2.INTER_LINEAR)
             is_better = wide > best
             np.maximum(best, wide, out=best)
+            # k only grows: the larger id is the later winner. Quicker than writing through a mask.
             np.maximum(labels[strip], is_better * np.uint8(k), out=labels[strip])
     return labels
 
