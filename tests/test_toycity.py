@@ -47,8 +47,8 @@ def count(split: str, scenes: int, size: tuple[int, int]) -> tuple[np.ndarray, n
 
 @pytest.fixture(scope="module")
 def train_pixels() -> tuple[np.ndarray, np.ndarray]:
-    """Counts of the first 80 training scenes."""
-    return count("train", 80, (64, 128))
+    """Counts of the first 160 training scenes."""
+    return count("train", 160, (64, 128))
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from toycity.stage import Face, Stage
 from toycity.textures import pick, varied
 from toycity.weather import Color
 
-STEEL = ((116, 120, 122), (92, 98, 96), (70, 76, 74), (146, 150, 150))
+STEEL = ((92, 100, 98), (80, 88, 88), (104, 110, 108))
 RED, BLUE, YELLOW, WHITE = (198, 32, 34), (30, 84, 170), (240, 196, 40), (238, 238, 234)
 
 
-def pole(stage: Stage, x: float, z: float, height: float, thickness: float = 0.12) -> None:
+def pole(stage: Stage, x: float, z: float, height: float, thickness: float = 0.15) -> None:
     """Draws a bare pole, label "pole"."""
     stage.limb([[x, 0, z], [x, height, z]], thickness, pick(stage.rng, STEEL), "pole")
 
@@ -18,8 +18,8 @@ def pole(stage: Stage, x: float, z: float, height: float, thickness: float = 0.1
 def lamp_post(stage: Stage, x: float, z: float, height: float) -> None:
     """Draws a street lamp whose arm reaches over the road."""
     color, reach = varied(stage.rng, pick(stage.rng, STEEL), 0.1), -np.sign(x) * 1.4
-    stage.limb([[x, 0, z], [x, 1.1, z]], 0.19, color, "pole")
-    stage.limb([[x, 0, z], [x, height, z], [x + reach, height + 0.25, z]], 0.13, color, "pole")
+    stage.limb([[x, 0, z], [x, 1.1, z]], 0.22, color, "pole")
+    stage.limb([[x, 0, z], [x, height, z], [x + reach, height + 0.25, z]], 0.16, color, "pole")
     glow = (255, 226, 160) if stage.weather.lamps_lit else (206, 208, 206)
     head = [[x + 0.7 * reach, height + 0.2, z], [x + reach, height + 0.24, z]]
     stage.limb(head, 0.2, glow, "pole")
@@ -81,7 +81,7 @@ def traffic_sign(stage: Stage, x: float, z: float, height: float) -> None:
     """Draws a sign on its pole, sometimes two."""
     rng = stage.rng
     size = rng.uniform(0.65, 0.85)
-    stage.limb([[x, 0, z], [x, height + 0.35 * size, z]], 0.1, pick(rng, STEEL), "pole")
+    stage.limb([[x, 0, z], [x, height + 0.35 * size, z]], 0.13, pick(rng, STEEL), "pole")
     _sign_face(stage, x, height, z - 0.05, size)
     if rng.random() < 0.3:
         _sign_face(stage, x, height - 1.05 * size, z - 0.05, size)
@@ -89,6 +89,7 @@ def traffic_sign(stage: Stage, x: float, z: float, height: float) -> None:
 
 def _lamps(stage: Stage, x: float, y: float, z: float, lit: int) -> None:
     """Draws the housing of a traffic light, its lower edge at y, and its three lamps."""
+    stage.polygon(_flat(x, y + 0.5, z + 0.02, _bar(0.58, 1.22)), WHITE, "traffic light")
     stage.polygon(_flat(x, y + 0.5, z, _bar(0.46, 1.1)), (22, 24, 24), "traffic light")
     for i, color in enumerate(((255, 52, 36), (255, 190, 40), (60, 240, 130))):
         shade = color if i == lit else tuple(0.22 * c for c in color)
@@ -107,7 +108,7 @@ def traffic_light(stage: Stage, x: float, z: float, lit: int, has_arm: bool) -> 
     """
     color = pick(stage.rng, STEEL)
     top = 5.6 if has_arm else 3.3
-    stage.limb([[x, 0, z], [x, top, z]], 0.13, color, "pole")
+    stage.limb([[x, 0, z], [x, top, z]], 0.16, color, "pole")
     if has_arm:
         reach = x - np.sign(x) * min(3.4, abs(x) - 0.4)
         stage.limb([[x, top, z], [reach, top, z]], 0.12, color, "pole")

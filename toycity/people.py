@@ -15,15 +15,15 @@ from toycity.weather import Color
 SKIN = ((232, 190, 160), (204, 156, 124), (150, 104, 76), (104, 72, 54))
 HAIR = ((44, 34, 28), (88, 62, 40), (156, 122, 78), (132, 128, 124), (30, 28, 28))
 TOPS = (
-    (186, 38, 48), (40, 70, 150), (236, 232, 226), (52, 54, 66), (150, 60, 130), (60, 120, 140),
-    (108, 70, 140), (214, 120, 150), (226, 90, 60), (30, 34, 56),
+    (196, 40, 60), (170, 50, 130), (214, 90, 140), (120, 60, 150), (190, 70, 170), (226, 140, 160),
+    (150, 30, 60), (236, 226, 222), (60, 40, 80),
 )  # fmt: skip
-TROUSERS = ((40, 48, 78), (36, 36, 40), (96, 84, 70), (70, 74, 82), (150, 140, 122))
+TROUSERS = ((40, 48, 88), (36, 38, 52), (52, 58, 96), (60, 56, 70))
 BICYCLE_COLORS = (
     (60, 170, 180), (40, 120, 170), (120, 200, 200), (200, 226, 224), (60, 150, 130),
 )  # fmt: skip
 MOTORCYCLE_COLORS = (
-    (190, 34, 34), (206, 60, 30), (170, 24, 44), (222, 84, 30),
+    (244, 120, 16), (236, 100, 12), (250, 140, 30),
 )  # fmt: skip
 VESTS = ((206, 240, 50), (226, 244, 60), (190, 228, 40))
 HELMETS = ((240, 240, 236), (226, 230, 236), (244, 232, 210))
@@ -87,11 +87,12 @@ def _head(stage: Stage, at: Callable, skin: Color, hair: Color, level: float, la
 def _rings(
     stage: Stage, at: Callable, axles: tuple, radius: float, tyre: float, label: str
 ) -> None:
-    """Draws two wheels: see-through discs (labelled whole, as in Cityscapes) with a tyre."""
+    """Draws wheels, labelled whole as in Cityscapes: bicycles' can be seen through, others not."""
+    spokes, opacity = ((150, 154, 158), 0.4) if label == "bicycle" else ((92, 92, 96), 0.95)
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     for axle in axles:
         ring = [(0, radius + radius * np.sin(a), axle + radius * np.cos(a)) for a in angles]
-        stage.polygon(at(ring), (70, 72, 76), label, alpha=0.25)
+        stage.polygon(at(ring), spokes, label, alpha=opacity)
         stage.limb(at(ring), tyre, METAL, label, closed=True)
 
 
@@ -106,8 +107,8 @@ def bicycle(stage: Stage, x: float, z: float, yaw: float, is_ridden: bool = Fals
 
     _rings(stage, at, (-0.53, 0.53), 0.34, 0.07, "bicycle")
     hub, crank, saddle, head = (0, 0.34, -0.53), (0, 0.3, -0.05), (0, 0.9, -0.2), (0, 0.85, 0.38)
-    stage.limb(at([hub, crank, saddle, hub]), 0.06, color, "bicycle")
-    stage.limb(at([saddle, head, crank]), 0.065, color, "bicycle")
+    stage.limb(at([hub, crank, saddle, hub]), 0.08, color, "bicycle")
+    stage.limb(at([saddle, head, crank]), 0.085, color, "bicycle")
     stage.limb(at([(0, 0.34, 0.53), head, (0, 1.02, 0.36)]), 0.06, color, "bicycle")
     stage.limb(at([(-0.28, 1.04, 0.3), (0, 1.04, 0.4), (0.28, 1.04, 0.3)]), 0.07, METAL, "bicycle")
     stage.limb(at([(0, 0.96, -0.3), (0, 0.96, -0.1)]), 0.11, METAL, "bicycle")
@@ -184,9 +185,10 @@ def _motorcycle_front(stage: Stage, at: Callable, color: Color, looks_away: bool
 def _motorcycle_middle(stage: Stage, at: Callable, color: Color, looks_away: bool) -> None:
     """Draws engine, exhaust, tank and seat."""
     label = "motorcycle"
-    stage.limb(at([(0, 0.42, -0.25), (0, 0.45, 0.25)]), 0.44, (66, 66, 70), label)
+    stage.limb(at([(0, 0.42, -0.25), (0, 0.45, 0.25)]), 0.46, (66, 66, 70), label)
     stage.limb(at([(0.2, 0.35, -0.8), (0.2, 0.32, 0.1)]), 0.12, CHROME, label)
-    stage.limb(at([(0, 0.82, 0.0), (0, 0.84, 0.35)]), 0.34, color, label)
+    stage.limb(at([(0, 0.82, 0.0), (0, 0.8, 0.42)]), 0.4, color, label)
+    stage.limb(at([(0, 0.62, 0.1), (0, 0.7, 0.5)]), 0.3, color, label)
     stage.limb(at([(0, 0.8, -0.65), (0, 0.78, -0.05)]), 0.2, METAL, label)
 
 

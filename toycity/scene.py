@@ -25,10 +25,13 @@ from toycity.weather import draw_weather, expose, mirror_in_road
 DEFAULT_SIZE = (128, 256)
 
 SHARES = {
-    "train": 0.14, "bus": 0.15, "truck": 0.16, "motorcycle": 0.18, "cyclist": 0.17,
-    "bicycles": 0.26, "traffic light": 0.42, "wall": 0.3, "fence": 0.42, "crossing car": 0.3,
+    "train": 0.14, "bus": 0.15, "truck": 0.15, "motorcycle": 0.18, "cyclist": 0.16,
+    "bicycles": 0.26, "traffic light": 0.38, "wall": 0.3, "fence": 0.42, "crossing car": 0.3,
 }  # fmt: skip
 """In which share of the scenes a thing occurs."""
+
+WIDEST = 0.42
+"""How far beside the camera, as a share of the distance, a rare thing is surely in the picture."""
 
 
 def wants(kind: str, city: City, seed: int, index: int) -> bool:
@@ -69,7 +72,7 @@ def large_vehicles(
         wire = [[plan.tram, 5.6, z] for z in (4.0, 20.0, 40.0, 60.0)]
         things.append((61.0, lambda stage: stage.limb(wire, 0.03, (60, 62, 66), None)))
     if "train" in wanted:
-        z, length = rng.uniform(20, 36), 8.0
+        z, length = rng.uniform(23, 38), 8.0
         sections = int(rng.integers(2, 4))
         room.claim(plan.tram, z + sections * length / 2 - 3, 3.0, sections * length + 12)
         for i in range(sections):
@@ -83,7 +86,7 @@ def large_vehicles(
             yaw = np.pi if is_oncoming else 0.0
             if kind == "truck" and plan.right.has_parking and rng.random() < 0.3:
                 x, yaw = plan.right.road + 1.25, 0.0
-            z = rng.uniform(17, 34) + length / 2
+            z = rng.uniform(19, 35) + length / 2
             if plan.in_junction(z) or not room.claim(x, z - 3, 3.0, length + 12):
                 continue
             yaw += rng.normal(0, 0.015)
@@ -106,7 +109,7 @@ def two_wheelers(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[s
     for kind, draw in (("motorcycle", motorcycle), ("cyclist", bicycle)):
         if kind not in wanted:
             continue
-        is_ridden = kind == "cyclist" or rng.random() < 0.45
+        is_ridden = kind == "cyclist" or rng.random() < 0.4
         for _ in range(12):
             x, z, yaw = _two_wheeler_spot(rng, plan, is_ridden)
             if room.claim(x, z, 1.1 + abs(np.sin(yaw)), 2.2):
@@ -114,7 +117,8 @@ def two_wheelers(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[s
                 break
     if "bicycles" in wanted:
         sign = int(rng.choice([-1, 1]))
-        side, z = plan.side(sign), rng.uniform(8, 15)
+        side = plan.side(sign)
+        z = max(rng.uniform(8, 14), (side.kerb + side.strip + 0.8) / WIDEST)
         for _ in range(int(rng.integers(2, 5))):
             x = sign * (side.kerb + side.strip + 0.8)
             yaw = sign * np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.45)
@@ -131,14 +135,15 @@ def _two_wheeler_spot(
     if not is_ridden:
         sign = int(rng.choice([-1, 1]))
         x = sign * (plan.side(sign).kerb + plan.side(sign).strip + rng.uniform(0.6, 1.0))
-        return x, rng.uniform(7.5, 14), rng.uniform(-1.0, 1.0) + rng.choice([0, np.pi])
+        z = max(rng.uniform(12, 18), abs(x) / WIDEST)
+        return x, z, rng.uniform(-1.0, 1.0) + rng.choice([0, np.pi])
     if rng.random() < 0.35:
         z = rng.uniform(10, 18) if plan.junction is None else plan.junction[0] - rng.uniform(0.6, 3)
         return rng.uniform(-4, 2), min(z, 20), rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.3)
     lane, is_oncoming = plan.lanes[int(rng.integers(len(plan.lanes)))]
     edge = -0.9 if is_oncoming else 0.9
     yaw = (np.pi if is_oncoming else 0.0) + rng.normal(0, 0.25)
-    return lane + edge * rng.uniform(0.4, 1.2), rng.uniform(8, 16), yaw
+    return lane + edge * rng.uniform(0.4, 1.2), rng.uniform(9.5, 17), yaw
 
 
 def cars(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[str]) -> list[Thing]:
@@ -148,11 +153,11 @@ def cars(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[str]) -> 
         z = rng.uniform(14, 40) if x == 0 else rng.uniform(10, 30)
         while z < 75:
             spots.append((x + rng.normal(0, 0.15), z, np.pi if is_oncoming else 0.0))
-            z += rng.uniform(8, 34)
+            z += rng.uniform(9, 38)
     for sign in (-1, 1):
         side = plan.side(sign)
         if side.has_parking:
-            density, z = rng.uniform(0.1, 0.6), rng.uniform(7, 14)
+            density, z = rng.uniform(0.1, 0.5), rng.uniform(7.5, 15)
             while z < 60:
                 if rng.random() < density and not plan.in_junction(z, margin=5):
                     x = sign * (side.road + PARKING_WIDTH / 2 + rng.normal(0, 0.08))
@@ -210,15 +215,15 @@ def furniture(rng: np.random.Generator, plan: Plan, room: Room, wanted: set[str]
             things.append((z, lambda s, a=(x, z, lit, arm): traffic_light(s, *a)))
     for sign in (-1, 1):
         x = sign * (plan.side(sign).kerb + 0.45)
-        for z in np.arange(rng.uniform(7, 22), 45, rng.uniform(24, 36)):
+        for z in np.arange(rng.uniform(7, 22), 45, rng.uniform(30, 46)):
             if room.claim(x, z, 0.5, 0.5):
                 height = rng.uniform(5.5, 7.5)
                 things.append((z, lambda s, a=(x, z, height): lamp_post(s, *a)))
-        for _ in range(int(rng.poisson(1.0))):
+        for _ in range(int(rng.poisson(0.8))):
             z, height = rng.uniform(5.5, 17), rng.uniform(2.1, 2.9)
             if room.claim(x, z, 0.8, 0.5):
                 things.append((z, lambda s, a=(x, z, height): traffic_sign(s, *a)))
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             z, height = rng.uniform(6, 20), rng.uniform(2.5, 6)
             if room.claim(x, z, 0.5, 0.5):
                 things.append((z, lambda s, a=(x, z, height): pole(s, *a)))

@@ -141,8 +141,9 @@ def cross_section(plan: Plan, city: City, rng: np.random.Generator) -> list[Band
     """The strips of ground from left to right."""
     paving, grass = varied(rng, city.paving, 0.08), varied(rng, city.grass, 0.12)
     asphalt = varied(rng, city.asphalt, 0.1)
-    parking = varied(rng, paving, 0.12) if rng.random() < 0.5 else asphalt
-    parking_label = "parking" if parking is not asphalt and rng.random() < 0.3 else "road"
+    is_paved = rng.random() < 0.2
+    parking = varied(rng, paving, 0.12) if is_paved else asphalt
+    parking_label = "parking" if is_paved else "road"
     kerb = tuple(min(c * 1.18, 225.0) for c in paving)
 
     def outwards(side: Side) -> list[tuple[float, str, Color, float]]:

@@ -25,7 +25,8 @@ SPRAY = (
     (130, 70, 170),
     (40, 40, 48),
 )
-PAINTED_WOOD = ((238, 234, 224), (164, 104, 58), (182, 128, 76), (226, 222, 214))
+SLATE = ((100, 104, 146), (88, 96, 134), (112, 112, 152))
+WOOD = ((178, 108, 54), (162, 96, 48), (190, 122, 68))
 _TILE = 512
 
 
@@ -209,30 +210,29 @@ def blank_wall(rng: np.random.Generator, city: City, width: float, height: float
 
 
 def masonry(rng: np.random.Generator, width: float, height: float) -> np.ndarray:
-    """A free-standing wall of large blocks with graffiti and a coping: (h, w, 3) uint8."""
+    """A free-standing wall of slate blocks with graffiti and a coping: (h, w, 3) uint8."""
     t = TEXELS_PER_METRE
     rows, columns = max(8, round(height * t)), max(8, round(width * t))
-    stone = ((168, 160, 150), (150, 148, 150), (176, 164, 146))
-    image = bricks(rng, rows, columns, varied(rng, pick(rng, stone), 0.08), (6, 12))
-    for _ in range(int(rng.integers(2, 5))):
+    image = bricks(rng, rows, columns, varied(rng, pick(rng, SLATE), 0.08), (6, 12))
+    for _ in range(int(rng.integers(0, 3))):
         shape = noise(rng, rows, columns, 32) + noise(rng, rows, columns, 16)
         height_share = np.abs(np.linspace(-1, 1, rows))[:, None]
-        image[shape > 0.5 + 1.3 * height_share] = varied(rng, pick(rng, SPRAY), 0.15)
+        image[shape > 0.8 + 1.3 * height_share] = varied(rng, pick(rng, SPRAY), 0.15)
     image[:3] = image[:3] * 0.3 + 160
     image[-4:] *= 0.7
     return as_texture(image)
 
 
 def railing(rng: np.random.Generator, width: float, height: float) -> np.ndarray:
-    """A fence of bars or planks that one can see through: (h, w, 4) uint8, opacity last."""
+    """A fence of planks that one can see through: (h, w, 4) uint8, opacity last."""
     t = 2 * TEXELS_PER_METRE
     rows, columns = max(10, round(height * t)), max(10, round(width * t))
-    color = varied(rng, pick(rng, PAINTED_WOOD), 0.1)
+    color = varied(rng, pick(rng, WOOD), 0.1)
     pitch = int(rng.integers(5, 8))
     image = np.zeros((rows, columns, 4), dtype=np.float32)
     image[..., :3] = plaster(rng, rows, columns, color)
     across, down = np.arange(columns) % pitch, np.arange(rows)
-    is_bar = (across < 3 + pitch // 6)[None] | ((down // 3) % max(rows // 7, 3) == 1)[:, None]
+    is_bar = (across < pitch - 2)[None] | ((down // 3) % max(rows // 7, 3) == 1)[:, None]
     is_bar |= (np.arange(columns) % (pitch * 9) < 4)[None]
     image[..., 3] = np.where(is_bar, 255, 50)
     return as_texture(image)

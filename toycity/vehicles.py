@@ -13,12 +13,13 @@ from toycity.weather import Color
 
 CAR_COLORS = (
     (226, 226, 226), (198, 202, 206), (150, 154, 160), (92, 96, 102), (44, 46, 52), (30, 32, 36),
-    (52, 74, 112), (112, 34, 38), (66, 92, 108), (168, 160, 140), (92, 62, 52), (70, 96, 74),
+    (52, 74, 112), (84, 78, 110), (66, 92, 108), (168, 160, 140), (92, 62, 52), (70, 96, 74),
 )  # fmt: skip
 CARGO_COLORS = (
-    (230, 230, 226), (218, 222, 226), (232, 226, 212),
+    (44, 100, 190), (60, 120, 204), (34, 84, 170),
 )  # fmt: skip
 CAB_COLORS = ((36, 84, 176), (24, 64, 150), (50, 104, 190))
+PALE = (232, 232, 226)
 GLASS = (42, 50, 58)
 TYRE = (26, 26, 28)
 RED_LAMP = (214, 34, 26)
@@ -290,9 +291,9 @@ def truck(stage: Stage, x: float, z: float, yaw: float) -> None:
     chassis = _blank(rng, 2.2, 0.5, (58, 58, 60))
     box_color = varied(rng, pick(rng, CARGO_COLORS), 0.08)
     side, rear = _blank(rng, 6.2, 2.6, box_color), _blank(rng, 2.5, 2.6, box_color)
-    _fill(side, (0.18, 0.3, 0.72, 0.6), varied(rng, pick(rng, CAB_COLORS), 0.1))
+    _fill(side, (0.1, 0.35, 0.9, 0.55), PALE)
     side[:, ::22] *= 0.86
-    _fill(rear, (0.08, 0.3, 0.92, 0.55), varied(rng, pick(rng, CAB_COLORS), 0.1))
+    _fill(rear, (0, 0.35, 1, 0.55), PALE)
     _fill(rear, (0.485, 0.02, 0.515, 1), (70, 70, 74))
     for bar in (0.28, 0.72):
         _fill(rear, (bar - 0.015, 0.04, bar + 0.015, 0.96), (120, 120, 124))
