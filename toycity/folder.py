@@ -69,18 +69,13 @@ def turn(root: Path) -> Iterator[bool]:
     path = root.parent / f".{root.name}.lock"
     while True:
         file = open(path, "a")  # noqa: SIM115  (held during the block)
-        try:
-            is_locked = _try_lock(file.fileno())
-        except OSError:
-            file.close()
-            yield False
-            return
-        if is_locked and _is_file_at(file.fileno(), path):
+        is_locked = _try_lock(file.fileno())
+        if is_locked is None or (is_locked and _is_file_at(file.fileno(), path)):
             break
         file.close()
         time.sleep(0.1)
     try:
-        yield True
+        yield bool(is_locked)
     finally:
         with suppress(OSError):
             path.unlink()  # Windows refuses while it is open
@@ -89,8 +84,8 @@ def turn(root: Path) -> Iterator[bool]:
             path.unlink()
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Locks an open file for this process; False when another one has it."""
+def _try_lock(descriptor: int) -> bool | None:
+    """Locks an open file for this process; False when another has it, None without locks."""
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,6 +93,8 @@ def _try_lock(descriptor: int) -> bool:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except (BlockingIOError, PermissionError):
         return False
+    except OSError:
+        return None
     return True
 
 

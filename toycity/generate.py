@@ -6,7 +6,10 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -145,6 +148,19 @@ def _prepare_worker() -> None:
     threading.Thread(target=follow_parent, daemon=True).start()
 
 
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Ignores Ctrl-C in the block; processes started in it ignore it from their first moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set this, and only it gets a Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> dict:
     """Writes all scenes of a set; returns pixels per split and label id."""
     tasks = [
@@ -162,7 +178,9 @@ def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool
             num_workers, multiprocessing.get_context("spawn"), initializer=_prepare_worker
         )
         try:
-            for split, counts in executor.map(_write_task, tasks, chunksize=4):
+            with _ctrl_c_ignored():
+                results = executor.map(_write_task, tasks, chunksize=4)  # starts the workers
+            for split, counts in results:
                 pixels[split] += counts
                 bar.update()
         finally:
@@ -245,6 +263,8 @@ def ensure_toycity(
         return root
     try:
         _make_alone(root, recipe, num_workers or os.cpu_count() or 1, show_progress)
+    except BrokenProcessPool as error:
+        raise OSError("cannot make the toy data: a worker was killed (out of memory?)") from error
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
         raise OSError(f"cannot make the toy data: {reason}") from error

@@ -79,7 +79,7 @@ def wall(stage: Stage, sign: int, x: float, near: float, far: float, height: flo
     stage.panel(corners, texture, "wall", normal=(-sign, 0, 0))
     end = np.array([[0, height], [0.35, height], [0.35, 0], [0, 0]])
     points = np.stack([sign * (x + end[:, 0]), end[:, 1], np.full(4, near)], axis=1)
-    stage.polygon(points, stage.shaded((132, 124, 112), 0.8), "wall")
+    stage.polygon(points, stage.shaded((96, 100, 136), 0.8), "wall")
 
 
 def fence(stage: Stage, sign: int, x: float, near: float, far: float, height: float) -> None:
