@@ -544,20 +544,27 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
 
 
-def output_stems(images: Sequence[Path]) -> list[str]:
-    """Names each photo's outputs by its stem; a stem that was taken gets _2, _3, … in order.
+def output_files(images: Sequence[Path], output: Path) -> list[dict[str, Path]]:
+    """Names the three files of each photo by its stem; one that is taken gets _2, _3, … in order.
 
     Upper and lower case count as equal, as they do on many disks.
+
+    Raises:
+        LabError: when a file would replace one of the photos.
     """
-    stems, taken = [], set()
+    targets, taken = [], set()
+    photos = {image.resolve() for image in images}
     for image in images:
         stem, number = image.stem, 1
         while stem.casefold() in taken:
             number += 1
             stem = f"{image.stem}_{number}"
         taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
+        targets.append({kind: output / f"{stem}_{kind}.png" for kind in OUTPUT_KINDS})
+        for path in targets[-1].values():
+            if path.resolve() in photos:
+                raise LabError(f"{path}: would replace this photo; choose another --output")
+    return targets
 
 
 def segment_files(
@@ -577,15 +584,8 @@ def segment_files(
         LabError: after all others are done, when photos could not be read; at once, when a file
             cannot be written or would replace one of the photos.
     """
-    images, output = collect_images(images), Path(output)
-    targets = [
-        {kind: output / f"{stem}_{kind}.png" for kind in OUTPUT_KINDS}
-        for stem in output_stems(images)
-    ]
-    photos = {image.resolve() for image in images}
-    for path in (path for files in targets for path in files.values()):
-        if path.resolve() in photos:
-            raise LabError(f"{path}: would replace a photo of this name; choose another --output")
+    images = collect_images(images)
+    targets = output_files(images, Path(output))
     results, unreadable = [], []
     pairs = zip(images, targets, strict=True)
     for path, files in tqdm(pairs, "photos", len(images), disable=len(images) == 1):
