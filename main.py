@@ -58,7 +58,7 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "gamma": None,
     "epochs": None,
     "max_steps": None,
-    "batch_size": 8,
+    "batch_size": 4,
     "optimizer": "adamw",
     "lr": 3e-3,
     "weight_decay": 1e-2,
@@ -70,7 +70,7 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "logdir": "runs",
     "name": None,
 }
-DEFAULT_EPOCHS = 14
+DEFAULT_EPOCHS = 11
 DEFAULT_CLASS_WEIGHTS = {"ce": "none", "wce": "sqrt", "focal": "none"}
 DEFAULT_GAMMA = 2.0
 CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "num_workers", "device", "datadir")
@@ -139,7 +139,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="optimiser steps; with --epochs whichever ends first (default: no limit)",
     )
-    loop.add_argument("--batch-size", type=whole, metavar="N", help="images (default: 8)")
+    loop.add_argument("--batch-size", type=whole, metavar="N", help="images (default: 4)")
     loop.add_argument("--optimizer", choices=OPTIMIZER_NAMES, help="(default: adamw)")
     loop.add_argument(
         "--lr", type=positive, metavar="X", help="highest learning rate (default: 0.003)"
