@@ -6,10 +6,10 @@ factor on all weights changes nothing, void pixels change nothing, and the loss 
 the sum of its numerators over the sum of its denominators. Logits are taken to float32 (float64
 stays), so that autocast does not round the logarithms.
 
-Sources: Eigen and Fergus, "Predicting Depth, Surface Normals and Semantic Labels" (ICCV 2015,
-section 4.3.2: median frequency); Cui et al., "Class-Balanced Loss Based on Effective Number of
-Samples" (CVPR 2019, equation 2); Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017,
-equation 5).
+Sources: Eigen and Fergus, "Predicting Depth, Surface Normals and Semantic Labels" (ICCV 2015) for
+median frequency balancing; Cui et al., "Class-Balanced Loss Based on Effective Number of Samples"
+(CVPR 2019, equation 2); Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017, equation
+5).
 """
 
 import numpy as np
@@ -30,6 +30,11 @@ def class_weights(
     With n_k pixels of class k, a share f_k of them all: `none` 1; `inverse` 1 / f_k; `sqrt`
     1 / √f_k; `median` median(f) / f_k; `effective` (1 - β) / (1 - β^n_k). The result is scaled to
     mean 1 over the classes that have pixels; those that have none get 0.
+
+    After that scaling `median` equals `inverse`: the two differ by a constant factor alone. (In the
+    paper they differ, as its f_k is taken over the images that show class k only.) With its default
+    β, `effective` comes near to `inverse` too, except for very frequent classes; a smaller β, such
+    as 1 - 1 / 1000 of the commonest class's pixels, leads from there towards `none`.
 
     Args:
         pixel_counts: (K,) pixels of each class, none negative.
@@ -125,8 +130,8 @@ class FocalLoss(WeightedCrossEntropy):
     """Σ w·(1 - p_t)^γ·CE / Σ w: pixels that are already right count less.
 
     p_t is the softmax probability of the true class, without weights, and the factor takes part in
-    the gradient. γ = 0 is the weighted cross entropy. The paper's equation is for one sigmoid per
-    class and divides by the number of objects; segmentation has one softmax and divides by Σ w.
+    the gradient. γ = 0 is the weighted cross entropy. The paper has one sigmoid per class and
+    divides by the number of anchors given an object; here there is one softmax, divided by Σ w.
 
     Args:
         gamma: γ ≥ 0.

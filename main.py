@@ -319,11 +319,8 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
         fit(setup, state, total_steps)
         finish_run(setup, state, options)
     except Interrupted as interrupted:
-        print(
-            f"stopped at step {state.step} of {total_steps}, saved in {run / 'last.pt'}\n"
-            f"go on with: {python_command()} main.py train --resume {shlex.quote(str(run))}",
-            file=sys.stderr,
-        )
+        print(f"stopped at step {state.step} of {total_steps}, saved in {run}", file=sys.stderr)
+        print(f"go on with: {resume_command(run)}", file=sys.stderr)
         raise SystemExit(128 + interrupted.signal_number) from None
     finally:
         log.close()
@@ -486,6 +483,11 @@ def finish_run(setup: "Setup", state: "TrainingState", options: dict[str, Any]) 
         f"{state.step} steps in {len(state.history)} epochs; model {options['model']}, "
         f"loss {options['loss']}, class weights {options['class_weights']}\n",
     )
+
+
+def resume_command(run: Path) -> str:
+    """What to type to go on with a run."""
+    return f"{python_command()} main.py train --resume {shlex.quote(str(run))}"
 
 
 def next_steps(run: Path, datadir: str | None) -> str:

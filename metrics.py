@@ -4,10 +4,11 @@ Counts first, score second: the matrix adds up over the whole evaluated set, and
 once at its end. The mean of the scores of batches is something else, and wrong: a class with three
 pixels in one batch would weigh as much there as with three thousand in the next.
 
-Sources: Everingham et al., "The Pascal Visual Object Classes Challenge" (IJCV 2015, section
-4.2.4) for the intersection over union; Sokolova and Lapalme, "A systematic analysis of performance
-measures for classification tasks" (2009, table 3) for the macro F1. Classes that occur neither in
-the truth nor in a prediction are left out of every mean, as torchmetrics does.
+Sources: Everingham et al., "The Pascal Visual Object Classes Challenge: A Retrospective" (IJCV
+2015) for the intersection over union; Opitz and Burst, "Macro F1 and Macro F1" (arXiv 1911.03347), who
+tell two scores of that name apart: ours is the mean of the classes' F1, not the F1 of the mean
+precision and recall. Classes that occur neither in the truth nor in a prediction are left out of
+every mean, as torchmetrics does.
 """
 
 import torch
@@ -54,15 +55,18 @@ class ConfusionMatrix:
                 "in shape; logits need argmax(dim=1) first"
             )
         truth, guess = target.long(), predictions.long()
+        self._require_class_ids(truth, guess)
         valid = truth != self.ignore_index
-        pairs = truth * self.num_classes + guess  # row-major position in the matrix
-        inside = (
-            (truth >= 0) & (truth < self.num_classes) & (guess >= 0) & (guess < self.num_classes)
-        )
-        if not (inside | ~valid).all():
-            raise ValueError(f"class ids must be 0 ... {self.num_classes - 1}")
-        counts = torch.bincount(pairs[valid], minlength=self.num_classes**2)
+        pairs = truth[valid] * self.num_classes + guess[valid]  # the matrix's entries, row by row
+        counts = torch.bincount(pairs, minlength=self.num_classes**2)
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
+
+    def _require_class_ids(self, truth: Tensor, guess: Tensor) -> None:
+        """Raises `ValueError` when a counted pixel holds an id outside 0 ... K-1."""
+        outside = (truth < 0) | (truth >= self.num_classes)
+        outside |= (guess < 0) | (guess >= self.num_classes)
+        if (outside & (truth != self.ignore_index)).any():
+            raise ValueError(f"class ids must be 0 ... {self.num_classes - 1}")
 
 
 class LossMeter:
@@ -136,11 +140,11 @@ def mean_iou(matrix: Tensor) -> float:
 def pixel_accuracy(matrix: Tensor) -> float:
     """The share of pixels that are right; 0.0 when nothing was counted."""
     true_positives, truth, _ = _totals(matrix)
-    return _mean_of_valid((true_positives.sum() / truth.sum()).unsqueeze(0))
+    return (true_positives.sum() / truth.sum()).item() if truth.sum() else 0.0
 
 
 def mean_accuracy(matrix: Tensor) -> float:
-    """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 for no counts."""
+    """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 when there are none."""
     true_positives, truth, _ = _totals(matrix)
     return _mean_of_valid(true_positives / truth)
 

@@ -5,12 +5,13 @@ Segmentation" (MICCAI 2015), figure 1. What differs here, and why:
 
 * Convolutions are padded, so that the logits have the size of the input. The paper's shrink the
   picture at every step, and it crops the features before each concatenation.
-* Batch normalisation (Ioffe and Szegedy 2015) follows every ReLU: training from scratch then takes
-  minutes. The paper has none.
-* The upward step is a fixed x2 upsampling followed by a 3x3 convolution. The paper's transposed
-  convolution can leave checkerboard patterns (Odena et al., "Deconvolution and Checkerboard
-  Artifacts", Distill 2016).
-* The bottom has one convolution on the encoder's side and one on the decoder's; the paper's two.
+* Batch normalisation (Ioffe and Szegedy 2015) makes training from scratch a matter of minutes. It
+  follows the ReLU here, so that every layer's input is normalised; its authors put it before. The
+  UNet's paper has none.
+* The upward step is a fixed x2 upsampling followed by a 3x3 convolution. The transposed convolution
+  that most implementations use can leave checkerboard patterns (Odena et al., "Deconvolution and
+  Checkerboard Artifacts", Distill 2016).
+* The two convolutions of the bottom belong to the encoder and the decoder, one each.
 * Sizes that the poolings do not divide are padded at the bottom and right, and cropped back.
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from utils import LabError
 
 MAX_BLOCKS = 10
-"""A stride of 1024: as large as the pictures of Cityscapes are high."""
+"""A stride of 1024, the height of the pictures of Cityscapes."""
 
 
 def conv_relu_norm(cin: int, cout: int) -> nn.Sequential:

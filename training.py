@@ -1,6 +1,6 @@
 """The training loop: one epoch, the evaluation, and the fit that joins them.
 
-The student's part are `train_one_epoch` and `evaluate`. Around them, `fit` keeps the run's folder:
+The student's part is `train_one_epoch` and `evaluate`. Around them, `fit` keeps the run's folder:
 the history, the best weights, and a `last.pt` from which an interrupted run goes on. The position
 in the data is `state.step` alone, as the sampler's order follows from seed and epoch.
 

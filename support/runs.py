@@ -13,6 +13,7 @@ import subprocess
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +157,18 @@ def git_commit() -> str | None:
 
 def versions() -> dict[str, str]:
     """The versions of what the numbers of a run depend on."""
+    packages = (
+        "torch",
+        "numpy",
+        "albumentations",
+        "opencv-python-headless",
+        "pillow",
+        "onnxruntime",
+    )
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
+        **{name: metadata.version(name) for name in packages},
     }
 
 
