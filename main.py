@@ -14,6 +14,7 @@ import math
 import shlex
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ LOSS_NAMES = ("ce", "wce", "focal")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
 OPTIMIZER_NAMES = ("adam", "adamw", "sgd")
 SCHEDULER_NAMES = ("constant", "poly", "cosine")
+DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
+PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 
 TRAIN_DEFAULTS: dict[str, Any] = {
     "datadir": None,
@@ -84,10 +87,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with its two commands."""
-    parser = CommandLine(prog="main.py", description="Semantic segmentation of street scenes.")
+    parser = CommandLine(
+        prog="main.py",
+        description="Semantic segmentation of street scenes.",
+        epilog="Begin with: python main.py train    (toy streets, about two minutes)",
+    )
     commands = parser.add_subparsers(required=True, metavar="{train,test}")
-    add_train_arguments(commands.add_parser("train", help="train a network"))
-    add_test_arguments(commands.add_parser("test", help="judge a network, or segment photos"))
+    train_text = (
+        "Train a network; its run's folder gets weights, scores, pictures and a model.onnx."
+    )
+    test_text = "Judge a trained network on a split of a data set, or segment your own photos."
+    add_train_arguments(
+        commands.add_parser("train", help="train a network", description=train_text)
+    )
+    add_test_arguments(commands.add_parser("test", help="use a network", description=test_text))
     return parser
 
 
@@ -95,112 +108,106 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `train`. Only what is given gets into args, so that a resumed run can compare."""
     parser.set_defaults(run=train)
     parser.argument_default = argparse.SUPPRESS
+    height, width = TRAIN_DEFAULTS["img_size"]
     data = parser.add_argument_group("data")
-    data.add_argument("--datadir", metavar="DIR", help="Cityscapes folder (default: toy streets)")
-    data.add_argument("--cities-train", nargs="+", metavar="CITY", help="(default: all)")
-    data.add_argument("--cities-val", nargs="+", metavar="CITY", help="(default: all)")
-    data.add_argument("--limit", type=whole, metavar="N", help="images per split (default: all)")
-    data.add_argument(
-        "--img-size",
-        nargs=2,
-        type=whole,
-        metavar=("H", "W"),
-        help="pixels that the network sees (default: 128 256)",
-    )
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", choices=MODEL_NAMES, help="(default: unet)")
-    model.add_argument("--num-blocks", type=whole, metavar="N", help="poolings (default: 4)")
-    model.add_argument(
-        "--base-channels",
-        type=whole,
-        metavar="N",
-        help="channels of the first block (default: 16; the paper's 64 wants a GPU)",
-    )
-    loss = parser.add_argument_group("loss")
-    loss.add_argument("--loss", choices=LOSS_NAMES, help="(default: wce)")
-    loss.add_argument(
-        "--class-weights",
-        choices=CLASS_WEIGHT_NAMES,
-        help="from the pixels of each class (default: sqrt for wce, none for the others)",
-    )
-    loss.add_argument(
-        "--gamma", type=non_negative, metavar="G", help="of the focal loss (default: 2.0)"
-    )
+    add = partial(add_with_default, data)
+    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", metavar="DIR")
+    add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
+    add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
+    add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
+    size_help = "height and width in pixels that the network sees"
+    add("--img-size", size_help, f"{height} {width}", nargs=2, type=whole, metavar=("H", "W"))
+    add = partial(add_with_default, parser.add_argument_group("model"))
+    add("--model", "architecture", choices=MODEL_NAMES)
+    add("--num-blocks", "number of poolings", type=whole, metavar="N")
+    width_help = "channels of the first block; the paper's 64 want a GPU"
+    add("--base-channels", width_help, type=whole, metavar="N")
+    add = partial(add_with_default, parser.add_argument_group("loss"))
+    add("--loss", "cross entropy, weighted cross entropy or focal loss", choices=LOSS_NAMES)
+    weights_help = "how rare classes weigh more, by their pixels"
+    weights_default = "sqrt for wce, none for the others"
+    add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
+    gamma_help = "exponent of the focal loss, 0 or more"
+    add("--gamma", gamma_help, DEFAULT_GAMMA, type=non_negative, metavar="G")
     add_loop_arguments(parser)
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """The part of `train` about the loop, the machine and the run's folder."""
-    loop = parser.add_argument_group("training")
-    loop.add_argument("--epochs", type=whole, metavar="N", help=f"(default: {DEFAULT_EPOCHS})")
-    loop.add_argument(
-        "--max-steps",
-        type=whole,
-        metavar="N",
-        help="optimiser steps; with --epochs whichever ends first (default: no limit)",
-    )
-    loop.add_argument("--batch-size", type=whole, metavar="N", help="images (default: 4)")
-    loop.add_argument("--optimizer", choices=OPTIMIZER_NAMES, help="(default: adamw)")
-    loop.add_argument(
-        "--lr", type=positive, metavar="X", help="highest learning rate (default: 0.003)"
-    )
-    loop.add_argument("--weight-decay", type=non_negative, metavar="X", help="(default: 0.01)")
-    loop.add_argument("--scheduler", choices=SCHEDULER_NAMES, help="(default: cosine)")
-    loop.add_argument("--seed", type=int, metavar="N", help="of everything random (default: 0)")
-    loop.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), help="(default: auto)")
-    loop.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        help="of the forward pass (default: auto, bf16 where the hardware is made for it)",
-    )
-    loop.add_argument(
-        "--num-workers",
-        type=lambda text: whole(text, least=0),
-        metavar="N",
-        help="processes that load data, 0 for none (default: by the machine)",
-    )
-    run = parser.add_argument_group("run")
-    run.add_argument("--logdir", metavar="DIR", help="where runs lie (default: runs)")
-    run.add_argument("--name", help="the run's folder (default: date, time, model and loss)")
-    run.add_argument("--resume", metavar="RUN", help="go on with this run's folder")
-    run.add_argument(
-        "--dry-run",
-        action="store_true",
-        default=False,
-        help="two steps through everything; keeps nothing",
-    )
+    add = partial(add_with_default, parser.add_argument_group("training"))
+    add("--epochs", "passes over the images", DEFAULT_EPOCHS, type=whole, metavar="N")
+    steps_help = "optimiser steps; with --epochs, whichever ends first"
+    add("--max-steps", steps_help, "no limit", type=whole, metavar="N")
+    add("--batch-size", "images per step", type=whole, metavar="N")
+    add("--optimizer", "optimiser; sgd has momentum 0.9", choices=OPTIMIZER_NAMES)
+    add("--lr", "highest learning rate", type=positive, metavar="X")
+    add("--weight-decay", "pull of the weights towards 0", type=non_negative, metavar="X")
+    schedule_help = "how the rate falls, after a warm-up in the first 5 %% of the steps"
+    add("--scheduler", schedule_help, choices=SCHEDULER_NAMES)
+    add("--seed", "seed of all random choices, a whole number", type=int, metavar="N")
+    add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
+    precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
+    add("--precision", precision_help, choices=PRECISION_NAMES)
+    workers_help = "processes that load images, 0 for none"
+    workers_type = partial(whole, least=0)
+    add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
+    add = partial(add_with_default, parser.add_argument_group("run"))
+    add("--logdir", "folder in which runs lie", metavar="DIR")
+    add("--name", "name of the run's folder", "date, time, model and loss", metavar="NAME")
+    add("--resume", "go on with this run's folder", "a new run", metavar="RUN")
+    dry_help = "two steps through everything; keeps nothing"
+    add("--dry-run", dry_help, "off", action="store_true", default=False)
+
+
+def add_with_default(
+    group: argparse._ArgumentGroup, flag: str, text: str, otherwise: object = None, **options: Any
+) -> None:
+    """Adds a flag whose help ends with what holds otherwise, by default `TRAIN_DEFAULTS`' value."""
+    if otherwise is None:
+        otherwise = TRAIN_DEFAULTS[flag.removeprefix("--").replace("-", "_")]
+    group.add_argument(flag, help=f"{text} (default: {otherwise})", **options)
 
 
 def add_test_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `test`."""
     parser.set_defaults(run=test)
-    parser.add_argument("--modelpath", type=Path, required=True, help="a model.onnx or a best.pt")
-    parser.add_argument("--image", nargs="+", type=Path, metavar="FILE|DIR", help="photos")
     parser.add_argument(
+        "--modelpath", type=Path, required=True, metavar="MODEL", help="a model.onnx or a best.pt"
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--image",
+        nargs="+",
+        type=Path,
+        metavar="FILE|DIR",
+        help="segment photos, or folders of them",
+    )
+    what.add_argument("--split", metavar="SPLIT", help="judge the model on a split, such as val")
+    split = parser.add_argument_group("with --split")
+    split.add_argument(
         "--datadir", type=Path, metavar="DIR", help="Cityscapes folder (default: toy streets)"
     )
-    parser.add_argument("--split", metavar="SPLIT", help="as val: judge on this split")
-    parser.add_argument("--cities", nargs="+", metavar="CITY", help="(default: all)")
-    parser.add_argument("--limit", type=whole, metavar="N", help="images (default: all)")
-    parser.add_argument(
-        "--batch-size", type=whole, default=4, metavar="N", help="images (default: %(default)s)"
+    split.add_argument("--cities", nargs="+", metavar="CITY", help="these cities (default: all)")
+    split.add_argument(
+        "--limit", type=whole, metavar="N", help="at most so many images (default: all)"
+    )
+    split.add_argument("--batch-size", type=whole, metavar="N", help="images at once (default: 4)")
+    split.add_argument(
+        "--save-predictions",
+        action="store_true",
+        help="write each prediction as official label ids, and as an overlay (default: off)",
     )
     parser.add_argument(
         "--device",
-        choices=("auto", "cuda", "mps", "cpu"),
+        choices=DEVICE_NAMES,
         default="auto",
-        help="for a best.pt (default: %(default)s); a model.onnx runs on the CPU",
+        help="where a best.pt runs; a model.onnx runs on the CPU (default: %(default)s)",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="for results (default: predictions/, or test_SPLIT/ beside the model)",
-    )
-    parser.add_argument(
-        "--save-predictions",
-        action="store_true",
-        help="write each prediction as official label ids, and as an overlay",
+        help="folder for the results (default: predictions, or test_SPLIT beside the model)",
     )
 
 
@@ -311,7 +318,8 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
         panels=panels,
         about_model=about_model(options, MEAN, STD),
     )
-    print(f"{run}: {total_steps} steps on {device}, {len(train_set)} + {len(val_set)} images")
+    for line in opening_lines(setup, state, total_steps, train_set.sizes[0], options["img_size"]):
+        print(line)
     try:
         if resumed is None:
             log.describe(config)
@@ -325,6 +333,41 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     finally:
         log.close()
     return run
+
+
+def opening_lines(
+    setup: "Setup",
+    state: "TrainingState",
+    total_steps: int,
+    photo_size: tuple[int, int],
+    img_size: list[int],
+) -> list[str]:
+    """What is said before the first step: what will be done, and what may surprise."""
+    precision = str(setup.autocast_dtype or "float32").removeprefix("torch.")
+    parameters = sum(each.numel() for each in state.model.parameters())
+    train_loader = setup.train_loader
+    lines = [
+        f"{setup.run}: {total_steps} steps of {train_loader.batch_size} images in {precision} on "
+        f"{setup.device}, {len(train_loader.dataset)} images to train on and "
+        f"{len(setup.val_loader.dataset)} to validate, {parameters / 1e6:.2f} million parameters"
+    ]
+    stretch = (img_size[1] / img_size[0]) / (photo_size[1] / photo_size[0])
+    if not 0.9 < stretch < 1.1:
+        fitting = round(img_size[0] * photo_size[1] / photo_size[0] / 16) * 16
+        lines.append(
+            f"note: --img-size {img_size[0]} {img_size[1]} distorts photos of "
+            f"{photo_size[0]}x{photo_size[1]}; --img-size {img_size[0]} {fitting} would not"
+        )
+    if state.step >= total_steps and state.is_evaluated:
+        lines.append(
+            f"note: the run is at step {state.step} already; more needs --epochs or --max-steps"
+        )
+    elif total_steps > state.horizon:
+        lines.append(
+            f"note: the learning-rate schedule ends at step {state.horizon}, with which the run "
+            "began; later steps keep its last rate"
+        )
+    return lines
 
 
 def open_data(options: dict[str, Any]) -> tuple["CityscapesDataset", "CityscapesDataset"]:
@@ -506,8 +549,10 @@ def next_steps(run: Path, datadir: str | None) -> str:
 
 def test(args: argparse.Namespace) -> int:
     """The command `test`: photos, or a whole split."""
-    if (args.image is None) == (args.split is None):
-        raise LabError("test needs either --image FILE, or --split NAME (with --datadir DIR)")
+    if args.image is not None:
+        for flag in ("datadir", "cities", "limit"):
+            if vars(args)[flag]:
+                raise LabError(f"--{flag} goes with --split, not with --image")
     segmenter = open_segmenter(args.modelpath, args.device)
     if args.image is not None:
         return test_images(segmenter, args.image, args.output or Path("predictions"))
@@ -538,7 +583,7 @@ def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:
     for photo in segment_files(segmenter, paths, output):
         print(f"{photo.image} → {photo.mask}")
         for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
-            if share:
+            if share >= 0.0001:
                 print(f"  {name:<16}{share:>7.2%}")
     print(f"masks, overlays and train ids are in {output}")
     return 0
@@ -550,8 +595,17 @@ def test_split(segmenter: "Segmenter", args: argparse.Namespace, output: Path) -
     from support.report import judge, score_table, scores, write_metrics
 
     dataset = CityscapesDataset(resolve_datadir(args.datadir), args.split, args.cities, args.limit)
-    matrix = judge(segmenter, dataset, args.batch_size, output if args.save_predictions else None)
+    matrix = judge(
+        segmenter, dataset, args.batch_size or 4, output if args.save_predictions else None
+    )
     result = scores(matrix, segmenter.classes)
+    result["judged"] = {
+        "model": str(args.modelpath),
+        "split": args.split,
+        "cities": dataset.cities,
+        "images": len(dataset),
+        "data_fingerprint": dataset.fingerprint(),
+    }
     path = write_metrics(output, result)
     print(score_table(result))
     print(f"the scores are in {path}")

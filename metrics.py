@@ -5,8 +5,8 @@ once at its end. The mean of the scores of batches is something else, and wrong:
 pixels in one batch would weigh as much there as with three thousand in the next.
 
 Sources: Everingham et al., "The Pascal Visual Object Classes Challenge: A Retrospective" (IJCV
-2015) for the intersection over union; Opitz and Burst, "Macro F1 and Macro F1" (arXiv 1911.03347), who
-tell two scores of that name apart: ours is the mean of the classes' F1, not the F1 of the mean
+2015) for the intersection over union; Opitz and Burst, "Macro F1 and Macro F1" (arXiv 1911.03347),
+who tell two scores of that name apart: ours is the mean of the classes' F1, not the F1 of the mean
 precision and recall. Classes that occur neither in the truth nor in a prediction are left out of
 every mean, as torchmetrics does.
 """

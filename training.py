@@ -193,6 +193,16 @@ class Panels:
         return sample_panel(rows, self.class_names, self.palette)
 
 
+def current_epoch(state: TrainingState, steps_per_epoch: int) -> int:
+    """Which epoch the run is in, counted from 0.
+
+    A run that was stopped after an epoch's last step but before its evaluation is still in it.
+    """
+    if state.is_evaluated or state.step == 0:
+        return state.step // steps_per_epoch
+    return (state.step - 1) // steps_per_epoch
+
+
 def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
     """Trains up to step `total_steps`, with an evaluation after each epoch and at the end.
 
@@ -207,8 +217,7 @@ def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
     with progress.stop.listening():
         try:
             while state.step < total_steps or not state.is_evaluated:
-                last_step = state.step if state.is_evaluated else max(state.step - 1, 0)
-                epoch = last_step // steps_per_epoch
+                epoch = current_epoch(state, steps_per_epoch)
                 end = min((epoch + 1) * steps_per_epoch, total_steps)
                 _train_until(setup, state, progress, epoch, epoch * steps_per_epoch, end)
                 _judge(setup, state, progress, epoch)

@@ -25,10 +25,11 @@ RAREST = 5
 def train_and_test(loss: str, seed: int, logdir: Path) -> dict:
     """Runs `main.py train` and `main.py test` where needed, and reads metrics.json."""
     run = logdir / f"{loss}-{seed}"
-    metrics = run / "test_val" / "metrics.json"
+    metrics = run / "whole_val" / "metrics.json"
     if not metrics.is_file():
         train = ["train", "--loss", loss, "--seed", seed, "--logdir", logdir, "--name", run.name]
         test = ["test", "--modelpath", run / "model.onnx", "--split", "val"]
+        test += ["--output", metrics.parent]
         for words in (train, test):
             command = [sys.executable, "main.py", *map(str, words)]
             subprocess.run(command, cwd=LAB, check=True, stdout=sys.stderr)
