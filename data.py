@@ -33,6 +33,7 @@ from support.data_commands import (
     add_split,
     next_step,
     resolve_datadir,
+    train_step,
 )
 from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
 from support.loading import EpochSampler, SampleKey, TargetsOnly, start_worker
@@ -392,7 +393,7 @@ def augment_command(args: argparse.Namespace) -> int:
     grid = picture_grid([pictures[row] for row in rows], None, [captions[row] for row in rows])
     save_image(args.output, grid)
     print(f"{len(versions)} versions of {dataset.pairs[args.index].name} are in {args.output}")
-    print(next_step("main.py train", args.datadir))
+    print(train_step(args.datadir, dataset.sizes[args.index]))
     return 0
 
 

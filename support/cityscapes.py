@@ -11,6 +11,7 @@ own name. Whatever a user can get wrong raises `LabError` with one line.
 
 import hashlib
 import json
+import shlex
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from support.labels import IGNORE_INDEX, LABELS
-from utils import MAX_IMAGE_PIXELS, LabError, read_image
+from utils import MAX_IMAGE_PIXELS, LabError, python_command, read_image
 
 IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDER = "gtFine"
@@ -344,7 +345,8 @@ class CityscapesFiles:
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise LabError(
-                f"{faults[0]}{more}; `python data.py check --datadir {root}` lists every fault"
+                f"{faults[0]}{more}; `{python_command()} data.py check --datadir "
+                f"{shlex.quote(str(root))}` lists every fault"
             )
         self.cities = sorted({sample.city for sample in self.samples})
         self._images = [listing.images[sample] for sample in self.samples]

@@ -5,6 +5,7 @@ data.py does with a sample, stats and augment, stand there.
 """
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,15 @@ import numpy as np
 from support.cityscapes import require_label_ids
 from support.labels import LABEL_PALETTE, LABELS
 from support.plots import picture_grid
-from support.prepared import audit_folder, open_split, open_splits, prepare, prepared_bytes
-from utils import LabError, add_legend, colorize, overlay, save_image, whole
+from support.prepared import (
+    audit_folder,
+    is_prepared,
+    open_split,
+    open_splits,
+    prepare,
+    prepared_bytes,
+)
+from utils import LabError, add_legend, colorize, overlay, python_command, save_image, whole
 
 TOYDATA_DIR = Path(__file__).resolve().parents[1] / "toydata"
 
@@ -31,7 +39,42 @@ def resolve_datadir(datadir: Path | None) -> Path:
 
 def next_step(command: str, datadir: Path | None) -> str:
     """The line that ends a command: what to type next, on the same data."""
-    return f"next: python {command}" + (f" --datadir {datadir}" if datadir else "")
+    folder = f" --datadir {shlex.quote(str(datadir))}" if datadir else ""
+    return f"next: {python_command()} {command}{folder}"
+
+
+def train_step(datadir: Path | None, size: tuple[int, int]) -> str:
+    """As `next_step`, for the training: with a size that keeps the aspect of the data.
+
+    Args:
+        datadir: the data folder that was asked for.
+        size: (height, width) of its pictures, in pixels.
+    """
+    line = next_step("main.py train", datadir)
+    if datadir is not None and is_prepared(datadir):
+        return f"{line} --img-size {size[0]} {size[1]}"
+    if abs(size[1] / size[0] - 2) < 0.05:  # that of the training's own default
+        return line
+    height, width = training_size(size)
+    return f"{line} --img-size {height} {width}"
+
+
+def training_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest size for training whose aspect is within 1 % of that of `size`, or the nearest.
+
+    Args:
+        size: (height, width) of the pictures as they are.
+
+    Returns:
+        (height, width), multiples of 16, the height 128 ... 256.
+    """
+    aspect = size[1] / size[0]
+    sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
+    errors = [abs(width / height / aspect - 1) for height, width in sizes]
+    return next(
+        (found for found, error in zip(sizes, errors, strict=True) if error < 0.01),
+        sizes[errors.index(min(errors))],
+    )
 
 
 def add_command(
@@ -152,5 +195,5 @@ def prepare_command(args: argparse.Namespace) -> int:
         print(f"{source.split}: {len(source.samples)} images of {', '.join(source.cities)}")
     megabytes = prepared_bytes(sources, size) / 1e6
     print(f"they are in {args.output}, {size[1]}x{size[0]} pixels each, {megabytes:.1f} MB in all")
-    print(next_step("main.py train", args.output) + f" --img-size {size[0]} {size[1]}")
+    print(train_step(args.output, size))
     return 0

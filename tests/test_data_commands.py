@@ -18,7 +18,7 @@ from support.plots import (
     sample_panel,
     to_picture,
 )
-from utils import LabError
+from utils import LabError, python_command
 
 
 @pytest.fixture
@@ -42,13 +42,27 @@ def picture(path):
 def test_data_pictures_are_written_and_named(streets, tmp_path, capsys, command):
     assert run(command, "--datadir", streets) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith("next: python ") and str(streets) in lines[-1]
+    assert lines[-1].startswith(f"next: {python_command()} ") and str(streets) in lines[-1]
     assert f"plots/{command}.png" in lines[-2]
     assert picture(tmp_path / "plots" / f"{command}.png").shape[2] == 3
     chosen = tmp_path / "elsewhere" / "a.png"
     assert run(command, "--datadir", streets, "--cities", "ulm", "--output", chosen) == 0
     assert str(chosen) in capsys.readouterr().out
     assert chosen.exists() and sorted(p.name for p in chosen.parent.iterdir()) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("size", "ending"),
+    [
+        ((1024, 2048), ""),
+        ((960, 1280), " --img-size 144 192"),
+        ((1080, 1920), " --img-size 144 256"),
+    ],
+)
+def test_data_train_step_keeps_the_aspect(tmp_path, size, ending):
+    folder = tmp_path / "my photos"
+    line = f"next: {python_command()} main.py train --datadir '{folder}'"
+    assert data.train_step(folder, size) == line + ending
 
 
 def test_data_show_needs_none_of_the_labs_own_code(streets, monkeypatch):
@@ -161,7 +175,7 @@ def test_data_prepare_makes_a_folder_like_any_other(streets, tmp_path, capsys):
     assert run(*arguments, "--cities", "ulm", "munster") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == (
-        f"next: python main.py train --datadir {tmp_path / 'small'} --img-size 8 16"
+        f"next: {python_command()} main.py train --datadir {tmp_path / 'small'} --img-size 8 16"
     )
     for command in ("show", "stats", "augment", "check"):
         assert run(command, "--datadir", tmp_path / "small") == 0
