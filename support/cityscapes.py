@@ -6,7 +6,9 @@ The layout is that of the official archives (Cordts et al., CVPR 2016; www.citys
     gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png       8-bit grey, label ids
 
 Both folders may also lie one level deeper, as when each archive was unpacked into a folder of its
-own name. Whatever a user can get wrong raises `LabError` with one line.
+own name (`gtFine_trainvaltest/gtFine`), or else in any one folder, but not in one of several: which
+of them is meant is for the user to say. Whatever a user can get wrong raises `LabError` with one
+line.
 """
 
 import hashlib
@@ -125,7 +127,10 @@ def require_folder(root: Path) -> None:
     if not root.is_dir():
         raise LabError(f"{root} is a file, not a data folder")
     if not any(root.iterdir()):
-        raise LabError(f"the data folder {root} is empty")
+        raise LabError(
+            f"the data folder {root} is empty; {IMAGE_FOLDER}/ and {LABEL_FOLDER}/ belong in it, "
+            "as they come out of the Cityscapes archives"
+        )
 
 
 def require_known(kind: str, wanted: Sequence[str], known: Sequence[str], where: str) -> None:
@@ -140,7 +145,7 @@ def list_splits(root: Path) -> list[str]:
     """Names the splits of a folder in the Cityscapes layout, sorted.
 
     Raises:
-        LabError: when the folder is missing, empty, or of another layout.
+        LabError: when the folder is missing, empty, of another layout, or holds several data sets.
     """
     require_folder(root)
     images, labels = _split_folders(root, IMAGE_FOLDER), _split_folders(root, LABEL_FOLDER)
@@ -183,13 +188,32 @@ def select(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
 
 
 def _split_folders(root: Path, layer: str) -> dict[str, Path]:
-    """Maps each split to its folder of one layer; the folder nearest to the root wins."""
+    """Maps each split to its folder of one layer.
+
+    Folders that the archives make come first, the nearest to the root before all, and may share
+    the splits; without any, a folder of another name may hold the layer.
+
+    Raises:
+        LabError: when several folders of other names do.
+    """
+    archives = (root / layer, root / layer / layer, *sorted(root.glob(f"{layer}_*/{layer}")))
     found: dict[str, Path] = {}
-    for folder in (root / layer, *sorted(root.glob(f"*/{layer}"))):
-        for split in _subfolders(folder):
-            if split.name != layer:  # `leftImg8bit/leftImg8bit/` comes from an archive's own folder
-                found.setdefault(split.name, split)
-    return found
+    for folder in archives:
+        for name, split in _splits_in(folder).items():
+            found.setdefault(name, split)
+    if found:
+        return found
+    others = [folder for folder in sorted(root.glob(f"*/{layer}")) if _splits_in(folder)]
+    if len(others) > 1:
+        places = ", ".join(str(folder.parent) for folder in others[:8])
+        more = ", ..." if len(others) > 8 else ""
+        raise LabError(f"several folders in {root} hold {layer}/: {places}{more}; name one of them")
+    return _splits_in(others[0]) if others else {}
+
+
+def _splits_in(folder: Path) -> dict[str, Path]:
+    """The splits in a folder of one layer; a second `leftImg8bit` in the first is none."""
+    return {split.name: split for split in _subfolders(folder) if split.name != folder.name}
 
 
 def _subfolders(folder: Path) -> list[Path]:

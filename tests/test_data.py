@@ -306,6 +306,26 @@ def test_dataset_finds_folders_one_level_deeper(streets, tmp_path):
     assert data.CityscapesDataset(in_place, "train").pairs == expected
 
 
+def test_dataset_takes_no_sample_from_one_of_several_folders(streets, tmp_path):
+    around = tmp_path / "around"
+    shutil.copytree(streets, around / "mine")
+    assert len(data.CityscapesDataset(around, "train")) == 7
+    shutil.copytree(streets, around / "a_strangers")
+    with pytest.raises(LabError, match=r"several folders .*a_strangers, .*mine; name one of them"):
+        data.CityscapesDataset(around, "train")
+
+
+def test_dataset_takes_all_archives_together(streets, tmp_path):
+    both = tmp_path / "both"
+    for layer in ("leftImg8bit", "gtFine"):
+        for archive, split in (("trainvaltest", "train"), ("trainextra", "val")):
+            folder = both / f"{layer}_{archive}" / layer
+            shutil.copytree(streets / layer / split, folder / split)
+    for split in ("train", "val"):
+        expected = data.CityscapesDataset(streets, split).pairs
+        assert data.CityscapesDataset(both, split).pairs == expected
+
+
 def test_dataset_ignores_hidden_files(streets):
     image = image_file(streets, "train", "ulm", 0)
     image.with_name(f"._{image.name}").write_bytes(b"junk of another system")
@@ -390,7 +410,7 @@ def no_pictures(root):
     [
         (spoil_everything, {}, ["does not exist"]),
         (make_file, {}, ["is a file"]),
-        (empty, {}, ["is empty"]),
+        (empty, {}, ["is empty", "leftImg8bit/ and gtFine/ belong in it"]),
         (other_layout, {}, ["leftImg8bit/", "gtFine/", "images, masks"]),
         (spoil_targets, {}, ["no gtFine/"]),
         (spoil_images, {}, ["no leftImg8bit/"]),
