@@ -304,7 +304,12 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
     state = make_state(options, device, total_steps, resumed)
     fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
-    run, config = open_run(options, fingerprint, resumed)
+    resolved = {
+        "device": str(device),
+        "precision": precision_name(autocast_dtype),
+        "num_workers": train_loader.num_workers,
+    }
+    run, config = open_run(options, resolved, fingerprint, resumed)
     check_writable(run)
     log = TensorBoardLog(run, CLASS_NAMES, state.step + 1 if resumed else None)
     setup = Setup(
@@ -335,6 +340,11 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     return run
 
 
+def precision_name(autocast_dtype: "torch.dtype | None") -> str:
+    """The type of the forward pass in words, such as bfloat16."""
+    return str(autocast_dtype or "float32").removeprefix("torch.")
+
+
 def opening_lines(
     setup: "Setup",
     state: "TrainingState",
@@ -343,13 +353,13 @@ def opening_lines(
     img_size: list[int],
 ) -> list[str]:
     """What is said before the first step: what will be done, and what may surprise."""
-    precision = str(setup.autocast_dtype or "float32").removeprefix("torch.")
     parameters = sum(each.numel() for each in state.model.parameters())
     train_loader = setup.train_loader
     lines = [
-        f"{setup.run}: {total_steps} steps of {train_loader.batch_size} images in {precision} on "
-        f"{setup.device}, {len(train_loader.dataset)} images to train on and "
-        f"{len(setup.val_loader.dataset)} to validate, {parameters / 1e6:.2f} million parameters"
+        f"{setup.run}: {total_steps} steps of {train_loader.batch_size} images in "
+        f"{precision_name(setup.autocast_dtype)} on {setup.device}, "
+        f"{len(train_loader.dataset)} images to train on and {len(setup.val_loader.dataset)} to "
+        f"validate, {parameters / 1e6:.2f} million parameters"
     ]
     stretch = (img_size[1] / img_size[0]) / (photo_size[1] / photo_size[0])
     if not 0.9 < stretch < 1.1:
@@ -476,7 +486,7 @@ def about_model(
 
 
 def open_run(
-    options: dict[str, Any], fingerprint: str, resumed: Path | None
+    options: dict[str, Any], resolved: dict[str, Any], fingerprint: str, resumed: Path | None
 ) -> tuple[Path, dict[str, Any]]:
     """The run's folder and its config.json: new, or the resumed one brought up to date.
 
@@ -496,7 +506,7 @@ def open_run(
                 f"the images are not those that {run} began with (other files, names or sizes); "
                 "restore them, or start a new run"
             )
-    return run, write_config(run, options, fingerprint)
+    return run, write_config(run, options, resolved, fingerprint)
 
 
 def finish_run(setup: "Setup", state: "TrainingState", options: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 
 from metrics import ConfusionMatrix, LossMeter, f1_per_class, iou_per_class, macro_f1, mean_iou
-from support.plots import confusion_picture, sample_panel
+from support.plots import confusion_picture, sample_panel, to_picture
 from support.runs import TensorBoardLog, save_checkpoint, write_history
 from support.session import Interrupted, Progress, TrainingState
 
@@ -179,9 +179,7 @@ class Panels:
         samples = [val_set[round(position)] for position in positions]
         self.images = torch.stack([image for image, _ in samples])  # (S, 3, H, W)
         self.truths = [target.numpy().astype(np.uint8) for _, target in samples]
-        scale, shift = torch.tensor(std).view(3, 1, 1), torch.tensor(mean).view(3, 1, 1)
-        pixels = ((self.images * scale + shift) * 255).round().clamp(0, 255).byte()
-        self.pictures = list(pixels.permute(0, 2, 3, 1).numpy())  # (H, W, 3) each
+        self.pictures = [to_picture(image, mean, std) for image in self.images]  # (H, W, 3)
         self.class_names, self.palette = class_names, palette
 
     @torch.no_grad()

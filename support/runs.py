@@ -101,12 +101,15 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_config(run: Path, arguments: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+def write_config(
+    run: Path, arguments: Mapping[str, Any], resolved: Mapping[str, Any], fingerprint: str
+) -> dict[str, Any]:
     """Writes `config.json`: what was asked for, with what code and on which data.
 
     Args:
         run: the run's folder.
         arguments: every argument of the command.
+        resolved: what `auto` came to on this machine.
         fingerprint: of the data.
 
     Returns:
@@ -114,6 +117,7 @@ def write_config(run: Path, arguments: Mapping[str, Any], fingerprint: str) -> d
     """
     config = {
         "arguments": dict(arguments),
+        "resolved": dict(resolved),
         "data_fingerprint": fingerprint,
         "git_commit": git_commit(),
         "versions": versions(),
