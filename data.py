@@ -11,6 +11,7 @@ import argparse
 import copy
 import os
 import random
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,9 +27,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from support.cityscapes import Sample, require_label_ids
 from support.data_commands import (
+    add_check,
     add_command,
-    add_folder_commands,
     add_limit,
+    add_prepare,
+    add_show,
     add_size,
     add_split,
     next_step,
@@ -39,13 +42,20 @@ from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
 from support.loading import EpochSampler, SampleKey, TargetsOnly, start_worker
 from support.plots import class_distribution, picture_grid, to_picture
 from support.prepared import open_split, resize_pair
-from utils import CommandLine, LabError, colorize, overlay, run_command, save_image, whole
+from utils import CommandLine, LabError, colorize, run_command, save_image, whole
 
 MEAN = (0.485, 0.456, 0.406)
 """Mean of the ImageNet photos per RGB channel, for values in 0 ... 1."""
 
 STD = (0.229, 0.224, 0.225)
-"""Standard deviation of the ImageNet photos per RGB channel, for values in 0 ... 1."""
+"""Standard deviation of the ImageNet photos per RGB channel, for values in 0 ... 1.
+
+From scratch, any fixed constants near the data's own would do; with these, weights that others
+trained on ImageNet can be taken as they are.
+"""
+
+STRONGEST_OF = 8
+"""How many draws of a change of colours `augment` makes to show the strongest."""
 
 
 # ------------------------------------------------------------------------- label ids → train ids
@@ -86,21 +96,25 @@ def count_pixels(dataset: Dataset, num_classes: int) -> torch.Tensor:
     """
     counts = np.zeros(num_classes, dtype=np.int64)
     for index in range(len(dataset)):
-        target = np.asarray(dataset[index][1]).astype(np.int64)
-        class_ids = target[target != IGNORE_INDEX]
-        require_class_ids(class_ids, num_classes, index)
-        counts += np.bincount(class_ids, minlength=num_classes)
+        target = read_class_ids(dataset, index, num_classes)
+        counts += np.bincount(target[target != IGNORE_INDEX], minlength=num_classes)
     return torch.from_numpy(counts)
 
 
-def require_class_ids(class_ids: np.ndarray, num_classes: int, index: int) -> None:
-    """Raises `LabError` when an id of sample `index` is not one of the K classes."""
-    wrong = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
+def read_class_ids(dataset: Dataset, index: int, num_classes: int) -> np.ndarray:
+    """Takes the target of a sample as (H, W) int64: ids of the K classes or `IGNORE_INDEX`.
+
+    Raises:
+        LabError: when it holds another id.
+    """
+    target = np.asarray(dataset[index][1]).astype(np.int64)
+    wrong = target[(target != IGNORE_INDEX) & ((target < 0) | (target >= num_classes))]
     if wrong.size:
         raise LabError(
             f"sample {index}: class id {wrong[0]} is not one of the {num_classes} classes "
             f"(0 ... {num_classes - 1})"
         )
+    return target
 
 
 # --------------------------------------------------------------------------------- transformations
@@ -124,6 +138,8 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
         [
             # One costly step from the photo's own size; all others work on few pixels.
             A.Resize(height, width, area_for_downscale="image", **resizing),
+            # A group, since padding and cropping only mend the size that scaling leaves; `augment`
+            # shows a group as one change.
             A.Sequential(
                 [
                     A.RandomScale((-0.25, 0.5), p=1, **resizing),  # 0.75 to 1.5 times the size
@@ -336,9 +352,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with its five commands."""
-    parser = CommandLine(prog="data.py", description="Looks at street scenes and prepares them.")
+    parser = CommandLine(
+        prog="data.py",
+        description="Looks at street scenes and prepares them for training. Without --datadir, "
+        "every command takes the toy data.",
+        epilog="example: python data.py show --datadir cityscapes --split val --cities munster",
+    )
     commands = parser.add_subparsers(required=True, metavar="{show,stats,augment,check,prepare}")
-    add_folder_commands(commands)
+    add_show(commands)
 
     stats = add_command(commands, "stats", stats_command, "the share of each class")
     add_split(stats, "plots/stats.png")
@@ -350,6 +371,8 @@ def build_parser() -> argparse.ArgumentParser:
     augment.add_argument("--index", type=int, default=0, metavar="N", help="which sample (0)")
     augment.add_argument("--draws", type=whole, default=6, metavar="N", help="how many draws (6)")
     augment.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
+    add_check(commands)
+    add_prepare(commands)
     return parser
 
 
@@ -361,9 +384,9 @@ def stats_command(args: argparse.Namespace) -> int:
     labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
     print(f"{'class':<16}{'pixels':>14}{'share':>10}")
     for k in np.argsort(-counts, kind="stable"):
-        print(f"{CLASS_NAMES[k]:<16}{counts[k]:>14}{counts[k] / max(labelled, 1):>10.3%}")
+        print(f"{CLASS_NAMES[k]:<16}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
     void = 1 - labelled / total
-    print(f"{'void':<16}{total - labelled:>14}{void:>10.3%} of all pixels, not learned")
+    print(f"{'void':<16}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
     title = f"{args.split}: {len(dataset)} images; {void:.1%} of all pixels are void"
     save_image(args.output, class_distribution(counts, CLASS_NAMES, PALETTE, title))
     print(f"the shares in {len(dataset)} images are drawn in {args.output}")
@@ -372,7 +395,10 @@ def stats_command(args: argparse.Namespace) -> int:
 
 
 def augment_command(args: argparse.Namespace) -> int:
-    """Draws one sample, each random change of training alone, and draws of all together."""
+    """Draws one sample, each random change of training alone, and draws of all together.
+
+    Each photo stands above its target: no tint may hide what happens to the colours.
+    """
     root, size = resolve_datadir(args.datadir), tuple(args.size)
     dataset = CityscapesDataset(root, args.split, args.cities, None, train_transforms(size))
     if not 0 <= args.index < len(dataset):
@@ -381,13 +407,18 @@ def augment_command(args: argparse.Namespace) -> int:
     image, mask = resize_pair(image, target.numpy().astype(np.uint8), size)
     versions = [("resized only", image, mask)]
     for name, change in single_changes(dataset.transform):
-        seed_transform(change, SampleKey(args.seed, 0, args.index))
-        result = change(image=image, mask=mask)
+        draws = []
+        for draw in range(STRONGEST_OF):
+            seed_transform(change, SampleKey(args.seed, draw, args.index))
+            draws.append(change(image=image, mask=mask))
+        result = draws[0]
+        if all(np.array_equal(x["mask"], mask) for x in draws):  # colours: a weak draw shows little
+            result = max(draws, key=lambda x: cv2.norm(x["image"], image))
         versions.append((name, result["image"], result["mask"]))
     for draw in range(args.draws):
         changed, target = dataset[SampleKey(args.seed, draw, args.index)]
         versions.append((f"all, epoch {draw}", to_picture(changed, MEAN, STD), target.numpy()))
-    pictures = [overlay(x, colorize(mask, PALETTE), 0.35) for _, x, mask in versions]
+    pictures = [np.vstack([x, colorize(mask, PALETTE)]) for _, x, mask in versions]
     captions = [name for name, _, _ in versions]
     rows = [slice(start, start + 3) for start in range(0, len(versions), 3)]
     grid = picture_grid([pictures[row] for row in rows], None, [captions[row] for row in rows])
@@ -405,9 +436,15 @@ def single_changes(pipeline: Callable[..., dict]) -> list[tuple[str, A.Compose]]
             change = copy.deepcopy(change)
             change.p = 1.0
             parts = change.transforms if isinstance(change, A.BaseCompose) else [change]
-            name = " + ".join(type(part).__name__ for part in parts)
+            name = ", ".join(readable_name(part) for part in parts)
             found.append((name, A.Compose([change])))
     return found
+
+
+def readable_name(change: A.BasicTransform | A.BaseCompose) -> str:
+    """Names a change for a caption: `RandomScale` becomes `scale`."""
+    name = type(change).__name__.removeprefix("Random").removesuffix("IfNeeded")
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ data.py does with a sample, stats and augment, stand there.
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,16 @@ from support.prepared import (
     prepare,
     prepared_bytes,
 )
-from utils import LabError, add_legend, colorize, overlay, python_command, save_image, whole
+from utils import (
+    VOID_COLOR,
+    LabError,
+    add_legend,
+    colorize,
+    overlay,
+    python_command,
+    save_image,
+    whole,
+)
 
 TOYDATA_DIR = Path(__file__).resolve().parents[1] / "toydata"
 
@@ -122,13 +131,16 @@ def add_size(command: argparse.ArgumentParser, height: int, width: int) -> None:
     )
 
 
-def add_folder_commands(commands: Any) -> None:
-    """Adds show, check and prepare to the subparsers of data.py."""
+def add_show(commands: Any) -> None:
+    """Adds the command `show`."""
     show = add_command(commands, "show", show_command, "a panel of photos and their labels")
     add_split(show, "plots/show.png")
     add_limit(show)
     show.add_argument("--samples", type=whole, default=4, metavar="N", help="rows to draw (4)")
 
+
+def add_check(commands: Any) -> None:
+    """Adds the command `check`."""
     check = add_command(
         commands,
         "check",
@@ -137,6 +149,9 @@ def add_folder_commands(commands: Any) -> None:
     )
     check.add_argument("--split", help="only this split (all)")
 
+
+def add_prepare(commands: Any) -> None:
+    """Adds the command `prepare`."""
     copy = add_command(commands, "prepare", prepare_command, "a downsized copy that loads fast")
     copy.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
     copy.add_argument("--splits", nargs="+", metavar="SPLIT", help="only these splits (all)")
@@ -159,16 +174,23 @@ def show_command(args: argparse.Namespace) -> int:
         rows.append([image, colors, overlay(image, colors)])
         present |= set(np.unique(label_ids).tolist())
         print(f"{source.samples[index].name}: {len(np.unique(label_ids))} labels")
-    legend = [label for label in LABELS if label.id in present]
-    picture = add_legend(
-        picture_grid(rows, ("image", "labels", "overlay")),
-        [label.name for label in legend],
-        [label.color for label in legend],
-    )
-    save_image(args.output, picture)
+    legend = legend_of(present)
+    picture = picture_grid(rows, ("image", "labels", "overlay"))
+    save_image(args.output, add_legend(picture, list(legend.values()), list(legend)))
     print(f"{count} of {len(source.samples)} samples are drawn in {args.output}")
     print(next_step("data.py stats", args.datadir))
     return 0
+
+
+def legend_of(label_ids: Collection[int]) -> dict[tuple[int, int, int], str]:
+    """Names each colour of a picture once, in the order of the table; black is void."""
+    names: dict[tuple[int, int, int], list[str]] = {}
+    for label in LABELS:
+        if label.id in label_ids:
+            names.setdefault(label.color, []).append(label.name)
+    return {
+        color: "void" if color == VOID_COLOR else ", ".join(found) for color, found in names.items()
+    }
 
 
 def check_command(args: argparse.Namespace) -> int:

@@ -46,9 +46,11 @@ def sample_panel(
     return add_legend(grid, [*class_names, "void"], colors)
 
 
-def to_picture(image: "torch.Tensor", mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+def to_picture(
+    image: "torch.Tensor | np.ndarray", mean: Sequence[float], std: Sequence[float]
+) -> np.ndarray:
     """Undoes the normalisation of a photo: (3, H, W) float32 becomes (H, W, 3) uint8 RGB."""
-    values = image.permute(1, 2, 0).numpy() * np.float32(std) + np.float32(mean)
+    values = np.asarray(image).transpose(1, 2, 0) * np.float32(std) + np.float32(mean)
     return (255 * values).round().clip(0, 255).astype(np.uint8)
 
 

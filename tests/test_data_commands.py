@@ -10,6 +10,7 @@ from street_files import SIZE, image_file, label_file, write_png, write_streets
 
 import data
 from support import prepared as prepared_module
+from support.data_commands import legend_of
 from support.labels import CLASS_NAMES, PALETTE
 from support.plots import (
     class_distribution,
@@ -112,13 +113,19 @@ def test_data_augment_repeats_itself_and_follows_the_seed(streets):
 
 def test_data_augment_shows_every_change_alone():
     names = [name for name, _ in data.single_changes(data.train_transforms((16, 32)))]
-    assert "HorizontalFlip" in names and "RandomScale + PadIfNeeded + RandomCrop" in names
-    flip = dict(data.single_changes(data.train_transforms((16, 32))))["HorizontalFlip"]
+    assert "horizontal flip" in names and "scale, pad, crop" in names
+    flip = dict(data.single_changes(data.train_transforms((16, 32))))["horizontal flip"]
     mask = np.tile(np.arange(32, dtype=np.uint8), (16, 1))
     for _ in range(8):
         result = flip(image=np.zeros((16, 32, 3), np.uint8), mask=mask)
         assert np.array_equal(result["mask"], mask[:, ::-1])
     assert data.single_changes(lambda image, mask: {}) == []
+
+
+def test_data_show_names_equal_colours_once():
+    names = list(legend_of(range(34)).values())
+    assert names.count("void") == 1 and "road" in names and "ego vehicle" not in names
+    assert legend_of({17, 18}) == {(153, 153, 153): "pole, polegroup"}
 
 
 # ----------------------------------------------------------------------------------------- check
