@@ -2,8 +2,10 @@
 
 Every scene is computed: a street is planned from above, houses, trees, vehicles and people are
 placed in it by the metre, and everything is painted from far to near onto a canvas that carries
-picture and labels together. All 19 classes occur, about as rarely as in Cityscapes. Read it in
-this order:
+picture and labels together. All 19 classes occur, with a long tail like Cityscapes' own, the rarest
+classes about twice as frequent. Rare classes have colours of their own throughout the country
+(`cities.py` lists them): a network can use hue, and one that does so does not transfer to photos.
+Read it in this order:
 
     cities.py     eight made-up cities: palettes, habits, weather; two are kept for validation
     scene.py      one scene: what is where; `render_scene`

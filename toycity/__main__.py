@@ -22,9 +22,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="height and width in pixels")  # fmt: skip
     for split, count in DEFAULT_COUNTS.items():
         add(f"--{split}", type=int, default=count, metavar="N", help=f"scenes in the {split} split")
-    add("--num-workers", type=int, default=None, metavar="N",
-        help="processes; the files do not depend on it (None: one per processor)")  # fmt: skip
-    return parser.parse_args(arguments)
+    add("--num-workers", type=int, default=argparse.SUPPRESS, metavar="N",
+        help="processes; the files do not depend on it (default: one per processor)")  # fmt: skip
+    return parser.parse_args(arguments, argparse.Namespace(num_workers=None))
 
 
 def main(arguments: list[str] | None = None) -> int:

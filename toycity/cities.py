@@ -1,10 +1,15 @@
 """The cities: each a look of its own, and which split it belongs to.
 
-All are of one family, as the cities of Cityscapes are; but no look of training comes back in
-validation, so that a validation score tells how a network does in a city it has never seen.
-The names are made up; each holds a tree. They lie in one country, where buses are yellow, trams
-red, and riders wear high-visibility vests: what is rare shall be hard because it is rare, not
-because nobody could know it.
+All are of one family, as the cities of Cityscapes are. Validation has its own cities: facades,
+roofs, trees, ground, camera and the mix of weather differ from those of training, so that a
+validation score tells how a network does in a city it has never seen. The names are made up; each
+holds a tree.
+
+They lie in one country, and much of it looks the same in every city, those of validation too:
+buses are yellow, trams red, lorries blue, motorcycles orange, bicycles teal; free-standing walls
+are of blue-violet slate, fences of wood; pedestrians dress in pink and purple, riders wear neon
+vests. So what is rare is hard because it is rare, not because nobody could know it. The price: a
+network can tell these classes by their hue, and such a network does not transfer to photos.
 """
 
 from dataclasses import dataclass, field

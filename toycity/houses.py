@@ -145,7 +145,8 @@ def line_street(
     """Chooses what stands on each plot of both sides.
 
     Returns:
-        (depth, draw) pairs: draw(stage) paints the thing, the greatest depth first.
+        (depth, draw) pairs, side by side and not by depth: `draw(stage)` paints the thing, and the
+        caller paints those with the greatest depth first.
     """
     things: list[Thing] = []
     barriers = {-1: "", 1: ""}

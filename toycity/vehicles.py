@@ -284,7 +284,7 @@ def bus(stage: Stage, city: City, x: float, z: float, yaw: float) -> None:
 
 
 def truck(stage: Stage, x: float, z: float, yaw: float) -> None:
-    """Draws a lorry of 8.5 m: a high pale box behind a lower coloured cab."""
+    """Draws a lorry of 8.5 m: a high blue box with a pale band behind a lower blue cab."""
     rng = stage.rng
     stage.contact_shadow(x, z, *_footprint(2.5, 8.5, yaw))
     _tyres(stage, 2.4, (-2.6, -1.3, 3.1), 0.5, x, z, yaw, "truck")
