@@ -78,6 +78,7 @@ DEFAULT_CLASS_WEIGHTS = {"ce": "none", "wce": "sqrt", "focal": "none"}
 DEFAULT_GAMMA = 2.0
 CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "num_workers", "device", "datadir")
 DRY_RUN_STEPS = 2
+MAX_WORKERS = 64
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -397,14 +398,17 @@ def require_sensible_sizes(options: dict[str, Any], num_images: int) -> None:
     """Finds what would fail deep inside the network, and says it in the user's words.
 
     Raises:
-        LabError: for pictures beyond the limit, or so small that batch normalisation would be left
-            with a single value per channel.
+        LabError: for pictures or a number of workers beyond the limit, or pictures so small that
+            batch normalisation would be left with a single value per channel.
     """
     height, width = options["img_size"]
     if height * width > MAX_IMAGE_PIXELS:
         raise LabError(
             f"--img-size {height} {width}: more than {MAX_IMAGE_PIXELS // 10**6} million pixels"
         )
+    workers = options["num_workers"] or 0
+    if workers > MAX_WORKERS:
+        raise LabError(f"--num-workers {workers}: each is a process; at most {MAX_WORKERS}")
     stride, batch_size = 2 ** options["num_blocks"], options["batch_size"]
     bottom = math.ceil(height / stride) * math.ceil(width / stride)
     if bottom == 1 and 1 in (batch_size, num_images % batch_size):

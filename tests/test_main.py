@@ -287,6 +287,7 @@ TRAIN_FAULTS = {
     "too many blocks": (["--num-blocks", "40", "--batch-size", "7"], "40 blocks"),
     "one size": (["--img-size", "32"], "--img-size"),
     "workers -1": (["--num-workers", "-1"], "--num-workers"),
+    "workers without number": (["--num-workers", "100000"], "--num-workers"),
     "unknown model": (["--model", "resnet"], "unet"),
     "unknown loss": (["--loss", "dice"], "focal"),
     "weights for ce": (["--loss", "ce", "--class-weights", "inverse"], "ce"),
