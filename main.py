@@ -354,6 +354,8 @@ def opening_lines(
     img_size: list[int],
 ) -> list[str]:
     """What is said before the first step: what will be done, and what may surprise."""
+    from support.data_commands import training_size
+
     parameters = sum(each.numel() for each in state.model.parameters())
     train_loader = setup.train_loader
     lines = [
@@ -364,10 +366,10 @@ def opening_lines(
     ]
     stretch = (img_size[1] / img_size[0]) / (photo_size[1] / photo_size[0])
     if not 0.9 < stretch < 1.1:
-        fitting = round(img_size[0] * photo_size[1] / photo_size[0] / 16) * 16
+        height, width = training_size(photo_size)
         lines.append(
             f"note: --img-size {img_size[0]} {img_size[1]} distorts photos of "
-            f"{photo_size[0]}x{photo_size[1]}; --img-size {img_size[0]} {fitting} would not"
+            f"{photo_size[0]}x{photo_size[1]}; --img-size {height} {width} would not"
         )
     if state.step >= total_steps and state.is_evaluated:
         lines.append(
