@@ -367,7 +367,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     augment = add_command(commands, "augment", augment_command, "the random changes of training")
     add_split(augment, "plots/augment.png")
-    add_size(augment, 128, 256)
+    add_size(augment, 128, 256, most=4096)
     augment.add_argument("--index", type=int, default=0, metavar="N", help="which sample (0)")
     augment.add_argument("--draws", type=whole, default=6, metavar="N", help="how many draws (6)")
     augment.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")

@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # torch is imported inside the functions that need it: the ot
 
 FORMAT_VERSION = 1
 METADATA_KEYS = ("format_version", "classes", "palette", "mean", "std", "size", "stride")
-MAX_SIDE = 8192
+MAX_SIDE = 4096
 MAX_STRIDE = 1024
 MAX_LOGIT_DIFFERENCE = 1e-4
 MIN_EQUAL_LABELS = 0.999
@@ -417,7 +417,15 @@ class OnnxSegmenter(Segmenter):
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Runs the network: normalised images (B, 3, H, W) float32 → logits (B, K, H, W)."""
-        return self.session.run(["logits"], {"image": batch})[0]
+        try:
+            logits = self.session.run(["logits"], {"image": batch})[0]
+        except Exception as error:  # onnxruntime's own errors have no other common base class
+            raise LabError(
+                f"the network cannot run on images {batch.shape}: wrong model?"
+            ) from error
+        if logits.shape[2:] != batch.shape[2:]:
+            raise LabError(f"the network makes logits {logits.shape} of images {batch.shape}")
+        return logits
 
 
 class TorchSegmenter(Segmenter):

@@ -117,7 +117,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
     size_help = "height and width in pixels that the network sees"
-    add("--img-size", size_help, f"{height} {width}", nargs=2, type=whole, metavar=("H", "W"))
+    add(
+        "--img-size",
+        size_help,
+        f"{height} {width}",
+        nargs=2,
+        type=partial(whole, least=2),
+        metavar=("H", "W"),
+    )
     add = partial(add_with_default, parser.add_argument_group("model"))
     add("--model", "architecture", choices=MODEL_NAMES)
     add("--num-blocks", "number of poolings", type=whole, metavar="N")
@@ -145,12 +152,12 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weight-decay", "pull of the weights towards 0", type=non_negative, metavar="X")
     schedule_help = "how the rate falls, after a warm-up in the first 5 %% of the steps"
     add("--scheduler", schedule_help, choices=SCHEDULER_NAMES)
-    add("--seed", "seed of all random choices, a whole number", type=int, metavar="N")
+    add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
     workers_help = "processes that load images, 0 for none"
-    workers_type = partial(whole, least=0)
+    workers_type = partial(whole, least=0, most=MAX_WORKERS)
     add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
     add = partial(add_with_default, parser.add_argument_group("run"))
     add("--logdir", "folder in which runs lie", metavar="DIR")
@@ -278,8 +285,18 @@ def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
 def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     """Trains one run, new or resumed, to its end; returns its folder."""
     from data import MEAN, STD, get_dataloaders
-    from support.hardware import pick_autocast_dtype, pick_device, pick_num_workers
-    from support.runs import TensorBoardLog, check_writable, require_new_name
+    from support.hardware import (
+        pick_autocast_dtype,
+        pick_device,
+        pick_num_workers,
+        require_memory,
+    )
+    from support.runs import (
+        TensorBoardLog,
+        check_writable,
+        remove_without_checkpoint,
+        require_new_name,
+    )
     from support.session import Interrupted
     from training import Panels, Setup, fit
     from utils import seed_everything
@@ -304,6 +321,7 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
     criterion = make_criterion(options, train_set).to(device)
     panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
     state = make_state(options, device, total_steps, resumed)
+    require_memory(state.model, (options["batch_size"], 3, *options["img_size"]), autocast_dtype)
     fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
     resolved = {
         "device": str(device),
@@ -338,6 +356,7 @@ def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
         raise SystemExit(128 + interrupted.signal_number) from None
     finally:
         log.close()
+        remove_without_checkpoint(run)
     return run
 
 
@@ -400,17 +419,14 @@ def require_sensible_sizes(options: dict[str, Any], num_images: int) -> None:
     """Finds what would fail deep inside the network, and says it in the user's words.
 
     Raises:
-        LabError: for pictures or a number of workers beyond the limit, or pictures so small that
-            batch normalisation would be left with a single value per channel.
+        LabError: for pictures beyond the limit, or so small that batch normalisation would be left
+            with a single value per channel.
     """
     height, width = options["img_size"]
     if height * width > MAX_IMAGE_PIXELS:
         raise LabError(
             f"--img-size {height} {width}: more than {MAX_IMAGE_PIXELS // 10**6} million pixels"
         )
-    workers = options["num_workers"] or 0
-    if workers > MAX_WORKERS:
-        raise LabError(f"--num-workers {workers}: each is a process; at most {MAX_WORKERS}")
     stride, batch_size = 2 ** options["num_blocks"], options["batch_size"]
     bottom = math.ceil(height / stride) * math.ceil(width / stride)
     if bottom == 1 and 1 in (batch_size, num_images % batch_size):
@@ -453,7 +469,7 @@ def make_state(
     from support.schedules import build_optimizer, build_scheduler
     from support.session import TrainingState
 
-    last = load_checkpoint(resumed / "last.pt", ("model", "step", "horizon")) if resumed else None
+    last = load_checkpoint(resumed / "last.pt", TrainingState.SAVED) if resumed else None
     model = build_model(options["model"], len(CLASS_NAMES), **model_options(options))
     model = model.to(device, memory_format=torch.channels_last)
     optimizer = build_optimizer(options["optimizer"], model, options["lr"], options["weight_decay"])
@@ -467,7 +483,12 @@ def make_state(
         horizon=horizon,
     )
     if last:
-        state.load(last)
+        try:
+            state.load(last)
+        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise LabError(
+                f"{resumed / 'last.pt'}: does not fit the run's config.json, or is damaged"
+            ) from error
     return state
 
 
@@ -587,9 +608,13 @@ def open_segmenter(path: Path, device: str) -> "Segmenter":
     from support.runs import load_checkpoint
 
     best = load_checkpoint(path, ("model", "name", "options", "classes", "palette", "size"))
-    model = build_model(best["name"], len(best["classes"]), **best["options"])
-    model.load_state_dict(best["model"])
-    return TorchSegmenter(model, best, pick_device(device))
+    try:
+        model = build_model(best["name"], len(best["classes"]), **best["options"])
+        model.load_state_dict(best["model"])
+        return TorchSegmenter(model, best, pick_device(device))
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise LabError(f"{path}: not a best.pt of this lab ({reason})") from error
 
 
 def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:

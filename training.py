@@ -25,6 +25,7 @@ from metrics import ConfusionMatrix, LossMeter, f1_per_class, iou_per_class, mac
 from support.plots import confusion_picture, sample_panel, to_picture
 from support.runs import TensorBoardLog, save_checkpoint, write_history
 from support.session import Interrupted, Progress, TrainingState
+from utils import LabError
 
 PANEL_SAMPLES = 4
 
@@ -263,6 +264,8 @@ def _judge(setup: Setup, state: TrainingState, progress: Progress, epoch: int) -
         len(setup.panels.class_names),
         autocast_dtype=setup.autocast_dtype,
     )
+    if not matrix.sum() or not state.meter.denominator:
+        raise LabError("every pixel is void: there is nothing to learn from or to judge by")
     row = {
         "epoch": epoch + 1,
         "step": state.step,

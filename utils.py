@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from sys import float_info
 from typing import NoReturn
 
 import numpy as np
@@ -46,9 +47,12 @@ class CommandLine(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
-def whole(text: str, least: int = 1) -> int:
-    """An argparse type: a whole number, `least` or more."""
-    return int(_number(text, int, least, f"a whole number, {least} or more"))
+def whole(text: str, least: int = 1, most: int = 2**31 - 1) -> int:
+    """An argparse type: a whole number between `least` and `most`."""
+    wanted = f"a whole number, {least} or more"
+    if most < 2**31 - 1:
+        wanted += f" and at most {most}"
+    return int(_number(text, int, least, wanted, most))
 
 
 def positive(text: str) -> float:
@@ -61,12 +65,14 @@ def non_negative(text: str) -> float:
     return _number(text, float, 0, "a number, 0 or more")
 
 
-def _number(text: str, kind: type, least: float, wanted: str) -> float:
+def _number(
+    text: str, kind: type, least: float, wanted: str, most: float = float_info.max
+) -> float:
     try:
         value = kind(text)
     except ValueError:
         value = float("nan")
-    if not least <= value < float("inf"):
+    if not least <= value <= most:
         raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return value
 

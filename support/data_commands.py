@@ -7,6 +7,7 @@ data.py does with a sample, stats and augment, stand there.
 import argparse
 import shlex
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,13 @@ def add_limit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=whole, metavar="N", help="images per split, at most (all)")
 
 
-def add_size(command: argparse.ArgumentParser, height: int, width: int) -> None:
-    """Adds the size with its default."""
+def add_size(
+    command: argparse.ArgumentParser, height: int, width: int, most: int = 2**31 - 1
+) -> None:
+    """Adds the size with its default; neither side may be above `most`."""
     command.add_argument(
         "--size",
-        type=whole,
+        type=partial(whole, least=2, most=most),
         nargs=2,
         default=(height, width),
         metavar=("H", "W"),

@@ -1,8 +1,11 @@
 """Which device, which precision and how many loader processes suit the machine."""
 
+import copy
 import os
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from utils import LabError
 
@@ -51,6 +54,46 @@ def cpu_multiplies_bf16() -> bool:
     """Whether the CPU has instructions that multiply bfloat16 (AMX, AVX512-BF16)."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def require_memory(
+    model: nn.Module, shape: tuple[int, ...], autocast_dtype: torch.dtype | None
+) -> None:
+    """Finds out whether a training step on the CPU can fit: Linux kills what takes too much.
+
+    The tensors that a forward pass keeps for the gradients are added up on torch's `meta` device,
+    where they have sizes but no memory. A GPU says by itself when it is full.
+
+    Args:
+        model: where it will train.
+        shape: of a batch, (B, 3, H, W).
+        autocast_dtype: the type of the forward pass.
+
+    Raises:
+        LabError: when the kept tensors alone are more than the memory that is free.
+    """
+    meminfo = Path("/proc/meminfo")
+    if next(model.parameters()).device.type != "cpu" or not meminfo.is_file():
+        return
+    kept = 0
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.numel() * (2 if autocast_dtype else tensor.element_size())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        copy.deepcopy(model).to("meta")(torch.zeros(shape, device="meta"))
+    free = next(
+        int(line.split()[1]) * 1024
+        for line in meminfo.read_text().splitlines()
+        if line.startswith("MemAvailable")
+    )
+    if kept > free:
+        raise LabError(
+            f"out of memory: a step would take more than {kept / 2**30:.0f} GB, and "
+            f"{free / 2**30:.0f} GB are free; lower --batch-size, --img-size or --base-channels"
+        )
 
 
 def pick_num_workers(device: torch.device) -> int:

@@ -192,9 +192,15 @@ def read_manifest(root: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
-        if version == FORMAT_VERSION and manifest["size"] and manifest["splits"]:
+        if version == FORMAT_VERSION:
+            height, width = manifest["size"]
+            samples = [pair for pairs in manifest["splits"].values() for pair in pairs]
+            if not all(isinstance(side, int) for side in (height, width)):
+                raise ValueError("its size is not two whole numbers")
+            if not all(isinstance(part, str) for city, name in samples for part in (city, name)):
+                raise ValueError("its samples are not pairs of names")
             return manifest
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path}: damaged ({error}); prepare the data again") from error
     raise LabError(f"{path}: version {version}, this lab reads {FORMAT_VERSION}; prepare again")
 

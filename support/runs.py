@@ -9,9 +9,11 @@ import csv
 import json
 import platform
 import random
+import shutil
 import subprocess
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -50,10 +52,9 @@ def require_new_name(logdir: Path, name: str | None) -> None:
     if not name or Path(name).name != name or name in (".", ".."):
         raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
     if (logdir / name).exists():
-        raise LabError(
-            f"{logdir / name} is there already; choose another --name, or go on with "
-            f"--resume {logdir / name}"
-        )
+        can_resume = (logdir / name / "last.pt").is_file()
+        hint = f", or go on with --resume {logdir / name}" if can_resume else ""
+        raise LabError(f"{logdir / name} is there already; choose another --name{hint}")
 
 
 def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
@@ -78,6 +79,12 @@ def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
     except OSError as error:
         raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
     return run
+
+
+def remove_without_checkpoint(run: Path) -> None:
+    """Removes a run that ended before its first checkpoint: nothing could be done with it."""
+    if not (run / "last.pt").exists() and not (run / "best.pt").exists():
+        shutil.rmtree(run, ignore_errors=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -135,9 +142,9 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        if not {"arguments", "data_fingerprint"} <= config.keys():
+        if not isinstance(config["arguments"], dict) or "data_fingerprint" not in config:
             raise ValueError("incomplete")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabError(f"{path}: no readable config.json; {run} is not a run to resume") from error
     return config
 
@@ -262,51 +269,69 @@ class TensorBoardLog:
     """
 
     def __init__(self, run: Path, class_names: Sequence[str], purge_step: int | None) -> None:
-        self.writer = SummaryWriter(str(run), purge_step=purge_step)
-        self.class_names = class_names
+        self.run, self.class_names = run, class_names
+        with self._writing():
+            self.writer = SummaryWriter(str(run), purge_step=purge_step)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns an error of the disk, here or in the writer's thread, into a `LabError`."""
+        try:
+            yield
+        except OSError as error:
+            raise LabError(
+                f"cannot write TensorBoard's log in {self.run}: {error.strerror}; free some space"
+            ) from error
 
     def describe(self, config: Mapping[str, Any]) -> None:
         """Logs the run's arguments as text."""
-        text = "\n".join(
-            f"    {line}" for line in json.dumps(config, indent=2, default=str).split("\n")
-        )
-        self.writer.add_text("arguments", text)
+        with self._writing():
+            text = "\n".join(
+                f"    {line}" for line in json.dumps(config, indent=2, default=str).split("\n")
+            )
+            self.writer.add_text("arguments", text)
 
     def graph(self, model: nn.Module, example: Tensor) -> None:
         """Logs the model's graph, traced on an example (1, 3, H, W)."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tracing is deprecated, but all that TensorBoard reads
+        # tracing is deprecated, but all that TensorBoard reads
+        with self._writing(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             self.writer.add_graph(model, example)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """Logs one optimiser step."""
-        self.writer.add_scalar("step/loss", loss, step)
-        self.writer.add_scalar("step/learning_rate", learning_rate, step)
+        with self._writing():
+            self.writer.add_scalar("step/loss", loss, step)
+            self.writer.add_scalar("step/learning_rate", learning_rate, step)
 
     def epoch(self, row: Mapping[str, float], f1: Tensor, iou: Tensor) -> None:
         """Logs one epoch: its row of the history, and F1 and IoU (K,) of each class."""
-        for column in HISTORY_COLUMNS[2:]:
-            self.writer.add_scalar(f"epoch/{column}", row[column], row["step"])
-        for name, f1_score, iou_score in zip(self.class_names, f1, iou, strict=True):
-            self.writer.add_scalar(f"f1/{name}", f1_score, row["step"])
-            self.writer.add_scalar(f"iou/{name}", iou_score, row["step"])
+        with self._writing():
+            for column in HISTORY_COLUMNS[2:]:
+                self.writer.add_scalar(f"epoch/{column}", row[column], row["step"])
+            for name, f1_score, iou_score in zip(self.class_names, f1, iou, strict=True):
+                self.writer.add_scalar(f"f1/{name}", f1_score, row["step"])
+                self.writer.add_scalar(f"iou/{name}", iou_score, row["step"])
 
     def picture(self, tag: str, picture: np.ndarray, step: int) -> None:
         """Logs a picture (H, W, 3) uint8."""
-        self.writer.add_image(tag, picture, step, dataformats="HWC")
+        with self._writing():
+            self.writer.add_image(tag, picture, step, dataformats="HWC")
 
     def result(self, arguments: Mapping[str, Any], scores: Mapping[str, float]) -> None:
         """Logs the arguments as hyperparameters, with the scores that they led to."""
-        plain = {
-            key: value if isinstance(value, int | float | bool | str) else str(value)
-            for key, value in arguments.items()
-        }
-        # add_hparams would open a second log in a sub-folder, as if it were another run
-        for summary in hparams(plain, dict(scores)):
-            self.writer.file_writer.add_summary(summary)
-        for name, score in scores.items():
-            self.writer.add_scalar(name, score)
+        with self._writing():
+            plain = {
+                key: value if isinstance(value, int | float | bool | str) else str(value)
+                for key, value in arguments.items()
+            }
+            # add_hparams would open a second log in a sub-folder, as if it were another run
+            for summary in hparams(plain, dict(scores)):
+                self.writer.file_writer.add_summary(summary)
+            for name, score in scores.items():
+                self.writer.add_scalar(name, score)
 
     def close(self) -> None:
         """Writes what is still in memory."""
-        self.writer.close()
+        with self._writing():
+            self.writer.close()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -75,6 +75,19 @@ class TrainingState:
     `horizon` is the number of steps for which the schedule was made; it stays when a resumed run
     is given more epochs.
     """
+
+    SAVED: ClassVar = (
+        "model",
+        "optimizer",
+        "scheduler",
+        "scaler",
+        "horizon",
+        "step",
+        "best_score",
+        "history",
+        "loss_sums",
+        "random",
+    )
 
     model: nn.Module
     optimizer: Optimizer
@@ -183,7 +196,7 @@ class Progress:
         if not math.isfinite(loss):
             raise LabError(
                 f"the loss became {loss} within the {self.look_every} step(s) up to step "
-                f"{self.state.step}; try a lower --lr (the last whole epoch is in last.pt)"
+                f"{self.state.step}; try a lower --lr"
             )
         if self.state.step % CHECK_EVERY == 0:
             self.bar.set_postfix_str(f"loss {loss:.3f}, {self.rate():.1f} images/s", refresh=False)

@@ -295,7 +295,7 @@ TRAIN_FAULTS = {
     "negative gamma": (["--loss", "focal", "--gamma", "-2"], "--gamma"),
     "cuda without one": (["--device", "cuda"], "no such device"),
     "fp16 on the CPU": (["--device", "cpu", "--precision", "fp16"], "fp16"),
-    "name taken": (["--name", "taken"], "--resume"),
+    "name taken": (["--name", "taken"], "another --name"),
     "name with folders": (["--name", "a/b"], "--name"),
     "logdir is a file": (["--logdir", "{tmp}/file"], "file"),
     "resume of nothing": (["--resume", "{tmp}/empty"], "config.json"),
@@ -410,3 +410,55 @@ def test_test_says_no_in_one_line(run, streets, tmp_path, capfd, words, hint):
     assert call("test", *words, "--output", tmp_path / "out") == 2
     errors = capfd.readouterr().err.splitlines()
     assert len(errors) == 1 and errors[0].startswith("error: ") and hint in errors[0]
+
+
+def spoil_shape(state):
+    state["options"] = {"num_blocks": 2, "base_channels": 8}
+
+
+def spoil_weights(state):
+    state["model"] = "none"
+
+
+def spoil_classes(state):
+    state["classes"] = 3
+
+
+def lose_mean(state):
+    del state["mean"]
+
+
+@pytest.mark.parametrize("spoil", [spoil_shape, spoil_weights, spoil_classes, lose_mean])
+def test_test_refuses_a_spoilt_checkpoint(run, tmp_path, capfd, spoil):
+    state = load_checkpoint(run / "best.pt")
+    spoil(state)
+    torch.save(state, tmp_path / "best.pt")
+    write_png(tmp_path / "photo.png", draw_pair(1)[0])
+    words = ["--modelpath", tmp_path / "best.pt", "--image", tmp_path / "photo.png"]
+    assert call("test", *words, "--output", tmp_path / "out") == 2
+    errors = capfd.readouterr().err.splitlines()
+    assert len(errors) == 1 and "best.pt" in errors[0]
+
+
+def test_train_resume_refuses_a_last_pt_that_lacks_something(run, tmp_path, capfd):
+    copy = shutil.copytree(run, tmp_path / "a")
+    state = load_checkpoint(copy / "last.pt")
+    del state["optimizer"]
+    torch.save(state, copy / "last.pt")
+    assert call("train", "--resume", copy, "--epochs", 3) == 2
+    assert "last.pt" in capfd.readouterr().err
+
+
+def test_train_says_what_to_lower_before_the_kernel_kills_it(streets, tmp_path, capfd):
+    words = ["--datadir", streets, "--logdir", tmp_path / "runs", "--loss", "ce"]
+    huge = ["--img-size", 8000, 8000, "--base-channels", 64, "--batch-size", 4]
+    assert call("train", *words, *huge) == 2
+    errors = capfd.readouterr().err.strip().splitlines()
+    assert errors[-1].startswith("error: out of memory") and "--batch-size" in errors[-1]
+
+
+def test_train_leaves_no_run_without_a_checkpoint(streets, tmp_path, capfd):
+    words = ["--datadir", streets, "--logdir", tmp_path, "--name", "a", "--loss", "ce"]
+    assert call("train", *words, *SMALL, "--lr", "1e30", "--max-steps", 9) == 2
+    assert "the loss became" in capfd.readouterr().err
+    assert not (tmp_path / "a").exists() or (tmp_path / "a" / "last.pt").exists()
