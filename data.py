@@ -142,14 +142,14 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
             # shows a group as one change.
             A.Sequential(
                 [
-                    A.RandomScale((-0.25, 0.5), p=1, **resizing),  # 0.75 to 1.5 times the size
+                    A.RandomScale((-0.2, 0.25), p=0.5, **resizing),  # 0.8 to 1.25 times the size
                     A.PadIfNeeded(height, width, position="random", **filling),
                     A.RandomCrop(height, width),
                 ],
                 p=1,
             ),
             A.HorizontalFlip(p=0.5),
-            A.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, p=0.8),
+            A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
             A.GaussianBlur(sigma_limit=(0.3, 1.0), p=0.1),
             A.Normalize(mean=MEAN, std=STD),
             ToTensorV2(),
