@@ -142,7 +142,7 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
             # shows a group as one change.
             A.Sequential(
                 [
-                    A.RandomScale((-0.2, 0.25), p=0.5, **resizing),  # 0.8 to 1.25 times the size
+                    A.RandomScale((-0.1, 0.15), p=1, **resizing),  # 0.9 to 1.15 times the size
                     A.PadIfNeeded(height, width, position="random", **filling),
                     A.RandomCrop(height, width),
                 ],

@@ -161,7 +161,7 @@ def test_train_transforms_scale_about_the_evaluation_size():
     transform = data.train_transforms((64, 128))
     areas = [(apply(transform, image, mask, seed)[1] == 1).sum() / 32 for seed in range(80)]
     scales = np.sqrt([area for area in areas if area])
-    assert 0.7 < scales.min() < 0.95 and 1.1 < scales.max() < 1.35
+    assert 0.8 < scales.min() < 0.98 and 1.05 < scales.max() < 1.3
 
 
 def test_train_transforms_flip_half_of_the_time_and_change_colours():
@@ -175,7 +175,7 @@ def test_train_transforms_flip_half_of_the_time_and_change_colours():
         flips.append(row[0] > row[-1])
         means.append(tuple(changed[:, ids != 255].mean(dim=1).round(decimals=2).tolist()))
     assert 15 < sum(flips) < 45
-    assert len(set(means)) > 20
+    assert len(set(means)) > 10
 
 
 def test_train_transforms_depend_on_seed_epoch_and_index_alone():
