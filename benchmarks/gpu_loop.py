@@ -34,6 +34,7 @@ def endless(loader: Iterable) -> Iterator:
 
 
 def main() -> None:
+    """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datadir", type=Path, help="a prepared folder (default: toy streets)")
     parser.add_argument("--size", nargs=2, type=int, default=[256, 256], help="height and width")

@@ -17,6 +17,7 @@ RUNS = 5
 
 
 def main() -> None:
+    """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", nargs=2, type=int, default=[128, 256], help="height and width")
     parser.add_argument("--rounds", type=int, default=15)

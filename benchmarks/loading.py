@@ -39,6 +39,7 @@ def write_pairs(root: Path) -> None:
 
 
 def main() -> None:
+    """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", nargs=2, type=int, default=[512, 1024], help="height and width")
     parser.add_argument("--rounds", type=int, default=7)

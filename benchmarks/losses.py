@@ -37,6 +37,7 @@ def train_and_test(loss: str, seed: int, logdir: Path) -> dict:
 
 
 def main() -> None:
+    """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--logdir", type=Path, default=LAB / "runs" / "losses")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -14,6 +14,7 @@ from support.hardware import pick_device
 
 
 def main() -> None:
+    """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", nargs=2, type=int, default=[128, 256], help="height and width")
     parser.add_argument("--batch-size", type=int, default=8)

@@ -79,6 +79,7 @@ def lab_loop(model: nn.Module, batches: list, device: torch.device) -> callable:
 
 
 def main() -> None:
+    """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", nargs=2, type=int, default=[128, 256], help="height and width")
     parser.add_argument("--batch-size", type=int, default=8)
