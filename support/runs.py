@@ -110,7 +110,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_config(
     run: Path, arguments: Mapping[str, Any], resolved: Mapping[str, Any], fingerprint: str
-) -> dict[str, Any]:
+) -> None:
     """Writes `config.json`: what was asked for, with what code and on which data.
 
     Args:
@@ -118,9 +118,6 @@ def write_config(
         arguments: every argument of the command.
         resolved: what `auto` came to on this machine.
         fingerprint: of the data.
-
-    Returns:
-        What was written.
     """
     config = {
         "arguments": dict(arguments),
@@ -130,7 +127,6 @@ def write_config(
         "versions": versions(),
     }
     write_text(run / "config.json", json.dumps(config, indent=2, default=str) + "\n")
-    return config
 
 
 def read_config(run: Path) -> dict[str, Any]:
