@@ -74,10 +74,16 @@ def encode_train_ids(label_ids: np.ndarray) -> np.ndarray:
         LabError: naming the ids that are outside the table.
     """
     require_label_ids(label_ids)
+    # TODO 1.1: a look-up table from LABELS, whose entries have `id` and `train_id`.
+    # <solution 1.1>
     table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
     for label in LABELS:
         table[label.id] = label.train_id
-    return table[label_ids]
+    train_ids = table[label_ids]
+    # <student>
+    # train_ids = ...  # uint8, the shape of label_ids
+    # </solution 1.1>
+    return train_ids
 
 
 def count_pixels(dataset: Dataset, num_classes: int) -> torch.Tensor:
@@ -94,11 +100,16 @@ def count_pixels(dataset: Dataset, num_classes: int) -> torch.Tensor:
     Raises:
         LabError: when a target holds another id.
     """
-    counts = np.zeros(num_classes, dtype=np.int64)
+    # TODO 1.2: add up every sample's target, which `read_class_ids` gives; leave out void pixels.
+    # <solution 1.2>
+    counts = torch.zeros(num_classes, dtype=torch.int64)
     for index in range(len(dataset)):
-        target = read_class_ids(dataset, index, num_classes)
-        counts += np.bincount(target[target != IGNORE_INDEX], minlength=num_classes)
-    return torch.from_numpy(counts)
+        target = torch.from_numpy(read_class_ids(dataset, index, num_classes))  # (H, W)
+        counts += torch.bincount(target[target != IGNORE_INDEX], minlength=num_classes)
+    # <student>
+    # counts = ...  # (K,) int64
+    # </solution 1.2>
+    return counts
 
 
 def read_class_ids(dataset: Dataset, index: int, num_classes: int) -> np.ndarray:
@@ -134,7 +145,9 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
     height, width = size
     resizing = {"interpolation": cv2.INTER_LINEAR, "mask_interpolation": cv2.INTER_NEAREST_EXACT}
     filling = {"fill": tuple(round(255 * mean) for mean in MEAN), "fill_mask": IGNORE_INDEX}
-    return A.Compose(
+    # TODO 2.1: resize, a random change of geometry and one of colours, normalise, to a tensor.
+    # <solution 2.1>
+    transform = A.Compose(
         [
             # One costly step from the photo's own size; all others work on few pixels.
             A.Resize(height, width, area_for_downscale="image", **resizing),
@@ -155,6 +168,10 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
             ToTensorV2(),
         ]
     )
+    # <student>
+    # transform = A.Compose([...])
+    # </solution 2.1>
+    return transform
 
 
 def eval_transforms(size: tuple[int, int]) -> A.Compose:
@@ -167,7 +184,9 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
         A callable as that of `train_transforms`.
     """
     height, width = size
-    return A.Compose(
+    # TODO 2.2: nothing random: the score must not depend on luck.
+    # <solution 2.2>
+    transform = A.Compose(
         [
             A.Resize(
                 height,
@@ -180,6 +199,10 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
             ToTensorV2(),
         ]
     )
+    # <student>
+    # transform = A.Compose([...])
+    # </solution 2.2>
+    return transform
 
 
 # ----------------------------------------------------------------------------------- the data set

@@ -93,6 +93,8 @@ def write_onnx(model: "nn.Module", path: Path, metadata: dict[str, object]) -> N
 
     network = copy.deepcopy(model).to("cpu", torch.float32, memory_format=torch.contiguous_format)
     image = torch.zeros(2, 3, 2 * model.stride, 3 * model.stride)  # (B, 3, H, W)
+    # TODO 7.1: names "image" and "logits"; batch, height and width stay dynamic; evaluation mode.
+    # <solution 7.1>
     with torch.no_grad():
         program = torch.onnx.export(
             network.eval(),
@@ -103,6 +105,9 @@ def write_onnx(model: "nn.Module", path: Path, metadata: dict[str, object]) -> N
             dynamo=True,
             verbose=False,
         )
+    # <student>
+    # program = torch.onnx.export(..., dynamo=True, verbose=False)
+    # </solution 7.1>
     for key, value in metadata.items():
         program.model.metadata_props[key] = json.dumps(value)
     program.save(path, external_data=False)
@@ -383,16 +388,29 @@ class Segmenter:
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
         """Makes the network's input of a photo: (H, W, 3) uint8 → (3, H', W') float32."""
-        small = resize_photo(image, network_size(image.shape[:2], self.size))
+        height, width = network_size(image.shape[:2], self.size)
+        # TODO 7.2a: resize, normalise as in training, pad below and right to the stride, (C, H, W).
+        # <solution 7.2a>
+        small = resize_photo(image, (height, width))
         normalised = (small / np.float32(255) - self.mean) / self.std
-        below, right = -small.shape[0] % self.stride, -small.shape[1] % self.stride
+        below, right = -height % self.stride, -width % self.stride
         padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
-        return padded.transpose(2, 0, 1)
+        network_input = padded.transpose(2, 0, 1)
+        # <student>
+        # network_input = ...  # (3, H', W') float32, H' and W' multiples of self.stride
+        # </solution 7.2a>
+        return network_input
 
     def postprocess(self, logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Makes train ids of the network's output: (K, H', W') → (H, W) uint8, `size` = (H, W)."""
         height, width = network_size(size, self.size)
-        return upsample_argmax(logits[:, :height, :width], size)
+        # TODO 7.2b: crop the padding away, then enlarge the logits and take the best class.
+        # <solution 7.2b>
+        train_ids = upsample_argmax(logits[:, :height, :width], size)
+        # <student>
+        # train_ids = ...  # (H, W) uint8, at the photo's own size
+        # </solution 7.2b>
+        return train_ids
 
 
 class OnnxSegmenter(Segmenter):

@@ -68,15 +68,27 @@ def _raw_weights(counts: Tensor, strategy: str, beta: float | None) -> Tensor:
     shares = counts / total
     if strategy == "none":
         return torch.ones_like(counts)
+    if strategy == "effective":
+        # β is so near to 1 that only logarithms keep the digits of 1 - β^n
+        log_beta = torch.log1p(-1 / total) if beta is None else torch.tensor(beta).double().log()
+        return -torch.expm1(log_beta) / -torch.expm1(counts * log_beta)
+    # TODO 5.1: the formulas of `inverse`, `sqrt` and `median`, from the shares f_k.
+    # <solution 5.1>
     if strategy == "inverse":
-        return 1 / shares
-    if strategy == "sqrt":
-        return shares.rsqrt()
-    if strategy == "median":
-        return shares.quantile(0.5) / shares
-    # effective: β is so near to 1 that only logarithms keep the digits of 1 - β^n
-    log_beta = torch.log1p(-1 / total) if beta is None else torch.tensor(beta).double().log()
-    return -torch.expm1(log_beta) / -torch.expm1(counts * log_beta)
+        weights = 1 / shares
+    elif strategy == "sqrt":
+        weights = shares.rsqrt()
+    else:  # median
+        weights = shares.quantile(0.5) / shares
+    # <student>
+    # if strategy == "inverse":
+    #     weights = ...
+    # elif strategy == "sqrt":
+    #     weights = ...
+    # else:  # median
+    #     weights = ...
+    # </solution 5.1>
+    return weights
 
 
 class WeightedCrossEntropy(nn.Module):
@@ -98,35 +110,26 @@ class WeightedCrossEntropy(nn.Module):
         Shape:
             logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 → ().
         """
-        cross_entropy, weights = self.pixel_terms(logits, target)
-        return ratio((weights * cross_entropy).sum(), weights.sum())
-
-    def pixel_terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the cross entropy -log p_t and the weight of each pixel, 0 where it is void.
-
-        Shape:
-            logits: (B, K, H, W), target: (B, H, W) → two of (B, H, W).
-        """
-        precise = logits if logits.dtype == torch.float64 else logits.float()
-        log_probabilities = F.log_softmax(precise, dim=1)  # (B, K, H, W), safe at any scale
-        weights = self.pixel_weights(target)
+        logits = at_least_float32(logits)
+        # TODO 5.2: -log of the true class's softmax; its weighted mean, by `ratio` safe at Σ w = 0.
+        # <solution 5.2>
+        weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
         class_ids = torch.where(target == self.ignore_index, 0, target.long())
+        log_probabilities = F.log_softmax(logits, dim=1)  # (B, K, H, W), safe at any scale
         log_p_true = log_probabilities.gather(1, class_ids.unsqueeze(1)).squeeze(1)  # (B, H, W)
-        return -log_p_true, weights.to(precise.dtype)
-
-    def pixel_weights(self, target: Tensor) -> Tensor:
-        """Returns the weight of each pixel, (B, H, W) float32, 0 where it is void."""
-        valid = target != self.ignore_index
-        if self.weights is None:
-            return valid.float()
-        return torch.where(valid, self.weights[torch.where(valid, target.long(), 0)], 0.0)
+        loss = ratio((weights * -log_p_true).sum(), weights.sum())
+        # <student>
+        # weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
+        # loss = ...  # a scalar
+        # </solution 5.2>
+        return loss
 
     def denominator(self, target: Tensor) -> Tensor:
         """Returns Σ w, the scalar that the loss of this target is divided by."""
-        return self.pixel_weights(target).sum()
+        return pixel_weights(target, self.weights, self.ignore_index).sum()
 
 
-class FocalLoss(WeightedCrossEntropy):
+class FocalLoss(nn.Module):
     """Σ w·(1 - p_t)^γ·CE / Σ w: pixels that are already right count less.
 
     p_t is the softmax probability of the true class, without weights, and the factor takes part in
@@ -145,10 +148,12 @@ class FocalLoss(WeightedCrossEntropy):
     def __init__(
         self, gamma: float = 2.0, weights: Tensor | None = None, ignore_index: int = 255
     ) -> None:
-        super().__init__(weights, ignore_index)
+        super().__init__()
         if not gamma >= 0:
             raise LabError(f"the focal loss needs gamma ≥ 0, not {gamma}")
+        self.register_buffer("weights", None if weights is None else weights.float())
         self.gamma = gamma
+        self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Returns the loss, a scalar; 0 with zero gradients where Σ w is 0.
@@ -156,11 +161,43 @@ class FocalLoss(WeightedCrossEntropy):
         Shape:
             logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 → ().
         """
-        cross_entropy, weights = self.pixel_terms(logits, target)
+        logits = at_least_float32(logits)
+        # TODO 5.3: as the cross entropy, each pixel times (1 - p_t)^γ; p_t knows no weights.
+        # <solution 5.3>
+        weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
+        class_ids = torch.where(target == self.ignore_index, 0, target.long())
+        log_probabilities = F.log_softmax(logits, dim=1)  # (B, K, H, W), safe at any scale
+        cross_entropy = -log_probabilities.gather(1, class_ids.unsqueeze(1)).squeeze(1)
         # 1 - p_t = -expm1(-CE); above 0, as the slope of x^γ is infinite there for γ < 1
         miss = -torch.expm1(-cross_entropy)
         factor = miss.clamp(min=torch.finfo(miss.dtype).tiny).pow(self.gamma)
-        return ratio((weights * factor * cross_entropy).sum(), weights.sum())
+        loss = ratio((weights * factor * cross_entropy).sum(), weights.sum())
+        # <student>
+        # weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
+        # loss = ...  # a scalar
+        # </solution 5.3>
+        return loss
+
+    def denominator(self, target: Tensor) -> Tensor:
+        """Returns Σ w, the scalar that the loss of this target is divided by."""
+        return pixel_weights(target, self.weights, self.ignore_index).sum()
+
+
+def pixel_weights(target: Tensor, weights: Tensor | None, ignore_index: int) -> Tensor:
+    """The weight of each pixel by its true class: 0 where it is void, 1 without weights.
+
+    Shape:
+        target: (B, H, W) uint8 or int64, weights: (K,) → (B, H, W) float32.
+    """
+    valid = target != ignore_index
+    if weights is None:
+        return valid.float()
+    return torch.where(valid, weights[torch.where(valid, target.long(), 0)], 0.0)
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Takes the logits of autocast's half precision to float32; float64 stays."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

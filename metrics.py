@@ -56,10 +56,16 @@ class ConfusionMatrix:
             )
         truth, guess = target.long(), predictions.long()
         self._require_class_ids(truth, guess)
+        # TODO 4.1: count the pairs (true class, predicted class) of the pixels that are not void.
+        # <solution 4.1>
         valid = truth != self.ignore_index
         pairs = truth[valid] * self.num_classes + guess[valid]  # the matrix's entries, row by row
         counts = torch.bincount(pairs, minlength=self.num_classes**2)
-        self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
+        counts = counts.view(self.num_classes, self.num_classes)
+        # <student>
+        # counts = ...  # (K, K) int64, rows = truth, of this batch alone
+        # </solution 4.1>
+        self.matrix = self.matrix.to(counts.device) + counts
 
     def _require_class_ids(self, truth: Tensor, guess: Tensor) -> None:
         """Raises `ValueError` when a counted pixel holds an id outside 0 ... K-1."""
@@ -111,7 +117,13 @@ def f1_per_class(matrix: Tensor) -> Tensor:
         (K,) float64; NaN for a class neither in the truth nor predicted, 0 for one only predicted.
     """
     true_positives, truth, predicted = _totals(matrix)
-    return 2 * true_positives / (truth + predicted)  # 0 / 0 = NaN
+    # TODO 4.2a: false negatives are truth - true positives; NaN for a class that occurs nowhere.
+    # <solution 4.2a>
+    f1 = 2 * true_positives / (truth + predicted)  # 0 / 0 = NaN
+    # <student>
+    # f1 = ...  # (K,) float64
+    # </solution 4.2a>
+    return f1
 
 
 def iou_per_class(matrix: Tensor) -> Tensor:
@@ -124,38 +136,68 @@ def iou_per_class(matrix: Tensor) -> Tensor:
         (K,) float64; NaN for a class neither in the truth nor predicted, 0 for one only predicted.
     """
     true_positives, truth, predicted = _totals(matrix)
-    return true_positives / (truth + predicted - true_positives)
+    # TODO 4.3a: what both have over what either has; NaN for a class that occurs nowhere.
+    # <solution 4.3a>
+    iou = true_positives / (truth + predicted - true_positives)
+    # <student>
+    # iou = ...  # (K,) float64
+    # </solution 4.3a>
+    return iou
 
 
 def macro_f1(matrix: Tensor) -> float:
     """The mean of `f1_per_class` over the classes not NaN; 0.0 when nothing was counted."""
-    return _mean_of_valid(f1_per_class(matrix))
+    # TODO 4.2b: every class counts alike, however rare; a class that occurs nowhere not at all.
+    # <solution 4.2b>
+    f1 = f1_per_class(matrix)
+    valid = f1[~f1.isnan()]
+    score = valid.mean().item() if len(valid) else 0.0
+    # <student>
+    # score = ...  # a float, 0.0 when no class is left
+    # </solution 4.2b>
+    return score
 
 
 def mean_iou(matrix: Tensor) -> float:
     """The mean of `iou_per_class` over the classes not NaN; 0.0 when nothing was counted."""
-    return _mean_of_valid(iou_per_class(matrix))
+    # TODO 4.3b: the mean over the classes, as for the macro F1.
+    # <solution 4.3b>
+    iou = iou_per_class(matrix)
+    valid = iou[~iou.isnan()]
+    score = valid.mean().item() if len(valid) else 0.0
+    # <student>
+    # score = ...  # a float, 0.0 when no class is left
+    # </solution 4.3b>
+    return score
 
 
 def pixel_accuracy(matrix: Tensor) -> float:
     """The share of pixels that are right; 0.0 when nothing was counted."""
     true_positives, truth, _ = _totals(matrix)
-    return (true_positives.sum() / truth.sum()).item() if truth.sum() else 0.0
+    # TODO 4.4a: over all classes together.
+    # <solution 4.4a>
+    accuracy = (true_positives.sum() / truth.sum()).item() if truth.sum() else 0.0
+    # <student>
+    # accuracy = ...  # a float, 0.0 when nothing was counted
+    # </solution 4.4a>
+    return accuracy
 
 
 def mean_accuracy(matrix: Tensor) -> float:
     """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 when there are none."""
     true_positives, truth, _ = _totals(matrix)
-    return _mean_of_valid(true_positives / truth)
+    # TODO 4.4b: the recall of each class that has truth pixels, then their mean.
+    # <solution 4.4b>
+    present = truth > 0
+    recall = true_positives[present] / truth[present]
+    accuracy = recall.mean().item() if len(recall) else 0.0
+    # <student>
+    # accuracy = ...  # a float, 0.0 when nothing was counted
+    # </solution 4.4b>
+    return accuracy
 
 
 def _totals(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """True positives, truth pixels (TP + FN) and predicted pixels (TP + FP): three (K,) float64."""
     counts = torch.as_tensor(matrix).cpu().double()
     return counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
-
-
-def _mean_of_valid(scores: Tensor) -> float:
-    """The mean of the scores that are not NaN, 0.0 when there is none."""
-    valid = scores[~scores.isnan()]
-    return valid.mean().item() if len(valid) else 0.0

@@ -27,11 +27,17 @@ MAX_BLOCKS = 10
 
 def conv_relu_norm(cin: int, cout: int) -> nn.Sequential:
     """A 3x3 convolution, ReLU and batch normalisation: (B, cin, H, W) → (B, cout, H, W)."""
-    return nn.Sequential(
+    # TODO 3.1: three layers in this order; the padding keeps the height and the width.
+    # <solution 3.1>
+    layers = nn.Sequential(
         nn.Conv2d(cin, cout, kernel_size=3, padding=1),
         nn.ReLU(inplace=True),
         nn.BatchNorm2d(cout),
     )
+    # <student>
+    # layers = nn.Sequential(...)
+    # </solution 3.1>
+    return layers
 
 
 class UNetConvBlock(nn.Module):
@@ -47,14 +53,27 @@ class UNetConvBlock(nn.Module):
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
+        # TODO 3.2a: twice convolution, ReLU and batch normalisation; then the pooling.
+        # <solution 3.2a>
         self.block1 = conv_relu_norm(cin, cout)
         self.block2 = conv_relu_norm(cout, cout)
         self.block3 = nn.MaxPool2d(kernel_size=2)
+        # <student>
+        # self.block1 = ...
+        # self.block2 = ...
+        # self.block3 = ...
+        # </solution 3.2a>
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the pooled features, which go down, and the features, which go across."""
+        # TODO 3.2b: features go ACROSS (before pooling), pooled goes DOWN.
+        # <solution 3.2b>
         features = self.block2(self.block1(x))
         pooled = self.block3(features)
+        # <student>
+        # features = ...  # (B, cout, H, W)
+        # pooled = ...  # (B, cout, H/2, W/2)
+        # </solution 3.2b>
         return pooled, features
 
 
@@ -76,6 +95,8 @@ class UNetEncoder(nn.Module):
 
     def __init__(self, cin: int, num_blocks: int, base_channels: int = 64) -> None:
         super().__init__()
+        # TODO 3.3a: num_blocks blocks of base * 2^i channels, then the bottom with twice the last.
+        # <solution 3.3a>
         widths = [base_channels * 2**i for i in range(num_blocks + 1)]
         self.blocks = nn.ModuleList(
             UNetConvBlock(above, below)
@@ -83,14 +104,26 @@ class UNetEncoder(nn.Module):
         )
         self.bottom = conv_relu_norm(widths[-2], widths[-1])
         self.cout = widths[-1]
+        # <student>
+        # self.blocks = nn.ModuleList(...)
+        # self.bottom = conv_relu_norm(...)
+        # self.cout = ...  # channels of the bottom
+        # </solution 3.3a>
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns the bottom and the features of every block, full resolution first."""
+        # TODO 3.3b: down through the blocks, keeping what goes across; the bottom comes last.
+        # <solution 3.3b>
         features = []
         for block in self.blocks:
             x, across = block(x)
             features.append(across)
-        return self.bottom(x), features
+        bottom = self.bottom(x)
+        # <student>
+        # features = []  # features[i]: (B, base * 2^i, H/2^i, W/2^i)
+        # bottom = ...  # (B, base * 2^n, H/2^n, W/2^n)
+        # </solution 3.3b>
+        return bottom, features
 
 
 class UNetUpConvBlock(nn.Module):
@@ -106,6 +139,8 @@ class UNetUpConvBlock(nn.Module):
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
+        # TODO 3.4a: upconv doubles the size and halves the channels; convblock joins two sources.
+        # <solution 3.4a>
         self.upconv = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),
             conv_relu_norm(cin, cout),
@@ -114,12 +149,22 @@ class UNetUpConvBlock(nn.Module):
             conv_relu_norm(2 * cout, cout),
             conv_relu_norm(cout, cout),
         )
+        # <student>
+        # self.upconv = nn.Sequential(...)
+        # self.convblock = nn.Sequential(...)
+        # </solution 3.4a>
 
     def forward(self, x: Tensor, encoder_features: Tensor) -> Tensor:
         """Returns the features of this level, made of what is below and what came across."""
+        # TODO 3.4b: upsample, concatenate the channels of both, convolve.
+        # <solution 3.4b>
         x = self.upconv(x)  # (B, cout, 2H, 2W)
         x = torch.cat([encoder_features, x], dim=1)  # (B, 2 cout, 2H, 2W)
-        return self.convblock(x)
+        x = self.convblock(x)
+        # <student>
+        # x = ...  # (B, cout, 2H, 2W)
+        # </solution 3.4b>
+        return x
 
 
 class UNetDecoder(nn.Module):
@@ -137,18 +182,31 @@ class UNetDecoder(nn.Module):
 
     def __init__(self, cin: int, num_blocks: int, num_classes: int) -> None:
         super().__init__()
+        # TODO 3.5a: the bottom keeps the channels, each up block halves them, the head gives K.
+        # <solution 3.5a>
         self.bottom = conv_relu_norm(cin, cin)
         self.blocks = nn.ModuleList(
             UNetUpConvBlock(cin // 2**i, cin // 2 ** (i + 1)) for i in range(num_blocks)
         )
         self.head = nn.Conv2d(cin // 2**num_blocks, num_classes, kernel_size=1)
+        # <student>
+        # self.bottom = conv_relu_norm(...)
+        # self.blocks = nn.ModuleList(...)
+        # self.head = nn.Conv2d(...)  # 1x1
+        # </solution 3.5a>
 
     def forward(self, bottom: Tensor, features: list[Tensor]) -> Tensor:
         """Returns the logits; the deepest features are joined first."""
+        # TODO 3.5b: up through the blocks; the first one up takes the deepest features.
+        # <solution 3.5b>
         x = self.bottom(bottom)
         for block, encoder_features in zip(self.blocks, reversed(features), strict=True):
             x = block(x, encoder_features)
-        return self.head(x)
+        logits = self.head(x)
+        # <student>
+        # logits = ...  # (B, K, H * 2^n, W * 2^n), no softmax
+        # </solution 3.5b>
+        return logits
 
 
 class UNet(nn.Module):
@@ -187,6 +245,7 @@ class UNet(nn.Module):
         self.stride = 2**num_blocks
         self.encoder = UNetEncoder(cin, num_blocks, base_channels)
         self.decoder = UNetDecoder(self.encoder.cout, num_blocks, num_classes)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns one logit per class and pixel."""
@@ -194,6 +253,18 @@ class UNet(nn.Module):
         bottom, features = self.encoder(pad_to_multiple(x, self.stride))
         logits = self.decoder(bottom, features)
         return logits[..., :height, :width]
+
+
+def initialize(module: nn.Module) -> None:
+    """Draws a convolution's weights as the UNet's paper does (section 3): normal, √(2 / fan-in).
+
+    He et al., "Delving Deep into Rectifiers" (ICCV 2015, section 2.2). PyTorch's own default draws
+    weights 2.4 times smaller, which one step of Adam changes too much at first.
+    """
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

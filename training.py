@@ -11,6 +11,7 @@ with a scaled loss) where the hardware is made for it, weights and losses stay i
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,15 @@ def train_one_epoch(
     device = torch.device(device)
     meter = meter or LossMeter()
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
+    autocast = partial(
+        torch.autocast, device.type, autocast_dtype, enabled=autocast_dtype is not None
+    )
+    # TODO 6.1: each batch: forward, loss, gradients, optimiser, schedule; then count the loss.
+    # <solution 6.1>
     model.train()
     for images, target in loader:
         images, target = to_device(images, target, device)
-        with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
+        with autocast():
             logits = model(images)  # (B, K, H, W)
         loss = criterion(logits, target)
         optimizer.zero_grad(set_to_none=True)
@@ -80,6 +86,19 @@ def train_one_epoch(
         meter.add(loss, loss_denominator(criterion, target, ignore_index))
         if after_step is not None:
             after_step(len(images))
+    # <student>
+    # ...  # the mode of the model
+    # for images, target in loader:
+    #     images, target = to_device(images, target, device)
+    #     with autocast():
+    #         logits = ...  # (B, K, H, W)
+    #     loss = ...
+    #     ...  # gradients: scaler.scale(loss).backward(), scaler.step(optimizer), scaler.update()
+    #     ...  # the scheduler, if there is one
+    #     meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    #     if after_step is not None:
+    #         after_step(len(images))
+    # </solution 6.1>
     return meter.mean()
 
 
@@ -109,22 +128,32 @@ def evaluate(
     """
     device = torch.device(device)
     meter, confusion = LossMeter(), ConfusionMatrix(num_classes, ignore_index)
+    autocast = partial(
+        torch.autocast, device.type, autocast_dtype, enabled=autocast_dtype is not None
+    )
+    # TODO 6.2: no gradients, nothing of the model changes, and it gets its mode back.
+    # <solution 6.2>
     was_training = model.training
     model.eval()
-    try:
-        with torch.no_grad():
-            for images, target in loader:
-                images, target = to_device(images, target, device)
-                with torch.autocast(
-                    device.type, autocast_dtype, enabled=autocast_dtype is not None
-                ):
-                    logits = model(images)
-                meter.add(
-                    criterion(logits, target), loss_denominator(criterion, target, ignore_index)
-                )
-                confusion.update(logits.argmax(dim=1), target)
-    finally:
-        model.train(was_training)
+    with torch.no_grad():
+        for images, target in loader:
+            images, target = to_device(images, target, device)
+            with autocast():
+                logits = model(images)  # (B, K, H, W)
+            loss = criterion(logits, target)
+            meter.add(loss, loss_denominator(criterion, target, ignore_index))
+            confusion.update(logits.argmax(dim=1), target)
+    model.train(was_training)
+    # <student>
+    # ...  # the mode of the model, and what it was before
+    # for images, target in loader:
+    #     images, target = to_device(images, target, device)
+    #     with autocast():
+    #         logits = ...  # (B, K, H, W)
+    #     loss = ...
+    #     meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    #     confusion.update(..., target)
+    # </solution 6.2>
     return meter.mean(), confusion.matrix
 
 
