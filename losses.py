@@ -111,15 +111,15 @@ class WeightedCrossEntropy(nn.Module):
             logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 → ().
         """
         logits = at_least_float32(logits)
+        weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
+        weights = weights.to(logits.dtype)
         # TODO 5.2: -log of the true class's softmax; its weighted mean, by `ratio` safe at Σ w = 0.
         # <solution 5.2>
-        weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
         class_ids = torch.where(target == self.ignore_index, 0, target.long())
         log_probabilities = F.log_softmax(logits, dim=1)  # (B, K, H, W), safe at any scale
         log_p_true = log_probabilities.gather(1, class_ids.unsqueeze(1)).squeeze(1)  # (B, H, W)
         loss = ratio((weights * -log_p_true).sum(), weights.sum())
         # <student>
-        # weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
         # loss = ...  # a scalar
         # </solution 5.2>
         return loss
@@ -162,9 +162,10 @@ class FocalLoss(nn.Module):
             logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 → ().
         """
         logits = at_least_float32(logits)
+        weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
+        weights = weights.to(logits.dtype)
         # TODO 5.3: as the cross entropy, each pixel times (1 - p_t)^γ; p_t knows no weights.
         # <solution 5.3>
-        weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
         class_ids = torch.where(target == self.ignore_index, 0, target.long())
         log_probabilities = F.log_softmax(logits, dim=1)  # (B, K, H, W), safe at any scale
         cross_entropy = -log_probabilities.gather(1, class_ids.unsqueeze(1)).squeeze(1)
@@ -173,7 +174,6 @@ class FocalLoss(nn.Module):
         factor = miss.clamp(min=torch.finfo(miss.dtype).tiny).pow(self.gamma)
         loss = ratio((weights * factor * cross_entropy).sum(), weights.sum())
         # <student>
-        # weights = pixel_weights(target, self.weights, self.ignore_index)  # (B, H, W), 0 if void
         # loss = ...  # a scalar
         # </solution 5.3>
         return loss

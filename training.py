@@ -135,15 +135,17 @@ def evaluate(
     # <solution 6.2>
     was_training = model.training
     model.eval()
-    with torch.no_grad():
-        for images, target in loader:
-            images, target = to_device(images, target, device)
-            with autocast():
-                logits = model(images)  # (B, K, H, W)
-            loss = criterion(logits, target)
-            meter.add(loss, loss_denominator(criterion, target, ignore_index))
-            confusion.update(logits.argmax(dim=1), target)
-    model.train(was_training)
+    try:
+        with torch.no_grad():
+            for images, target in loader:
+                images, target = to_device(images, target, device)
+                with autocast():
+                    logits = model(images)  # (B, K, H, W)
+                loss = criterion(logits, target)
+                meter.add(loss, loss_denominator(criterion, target, ignore_index))
+                confusion.update(logits.argmax(dim=1), target)
+    finally:
+        model.train(was_training)
     # <student>
     # ...  # the mode of the model, and what it was before
     # for images, target in loader:

@@ -1,0 +1,128 @@
+"""What pytest says about the TODOs: to do, blocked by another one, or wrong and why.
+
+It concerns the tests marked `@pytest.mark.todo("3.2", points=2, needs=["3.1"])` alone. Each report
+of theirs gets `todo`, `verdict` ("passed", "wrong", "to do" or "blocked") and `message`, by which
+the companion and the grader go.
+"""
+
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.checking import WrongAnswer
+from support.regions import LAB_FILES
+from support.todos import BY_NUMBER, TODOS, all_needs
+
+LAB = Path(__file__).resolve().parent
+UNSOLVED = re.compile(r"TODO (\d+\.\d+)[a-z]?")
+FAILED = pytest.StashKey[set]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the marker."""
+    config.addinivalue_line(
+        "markers", "todo(number, points, needs): a test of one TODO; see support/todos.py"
+    )
+    config.stash[FAILED] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator:
+    """Replaces the traceback of a TODO's test by what helps its reader."""
+    report = yield
+    marker = item.get_closest_marker("todo")
+    if marker is None or (report.passed and report.when != "call"):
+        return report
+    report.todo, report.verdict, report.message = marker.args[0], "passed", ""
+    if report.failed:
+        report.verdict, report.message = explain(call.excinfo.value, report.todo)
+        failed = item.config.stash[FAILED]
+        broken = sorted(all_needs(report.todo) & failed)
+        if report.verdict == "wrong":
+            failed.add(report.todo)
+            if broken:
+                report.message += f"\nnote: it builds upon TODO {broken[0]}, which is wrong too"
+        report.longrepr = report.message
+    return report
+
+
+def explain(error: BaseException, number: str) -> tuple[str, str]:
+    """The verdict and the message for a failed test of TODO `number`."""
+    todo = BY_NUMBER[number]
+    title = f"TODO {number} ({todo.title})"
+    unsolved = find_unsolved(error)
+    if unsolved is not None:
+        other, place = unsolved
+        if other == number:
+            return "to do", f"{title} is still to do: {place}"
+        return "blocked", f"BLOCKED by TODO {other} ({place})"
+    if isinstance(error, WrongAnswer):
+        return "wrong", f"{title} is wrong\n{error}"
+    place = place_in_lab(error)
+    text = str(error).strip().split("\n")[0][:300] or "no message"
+    where = f" at {place}" if place else ""
+    return "wrong", f"{title} is wrong: your code raised {type(error).__name__}{where}\n{text}"
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it came from."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def find_unsolved(error: BaseException) -> tuple[str, str] | None:
+    """The TODO at whose line to delete the test ended, and that place."""
+    for each in chain(error):
+        match = UNSOLVED.match(str(each)) if isinstance(each, NotImplementedError) else None
+        if match:
+            return match[1], place_in_lab(each) or BY_NUMBER[match[1]].file
+    return None
+
+
+def place_in_lab(error: BaseException) -> str | None:
+    """The innermost line of the student's files in a traceback, as "models.py:118"."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.name in LAB_FILES and path.resolve().parent == LAB:
+            return f"{path.name}:{frame.lineno}"
+    return None
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Shows a blocked or empty TODO under its own name."""
+    verdict = getattr(report, "verdict", None)
+    if verdict == "blocked":
+        return "blocked", "B", report.message
+    if verdict == "to do":
+        return "to do", "T", "TO DO"
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: object) -> None:
+    """Ends with what is to mend first, and the count of the TODOs."""
+    verdicts: dict[str, list[tuple[str, str]]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "verdict"):
+                verdicts.setdefault(report.todo, []).append((report.verdict, report.message))
+    if not verdicts:
+        return
+    solved = [n for n, found in verdicts.items() if all(v == "passed" for v, _ in found)]
+    line = terminalreporter.write_line
+    for todo in TODOS:
+        problems = [each for each in verdicts.get(todo.number, []) if each[0] != "passed"]
+        if problems:
+            verdict, message = min(problems, key=lambda each: each[0] == "blocked")
+            line("")
+            line(f"first: {message}")
+            if verdict != "wrong":
+                line(todo.statement)
+            line(f"more: python lab.py hint {todo.number}")
+            break
+    line(f"{len(solved)} of {len(verdicts)} TODOs are solved")
