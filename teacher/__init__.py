@@ -1,0 +1,1 @@
+"""The teacher's side of the lab; no part of it goes into the student edition."""

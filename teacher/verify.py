@@ -1,0 +1,134 @@
+"""Proves the tests: what is right passes, what is wrong fails for the reason that it is wrong.
+
+Five proofs (the sixth, of the built edition, is in tests/test_teacher.py): the solved lab passes
+all; with one TODO empty exactly its tests fail, others pass or are blocked by it; every
+misconception fails a test of its own TODO, with the message that names it, and no test of a TODO
+that does not build upon it; every alternative passes; no solution is left in an edition.
+"""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+from support.regions import parse_solutions, to_edition
+from support.todos import BY_NUMBER, TODOS, all_needs
+from teacher.catalogue import Answer, all_parts, grafted, read_answers, solved_texts
+from teacher.sandbox import Job, Outcome, run_jobs
+
+EXPORT = "7.1"
+"""Its tests take seconds: they run only where an answer can matter to them."""
+
+SECONDS = 120.0
+
+
+def verify(numbers: list[str], workers: int) -> list[str]:
+    """Runs all proofs for some TODOs.
+
+    Args:
+        numbers: of the TODOs whose answers to try.
+        workers: processes at a time.
+
+    Returns:
+        What is wrong, a line each.
+    """
+    all_parts()
+    solved = solved_texts()
+    every = tuple(todo.number for todo in TODOS)
+    quick = tuple(number for number in every if number != EXPORT)
+    checks = {"solved": (Job("solved", {}, every), lambda outcome: _passes(outcome, every))}
+    for number in numbers:
+        job = Job(f"empty {number}", _emptied(number, solved), every if number == EXPORT else quick)
+        checks[job.name] = job, lambda outcome, number=number: _isolates(outcome, number)
+    for answer in read_answers("misconceptions"):
+        if answer.todo in numbers:
+            tests = every if answer.todo == EXPORT else quick
+            job = Job(f"{answer.todo} {answer.name}", grafted(answer.parts, solved), tests)
+            checks[job.name] = job, lambda outcome, answer=answer: _exposes(outcome, answer)
+    for answer in read_answers("alternatives"):
+        if answer.todo in numbers:
+            tests = every if answer.todo == EXPORT else quick
+            job = Job(f"right {answer.todo} {answer.name}", grafted(answer.parts, solved), tests)
+            checks[job.name] = job, lambda outcome, tests=tests: _passes(outcome, tests)
+    faults = leaks(solved)
+    jobs = [job for job, _ in checks.values()]
+    outcomes = run_jobs(jobs, workers, SECONDS)
+    for outcome in tqdm(outcomes, "verify", len(jobs), disable=not sys.stderr.isatty()):
+        _, check = checks[outcome.job.name]
+        faults += [f"{outcome.job.name}: {fault}" for fault in check(outcome)]
+    return faults
+
+
+def default_workers() -> int:
+    """As many processes at a time as there are cores."""
+    return max(1, os.cpu_count() or 1)
+
+
+def _emptied(number: str, solved: dict[str, str]) -> dict[str, str]:
+    """The file of a TODO as in the student edition, all others solved."""
+    name = BY_NUMBER[number].file
+    return {name: to_edition(solved[name], name, {number})}
+
+
+def _passes(outcome: Outcome, numbers: tuple[str, ...]) -> list[str]:
+    """Every test of these TODOs passes, and each TODO has one."""
+    if outcome.trouble:
+        return [outcome.trouble]
+    faults = [f"{r.test}: {r.message}" for r in outcome.results if r.verdict != "passed"]
+    tested = {result.todo for result in outcome.results}
+    return faults + [f"TODO {number} has no test" for number in numbers if number not in tested]
+
+
+def _isolates(outcome: Outcome, number: str) -> list[str]:
+    """The tests of the empty TODO say so; the others pass, or are blocked by it and need it."""
+    if outcome.trouble:
+        return [outcome.trouble]
+    faults = []
+    for result in outcome.results:
+        if result.todo == number:
+            is_right = result.verdict == "to do"
+        elif result.verdict == "blocked":
+            is_right = number in all_needs(result.todo) and f"TODO {number}" in result.message
+        else:
+            is_right = result.verdict == "passed"
+        if not is_right:
+            faults.append(f"{result.test} is {result.verdict}: {result.message}")
+    return faults
+
+
+def _exposes(outcome: Outcome, answer: Answer) -> list[str]:
+    """A test of its own TODO fails and names it; TODOs that do not build upon it pass."""
+    if outcome.trouble:
+        return [outcome.trouble]
+    own = [r for r in outcome.results if r.todo == answer.todo and r.verdict == "wrong"]
+    faults = []
+    if not own:
+        faults.append("passes all tests of its TODO")
+    elif not any(answer.says in result.message for result in own):
+        faults.append(f"no message says {answer.says!r}; the first: {own[0].message}")
+    for result in outcome.results:
+        unrelated = result.todo != answer.todo and answer.todo not in all_needs(result.todo)
+        if unrelated and result.verdict != "passed":
+            faults.append(f"{result.test}, of another TODO, is {result.verdict}: {result.message}")
+    return faults
+
+
+def leaks(solved: dict[str, str]) -> list[str]:
+    """The lines of solutions that the empty edition still has in the same file."""
+    faults = []
+    every = {todo.number for todo in TODOS}
+    for name, text in solved.items():
+        edition = to_edition(text, name, every)
+        lines = {line.strip() for line in edition.split("\n")}
+        for region in parse_solutions(text, name):
+            given = {line.strip() for line in region.skeleton}
+            for line in region.code:
+                code = line.strip()
+                if is_telling(code) and code in lines and code not in given:
+                    faults.append(f"{name}: the edition has {code!r}, a line of {region.part}")
+    return faults
+
+
+def is_telling(code: str) -> bool:
+    """Whether a line of code gives something away: not a bracket, a comment or a mere `else:`."""
+    return len(code) > 12 and not code.startswith("#") and any(c in code for c in "=(")
