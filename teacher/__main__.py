@@ -2,8 +2,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from support.todos import BY_NUMBER, CHAPTERS
+from teacher.build import build
 from teacher.verify import default_workers, verify
 from utils import CommandLine, LabError, run_command, whole
 
@@ -13,7 +15,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLine(
         prog="teacher", description="Builds, proves and grades the student edition."
     )
-    commands = parser.add_subparsers(required=True, metavar="{verify}")
+    commands = parser.add_subparsers(required=True, metavar="{build,verify}")
+    command = commands.add_parser("build", help="write the student edition")
+    command.set_defaults(run=build_command)
+    command.add_argument("target", type=Path, metavar="DIR", help="a new folder")
+    add_todos(command)
     command = commands.add_parser("verify", help="prove the tests", description=verify.__doc__)
     command.set_defaults(run=verify_command)
     add_todos(command)
@@ -51,6 +57,15 @@ def chosen(words: list[str] | None) -> list[str]:
         if word not in BY_NUMBER and word not in map(str, CHAPTERS):
             raise LabError(f"--todos {word}: there is no such chapter or TODO")
     return [n for n in BY_NUMBER if n in words or n.split(".")[0] in words]
+
+
+def build_command(args: argparse.Namespace) -> int:
+    """Writes the student edition, and says what comes next."""
+    numbers = chosen(args.todos)
+    files = build(args.target, numbers)
+    print(f"{args.target}: {len(files)} files, {len(numbers)} TODOs to do")
+    print("next: open its README.md; before handing it out, python -m teacher verify")
+    return 0
 
 
 def verify_command(args: argparse.Namespace) -> int:

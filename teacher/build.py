@@ -1,0 +1,145 @@
+"""Builds the student edition from the solved lab."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from support.regions import to_edition
+from support.todos import BY_NUMBER, TODOS
+from teacher.catalogue import LAB, TEACHER, all_parts, solved_texts
+from teacher.verify import leaks
+from utils import LabError
+
+COPIED = (
+    "main.py",
+    "utils.py",
+    "lab.py",
+    "conftest.py",
+    "test_implementation.py",
+    "requirements.txt",
+    "constraints.txt",
+    "environment.yml",
+    "LICENSE",
+)
+FOLDERS = {"support": "*.py", "toycity": "*.py", "subject": "*.md", "subject/figures": "*.png"}
+FOLDERS |= {"pretrained": "*"}
+
+
+def build(target: Path, numbers: list[str]) -> list[str]:
+    """Writes the student edition into a new folder.
+
+    Args:
+        target: the folder; it must not exist, or be empty.
+        numbers: of the TODOs that are open; the others stay solved.
+
+    Returns:
+        The files that were written, sorted.
+
+    Raises:
+        LabError: when the folder is not empty or cannot be written, or a solution would leak.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise LabError(f"{target}: is there already; choose a new folder")
+    all_parts()
+    solved = solved_texts()
+    faults = leaks(solved)
+    if faults:
+        raise LabError(faults[0])
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise LabError(f"{target}: cannot be made ({error.strerror})") from error
+    try:
+        files = {name: to_edition(text, name, set(numbers)) for name, text in solved.items()}
+        for name, text in files.items():
+            (scratch / name).write_text(text, encoding="utf-8", newline="\n")
+        copy_files(scratch, open_all=len(numbers) == len(TODOS))
+        write_workflow(scratch, numbers)
+        write_record(scratch, files, numbers)
+        scratch.chmod(0o755)
+        if target.exists():
+            target.rmdir()
+        os.replace(scratch, target)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+
+
+def copy_files(folder: Path, open_all: bool) -> None:
+    """Copies what students get as it is, and their own README, Makefile and settings."""
+    for name in COPIED:
+        shutil.copy(LAB / name, folder / name)
+    for name in ("job.py",):
+        if (LAB / name).is_file():
+            shutil.copy(LAB / name, folder / name)
+    for name, pattern in FOLDERS.items():
+        for path in sorted((LAB / name).glob(pattern)):
+            if path.is_file() and path.name != "figures.py":
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, folder / name / path.name)
+    for path in sorted((TEACHER / "edition").iterdir()):
+        shutil.copy(path, folder / path.name.replace("gitignore", ".gitignore"))
+
+
+def write_workflow(folder: Path, numbers: list[str]) -> None:
+    """Writes the workflow by which GitHub Classroom grades: a command and points for each TODO."""
+    head = (TEACHER / "edition" / "classroom.yml").read_text(encoding="utf-8")
+    (folder / "classroom.yml").unlink()
+    steps, runners, results = [], [], []
+    for number in numbers:
+        todo, name = BY_NUMBER[number], "todo-" + number.replace(".", "-")
+        runners.append(name)
+        results.append(
+            f"          {name.upper()}_RESULTS: ${{{{ steps.{name}.outputs.result }}}}\n"
+        )
+        steps.append(
+            f"      - name: TODO {number} {todo.title}\n"
+            f"        id: {name}\n"
+            "        uses: classroom-resources/autograding-command-grader@v1\n"
+            "        with:\n"
+            f"          test-name: TODO {number} {todo.title}\n"
+            f"          command: python lab.py check {number}\n"
+            "          timeout: 5\n"
+            f"          max-score: {todo.points}\n"
+        )
+    report = (
+        "      - name: points\n"
+        "        uses: classroom-resources/autograding-grading-reporter@v1\n"
+        "        env:\n"
+        f"{''.join(results)}"
+        "        with:\n"
+        f"          runners: {','.join(runners)}\n"
+    )
+    workflow = folder / ".github" / "workflows" / "classroom.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(head + "".join(steps) + report, encoding="utf-8", newline="\n")
+
+
+def write_record(folder: Path, files: dict[str, str], numbers: list[str]) -> None:
+    """Writes `.lab/edition.json`, by which the companion resets a TODO and carries out updates."""
+    hashes = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    record = {"version": version(whole), "todos": numbers, "files": files, "hashes": hashes}
+    (folder / ".lab").mkdir()
+    path = folder / ".lab" / "edition.json"
+    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def version(content: str) -> str:
+    """Names an edition by the date of the lab's last commit, if there is one, and its content."""
+    command = ["git", "log", "-1", "--format=%cs"]
+    try:
+        found = subprocess.run(command, cwd=LAB, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return content[:8]
+    return f"{found.stdout.strip()} {content[:8]}"
