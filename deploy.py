@@ -49,6 +49,7 @@ MAX_LOGIT_DIFFERENCE = 1e-4
 MIN_EQUAL_LABELS = 0.999
 STRIP_PIXELS = 65_536  # a strip's logits of one class, 256 KiB, stay in a core's cache
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MAX_NAMED = 5  # unreadable photos in one message
 OUTPUT_KINDS = ("mask", "overlay", "trainIds")
 
 
@@ -625,9 +626,10 @@ def segment_files(
     if unreadable and len(images) == 1:
         raise LabError(unreadable[0])
     if unreadable:
+        more = len(unreadable) - MAX_NAMED
         raise LabError(
             f"{len(unreadable)} of {len(images)} photos could not be read (the others are done): "
-            + "; ".join(unreadable)
+            + "; ".join(unreadable[:MAX_NAMED] + [f"and {more} more"] * (more > 0))
         )
     return results
 

@@ -167,16 +167,22 @@ def _require_whole_statements(text: str, file: str, regions: list[Region]) -> No
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     for region in regions:
         around = [node for node in statements if node.lineno < region.start < node.end_lineno]
-        ends_later = [
-            node for node in statements if region.start < node.lineno < region.end < node.end_lineno
-        ]
-        cut = ends_later + [node for node in around if not hasattr(node, "body")]
+        inside = [node for node in statements if region.start < node.lineno < region.end]
+        cut = [node for node in around if not hasattr(node, "body")]
+        cut += [node for node in inside if node.end_lineno > region.end]
+        cut += [node for node in around[1:] if _holds_some(node, inside)]
         if cut:
             raise LabError(
                 f"{file}:{region.start}: {region.part} cuts the statement at line {cut[0].lineno}"
             )
         if not any(isinstance(node, ast.FunctionDef) for node in around):
             raise LabError(f"{file}:{region.start}: {region.part} stands outside a function")
+
+
+def _holds_some(node: ast.stmt, inside: list[ast.stmt]) -> bool:
+    """Whether a statement that begins before a region has some of its statements, but not all."""
+    held = [each for each in inside if each.lineno <= node.end_lineno]
+    return 0 < len(held) < len(inside)
 
 
 def to_edition(text: str, file: str, open_todos: set[str]) -> str:

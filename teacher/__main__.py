@@ -6,6 +6,7 @@ from pathlib import Path
 
 from support.todos import BY_NUMBER, CHAPTERS
 from teacher.build import build
+from teacher.pretrain import PRETRAINED, pretrain
 from teacher.verify import default_workers, verify
 from utils import CommandLine, LabError, run_command, whole
 
@@ -15,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLine(
         prog="teacher", description="Builds, proves and grades the student edition."
     )
-    commands = parser.add_subparsers(required=True, metavar="{build,verify}")
+    commands = parser.add_subparsers(required=True, metavar="{build,verify,pretrain}")
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
     command.add_argument("target", type=Path, metavar="DIR", help="a new folder")
@@ -24,6 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=verify_command)
     add_todos(command)
     add_workers(command)
+    command = commands.add_parser("pretrain", help="train the network that students get")
+    command.set_defaults(run=pretrain_command)
     return parser
 
 
@@ -75,6 +78,12 @@ def verify_command(args: argparse.Namespace) -> int:
         print(fault)
     print(f"{len(faults)} faults" if faults else "the tests are proved: no faults")
     return 1 if faults else 0
+
+
+def pretrain_command(args: argparse.Namespace) -> int:
+    """Trains the small network of the student edition, and says how good it is."""
+    print(f"{pretrain()}\n{PRETRAINED} is in the next edition")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The scores that the defaults reach, with room for another processor's rounding.
+"""The scores that the lab promises; the README has those that the defaults reach.
 
-Minutes long, so in `make test-all` only. The README has the figures themselves: 0.75 and 0.45 are
-what the lab promises, the bounds here catch a loop or an augmentation that has gone wrong.
+Minutes long, so in `make test-all` only.
 """
 
 import json
@@ -28,7 +27,7 @@ def train_and_test(words: list[object], folder: Path) -> dict:
 @pytest.mark.slow
 def test_defaults_learn_toy_streets(tmp_path):
     result = train_and_test([], tmp_path)
-    assert result["macro_f1"] >= 0.70
+    assert result["macro_f1"] >= 0.75
     assert all(row["f1"] > 0 for row in result["classes"].values())
 
 
@@ -37,4 +36,4 @@ def test_defaults_learn_toy_streets(tmp_path):
 def test_ce_learns_photographs(tmp_path):
     words = ["--datadir", PHOTOS, "--img-size", 192, 256, "--batch-size", 8, "--max-steps", 500]
     result = train_and_test([*words, "--loss", "ce"], tmp_path)
-    assert result["macro_f1"] >= 0.40
+    assert result["macro_f1"] >= 0.45
