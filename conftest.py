@@ -37,6 +37,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
     if marker is None or (report.passed and report.when != "call"):
         return report
     report.todo, report.verdict, report.message = marker.args[0], "passed", ""
+    if report.skipped:
+        report.verdict, report.message = "wrong", f"TODO {report.todo}: the test was skipped"
     if report.failed:
         report.verdict, report.message = explain(call.excinfo.value, report.todo)
         failed = item.config.stash[FAILED]

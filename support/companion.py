@@ -1,0 +1,319 @@
+"""What the companion goes by: the edition, the student's regions, the last results; and reset.
+
+An edition carries `.lab/edition.json`, written when it was built: its version, the text of the lab
+files as they were handed out, and the SHA-256 of every file. By it the companion tells what the
+student has written, puts a region back, and carries the answers into a newer edition. Nothing that
+a student wrote is ever overwritten without a copy.
+"""
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from support.regions import (
+    LAB_FILES,
+    Region,
+    parse_answers,
+    parse_solutions,
+    read_source,
+)
+from support.todos import TODOS, Todo, all_needs
+from support.verdicts import Finding
+from utils import LabError, atomic_path
+
+EDITION = ".lab/edition.json"
+RESULTS = ".lab/results.json"
+BACKUPS = ".lab/backups"
+DONE, WRONG, TO_DO, BLOCKED = "done", "wrong", "to do", "blocked"
+CHANGED, STALE, UNKNOWN = "changed, not checked yet", "check again", "not checked yet"
+LOST = "its markers are missing"
+
+
+# ------------------------------------------------------------------ the edition and its regions
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What `.lab/edition.json` says.
+
+    Attributes:
+        version: of the edition.
+        files: name → full text of each lab file as it was handed out.
+        hashes: relative path with slashes → SHA-256 of each file's bytes.
+        data: the bytes of the description itself.
+    """
+
+    version: str
+    files: dict[str, str]
+    hashes: dict[str, str]
+    data: bytes = b""
+
+
+def parse_edition(data: bytes, source: str) -> Edition:
+    """Reads an edition's description.
+
+    Raises:
+        LabError: when it is not one, or names a place outside its folder.
+    """
+    try:
+        content = json.loads(data.decode("utf-8-sig"))
+        files, hashes = dict(content["files"]), dict(content["hashes"])
+        edition = Edition(str(content["version"]), files, hashes, data)
+        texts = [*files.values(), *hashes.values()]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{source}: not a student edition ({EDITION} is damaged)") from error
+    if not all(isinstance(text, str) for text in texts):
+        raise LabError(f"{source}: not a student edition ({EDITION} is damaged)")
+    for name in [*edition.files, *edition.hashes]:
+        require_inside(name, source)
+    return edition
+
+
+def require_inside(name: str, source: str) -> None:
+    """Raises `LabError` for a path that could lead out of a folder, on any system."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or set(name) & set('\\:\0<>|?*"'):
+        raise LabError(f"{source}: not a student edition (it holds the path {name[:100]!r})")
+
+
+def read_edition(lab: Path) -> Edition | None:
+    """The description of the edition in a folder, None when it has none."""
+    path = lab / EDITION
+    return parse_edition(path.read_bytes(), str(path)) if path.is_file() else None
+
+
+def require_edition(lab: Path) -> Edition:
+    """The description of the edition in a folder.
+
+    Raises:
+        LabError: when it is missing.
+    """
+    edition = read_edition(lab)
+    if edition is None:
+        raise LabError(f"{EDITION} is missing; copy it from the edition that you were given")
+    return edition
+
+
+def is_solved_lab(lab: Path) -> bool:
+    """Whether the files have solutions between their markers."""
+    for name in LAB_FILES:
+        with suppress(LabError):
+            if parse_solutions(read_source(lab / name), name):
+                return True
+    return False
+
+
+def parts_of(files: dict[str, str]) -> dict[str, Region]:
+    """Part → region, of the texts of an edition's files.
+
+    Raises:
+        LabError: naming file and line, for malformed markers.
+    """
+    parts: dict[str, Region] = {}
+    for name, text in files.items():
+        for region in parse_answers(text, name):
+            if region.part in parts:
+                other = parts[region.part]
+                raise LabError(
+                    f"{name}:{region.start}: {region.part} stands in {other.file}:{other.start} too"
+                )
+            parts[region.part] = region
+    return parts
+
+
+class Lab:
+    """A student's folder as it is now.
+
+    Attributes:
+        folder: where it is.
+        edition: its description, None when that is missing.
+        parts: part → region of the files whose markers are whole.
+        faults: a line for each file that is missing or whose markers are not whole.
+        todos: those that are the student's to solve, in order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.edition = read_edition(folder)
+        self.parts: dict[str, Region] = {}
+        self.faults: list[str] = []
+        for name in LAB_FILES:
+            try:
+                self.parts |= parts_of({name: read_source(folder / name)})
+            except LabError as error:
+                self.faults.append(error.line)
+        handed_out = parts_of(self.edition.files) if self.edition else {}
+        numbers = {region.todo for region in (*handed_out.values(), *self.parts.values())}
+        self.wanted = {part: region.todo for part, region in handed_out.items()}
+        self.todos = [todo for todo in TODOS if todo.number in numbers]
+
+    def regions(self, number: str) -> list[Region]:
+        """The parts of a TODO."""
+        return [region for region in self.parts.values() if region.todo == number]
+
+    def fingerprint(self, numbers: Iterable[str]) -> str:
+        """Changes when an answer to one of the TODOs does, not with white space around it."""
+        found = [region for number in sorted(numbers) for region in self.regions(number)]
+        texts = [f"{region.part}\n{region.answer()}" for region in found]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+    def states(self) -> dict[str, str]:
+        """Number → state of each TODO, from what is written there and the last results."""
+        results = self.results()
+        return {todo.number: self._state(todo, results.get(todo.number)) for todo in self.todos}
+
+    def _state(self, todo: Todo, result: dict | None) -> str:
+        regions = self.regions(todo.number)
+        missing = {part for part, number in self.wanted.items() if number == todo.number}
+        if missing - {region.part for region in regions} or not regions:
+            return LOST
+        if any(region.is_open for region in regions):
+            return TO_DO
+        if result is None:
+            return UNKNOWN
+        if result["answer"] != self.fingerprint([todo.number]):
+            return CHANGED
+        if result["state"] != DONE and result["needs"] != self.fingerprint(all_needs(todo.number)):
+            return STALE
+        return result["state"]
+
+    def results(self) -> dict[str, dict]:
+        """The last results, number → state, message and fingerprints; empty when none are known."""
+        try:
+            results = json.loads((self.folder / RESULTS).read_text(encoding="utf-8"))["todos"]
+            keys = {"state", "answer", "needs"}
+            return {number: each for number, each in results.items() if keys <= set(each)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def remember(self, findings: dict[str, Finding]) -> None:
+        """Keeps findings about the answers as they are in this object."""
+        results = self.results()
+        for number, finding in findings.items():
+            results[number] = {
+                "state": DONE if finding.verdict == "passed" else finding.verdict,
+                "message": finding.message,
+                "answer": self.fingerprint([number]),
+                "needs": self.fingerprint(all_needs(number)),
+            }
+        write_json(self.folder / RESULTS, {"todos": results})
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def find_syntax_errors(lab: Path) -> list[str]:
+    """Each lab file that is not valid Python, as "models.py:12: expected ':'"."""
+    errors = []
+    for name in LAB_FILES:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile((lab / name).read_bytes(), name, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            errors.append(f"{name}:{error.lineno or 1}: {error.msg}")
+        except (ValueError, RecursionError, MemoryError) as error:
+            errors.append(f"{name}:1: {error}")
+        except FileNotFoundError:
+            errors.append(f"{name}: the file is missing")
+    return errors
+
+
+def splice(text: str, file: str, regions: Iterable[Region]) -> str:
+    """Puts regions, such as they stand in another file, in the place of those of the same part."""
+    others = {region.part: region for region in regions}
+    lines = text.split("\n")
+    for region in reversed(parse_answers(text, file)):
+        if region.part in others:
+            other = others[region.part]
+            code = list(other.code)
+            if other.indent != region.indent:
+                code = [region.indent + line if line else "" for line in answer_lines(other)]
+            lines[region.start : region.end - 1] = code
+    return "\n".join(lines)
+
+
+def answer_lines(region: Region) -> list[str]:
+    """The code of a region without its indent."""
+    return region.answer().rstrip("\n").split("\n")
+
+
+def encode_as(text: str, path: Path) -> bytes:
+    """A text with the line ends and the byte order mark that a file has now."""
+    now = path.read_bytes() if path.is_file() else b""
+    if b"\r\n" in now:
+        text = text.replace("\n", "\r\n")
+    return b"\xef\xbb\xbf" * now.startswith(b"\xef\xbb\xbf") + text.encode()
+
+
+def free_path(path: Path) -> Path:
+    """The path itself, or with the first number behind it that is not taken."""
+    number, free = 2, path
+    while free.exists():
+        free = path.with_name(f"{path.name}-{number}")
+        number += 1
+    return free
+
+
+def timestamp() -> str:
+    """Now, for the name of a backup."""
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def reset(lab: Path, what: str) -> dict[str, Path]:
+    """Puts all parts of a TODO, or a whole file, back to what was handed out.
+
+    Args:
+        lab: the student's folder.
+        what: number of a TODO, or name of a lab file.
+
+    Returns:
+        The name of each file that changed → its backup.
+
+    Raises:
+        LabError: when a marker is missing or malformed; nothing is changed then.
+    """
+    handed_out = require_edition(lab).files
+    texts = {what: handed_out[what]} if what in handed_out else reset_texts(lab, handed_out, what)
+    backups = {}
+    for name, text in texts.items():
+        path = lab / name
+        if path.is_file():
+            if path.read_bytes() == encode_as(text, path):
+                continue
+            backups[name] = free_path(lab / BACKUPS / f"{name}.{timestamp()}")
+            write_bytes(backups[name], path.read_bytes())
+        write_bytes(path, encode_as(text, path))
+    return backups
+
+
+def reset_texts(lab: Path, handed_out: dict[str, str], number: str) -> dict[str, str]:
+    """Name → text of the files that a TODO is in, with its parts as they were handed out."""
+    originals = [region for region in parts_of(handed_out).values() if region.todo == number]
+    texts = {}
+    for name in sorted({region.file for region in originals}):
+        regions = [region for region in originals if region.file == name]
+        text = read_source(lab / name)
+        present = {region.part for region in parse_answers(text, name)}
+        for region in regions:
+            if region.part not in present:
+                raise LabError(
+                    f"{name}: the markers of {region.part} are missing; "
+                    f"`python lab.py reset {name}` puts the whole file back"
+                )
+        texts[name] = splice(text, name, regions)
+    return texts
