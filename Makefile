@@ -12,9 +12,11 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m teacher verify
 
 test-all: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest
+	$(BIN)/python -m teacher verify
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

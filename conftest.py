@@ -29,25 +29,33 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[FAILED] = set()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator:
-    """Replaces the traceback of a TODO's test by what helps its reader."""
-    report = yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytest.TestReport | None:
+    """Makes the report of a TODO's test, without the traceback that its reader does not need."""
     marker = item.get_closest_marker("todo")
-    if marker is None or (report.passed and report.when != "call"):
-        return report
-    report.todo, report.verdict, report.message = marker.args[0], "passed", ""
-    if report.skipped:
-        report.verdict, report.message = "wrong", f"TODO {report.todo}: the test was skipped"
-    if report.failed:
-        report.verdict, report.message = explain(call.excinfo.value, report.todo)
+    if marker is None or (call.excinfo is None and call.when != "call"):
+        return None
+    number, verdict, message = marker.args[0], "passed", ""
+    if call.excinfo is not None:
+        verdict, message = explain(call.excinfo.value, number)
         failed = item.config.stash[FAILED]
-        broken = sorted(all_needs(report.todo) & failed)
-        if report.verdict == "wrong":
-            failed.add(report.todo)
+        broken = sorted(all_needs(number) & failed)
+        if verdict == "wrong":
+            failed.add(number)
             if broken:
-                report.message += f"\nnote: it builds upon TODO {broken[0]}, which is wrong too"
-        report.longrepr = report.message
+                message += f"\nnote: it builds upon TODO {broken[0]}, which is wrong too"
+    report = pytest.TestReport(
+        item.nodeid,
+        item.location,
+        dict.fromkeys(item.keywords, 1),
+        "passed" if verdict == "passed" else "failed",
+        message or None,
+        call.when,
+        duration=call.duration,
+        start=call.start,
+        stop=call.stop,
+    )
+    report.todo, report.verdict, report.message = number, verdict, message
     return report
 
 
@@ -117,14 +125,16 @@ def pytest_terminal_summary(terminalreporter: object) -> None:
         return
     solved = [n for n, found in verdicts.items() if all(v == "passed" for v, _ in found)]
     line = terminalreporter.write_line
+    unsolved = {}
     for todo in TODOS:
         problems = [each for each in verdicts.get(todo.number, []) if each[0] != "passed"]
         if problems:
-            verdict, message = min(problems, key=lambda each: each[0] == "blocked")
-            line("")
-            line(f"first: {message}")
-            if verdict != "wrong":
-                line(todo.statement)
-            line(f"more: python lab.py hint {todo.number}")
-            break
+            unsolved[todo.number] = min(problems, key=lambda each: each[0] == "blocked")
+    for number, (verdict, message) in unsolved.items():
+        first_line = message.split("\n")[0]
+        line(f"TODO {number} is {first_line}" if verdict == "blocked" else first_line)
+    if unsolved:
+        number, (verdict, message) = next(iter(unsolved.items()))
+        line(f"\nfirst: {BY_NUMBER[number].statement if verdict == 'to do' else message}")
+        line(f"more: python lab.py hint {number}\n")
     line(f"{len(solved)} of {len(verdicts)} TODOs are solved")

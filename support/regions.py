@@ -15,7 +15,6 @@ that knows the syntax: the edition, the companion and the grader all use it.
 
 import ast
 import re
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,28 @@ class Region:
         )
 
     def answer(self) -> str:
-        """The code without the common indent, ending with a newline."""
-        return textwrap.dedent("\n".join(self.code).expandtabs(4)).strip("\n") + "\n"
+        """The code without the indent of its first statement, ending with a newline.
+
+        Comments may stand further to the left than that, and lines inside brackets and strings too.
+        """
+        lines = [_expand_indent(line) for line in self.code]
+        code = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        indent = code[0][: len(code[0]) - len(code[0].lstrip())] if code else ""
+        stripped = []
+        for line in lines:
+            is_left = not line.startswith(indent)
+            if not is_left:
+                line = line[len(indent) :]
+            elif not line.strip() or line.lstrip().startswith("#"):
+                line = line.lstrip()
+            stripped.append(line.rstrip("\n\f\v"))
+        return "\n".join(stripped).strip("\n") + "\n"
+
+
+def _expand_indent(line: str) -> str:
+    """A line with spaces for the tabs before its first letter."""
+    body = line.lstrip(" \t\f\v")
+    return line[: len(line) - len(body)].replace("\f", "").expandtabs(4) + body
 
 
 def read_source(path: Path) -> str:

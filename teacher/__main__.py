@@ -2,13 +2,15 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from support.todos import BY_NUMBER, CHAPTERS
 from teacher.build import build
+from teacher.grade import Limits, grade, summary
 from teacher.pretrain import PRETRAINED, pretrain
 from teacher.verify import default_workers, verify
-from utils import CommandLine, LabError, run_command, whole
+from utils import CommandLine, LabError, positive, run_command, whole
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -16,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLine(
         prog="teacher", description="Builds, proves and grades the student edition."
     )
-    commands = parser.add_subparsers(required=True, metavar="{build,verify,pretrain}")
+    commands = parser.add_subparsers(required=True, metavar="{build,verify,grade,pretrain}")
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
     command.add_argument("target", type=Path, metavar="DIR", help="a new folder")
@@ -25,9 +27,42 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=verify_command)
     add_todos(command)
     add_workers(command)
+    add_grade(commands.add_parser("grade", help="grade submissions"))
     command = commands.add_parser("pretrain", help="train the network that students get")
     command.set_defaults(run=pretrain_command)
     return parser
+
+
+def add_grade(command: argparse.ArgumentParser) -> None:
+    """Adds what the grader can be told."""
+    command.set_defaults(run=grade_command)
+    command.add_argument(
+        "submissions",
+        nargs="+",
+        type=Path,
+        metavar="SUBMISSION",
+        help="folders or zips, or folders full of these",
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="the marks, as CSV")
+    command.add_argument(
+        "--gradescope", type=Path, metavar="DIR", help="write results.json of one submission there"
+    )
+    command.add_argument(
+        "--seconds",
+        type=positive,
+        default=30.0,
+        metavar="S",
+        help="time for the tests of a TODO; twice that for the export (default: %(default)s)",
+    )
+    command.add_argument(
+        "--megabytes",
+        type=whole,
+        default=3000,
+        metavar="MB",
+        help="memory for the tests of a TODO (default: %(default)s)",
+    )
+    add_todos(command)
+    add_workers(command)
 
 
 def add_todos(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +113,20 @@ def verify_command(args: argparse.Namespace) -> int:
         print(fault)
     print(f"{len(faults)} faults" if faults else "the tests are proved: no faults")
     return 1 if faults else 0
+
+
+def grade_command(args: argparse.Namespace) -> int:
+    """Grades submissions, and says where the marks are."""
+    if args.out is None and args.gradescope is None:
+        raise LabError("say where the marks go: --out marks.csv, or --gradescope DIR")
+    start = time.monotonic()
+    limits = Limits(args.seconds, args.megabytes)
+    numbers = chosen(args.todos)
+    marks = grade(args.submissions, args.out, numbers, args.workers, limits, args.gradescope)
+    print(summary(marks, time.monotonic() - start))
+    if args.out is not None:
+        print(f"{args.out}: the marks; {args.out.parent / 'reports'}: a report for each")
+    return 0
 
 
 def pretrain_command(args: argparse.Namespace) -> int:

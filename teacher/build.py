@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from support.regions import to_edition
-from support.todos import BY_NUMBER, TODOS
+from support.todos import BY_NUMBER
 from teacher.catalogue import LAB, TEACHER, all_parts, solved_texts
 from teacher.verify import leaks
 from utils import LabError
@@ -58,7 +58,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
         files = {name: to_edition(text, name, set(numbers)) for name, text in solved.items()}
         for name, text in files.items():
             (scratch / name).write_text(text, encoding="utf-8", newline="\n")
-        copy_files(scratch, open_all=len(numbers) == len(TODOS))
+        copy_files(scratch)
         write_workflow(scratch, numbers)
         write_record(scratch, files, numbers)
         scratch.chmod(0o755)
@@ -71,7 +71,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
     return sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
 
 
-def copy_files(folder: Path, open_all: bool) -> None:
+def copy_files(folder: Path) -> None:
     """Copies what students get as it is, and their own README, Makefile and settings."""
     for name in COPIED:
         shutil.copy(LAB / name, folder / name)
@@ -83,7 +83,7 @@ def copy_files(folder: Path, open_all: bool) -> None:
             if path.is_file() and path.name != "figures.py":
                 (folder / name).mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, folder / name / path.name)
-    for path in sorted((TEACHER / "edition").iterdir()):
+    for path in sorted(filter(Path.is_file, (TEACHER / "edition").iterdir())):
         shutil.copy(path, folder / path.name.replace("gitignore", ".gitignore"))
 
 

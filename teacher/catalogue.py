@@ -17,6 +17,7 @@ from support.regions import LAB_FILES, graft, parse_answers, parse_solutions, re
 from support.todos import BY_NUMBER, TODOS
 from utils import LabError
 
+LETTERS = "abcdefgh"  # of the parts of a TODO
 TEACHER = Path(__file__).resolve().parent
 LAB = TEACHER.parent
 HEAD = re.compile(r"^# (wrong|right): (\S+)\n(?:# says: (.+)\n)?", re.MULTILINE)
@@ -97,16 +98,17 @@ def all_parts() -> dict[str, str]:
                 raise LabError(f"{name}:{region.start}: support/todos.py has no {region.part} here")
             found[region.part] = name
     for todo in TODOS:
-        if not any(part.rstrip("abcdefgh") == todo.number for part in found):
+        if not any(part.rstrip(LETTERS) == todo.number for part in found):
             raise LabError(f"{todo.file}: TODO {todo.number} has no region")
     return found
 
 
 def grafted(parts: dict[str, str], solved: dict[str, str]) -> dict[str, str]:
     """The files of the lab that change when answers take the place of solutions: name → text."""
-    where = all_parts()
-    changed = {}
-    for name in {where[part] for part in parts}:
-        own = {part: code for part, code in parts.items() if where[part] == name}
-        changed[name] = graft(solved[name], name, own)
-    return changed
+    files = {part: BY_NUMBER[part.rstrip(LETTERS)].file for part in parts}
+    return {
+        name: graft(
+            solved[name], name, {part: code for part, code in parts.items() if files[part] == name}
+        )
+        for name in set(files.values())
+    }

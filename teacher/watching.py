@@ -49,6 +49,7 @@ class Reporter:
         self.todos, self.send = set(todos), send
         self.before: dict[str, dict[str, tuple[object, object]]] = {}
         self.trouble: str | None = "the tests could not be collected"
+        self.has_looked = False
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keeps the tests that were asked for."""
@@ -92,7 +93,16 @@ class Reporter:
         self.send({"todo": report.todo, "test": test, "verdict": verdict, "message": message})
 
     def finish(self) -> None:
-        """Reports the end, and whether something was exchanged."""
+        """Reports the end."""
+        if self.trouble is None and not self.has_looked:
+            self.trouble = "the code ended the tests"
+        self.send({"end": self.trouble})
+
+    def pytest_sessionfinish(self) -> None:
+        """Looks whether something was exchanged, before pytest itself tidies up."""
+        if self.trouble is not None:
+            return
+        self.has_looked = True
         after = meanings()
         for place, names in self.before.items():
             found = after.get(place, {})
@@ -102,7 +112,6 @@ class Reporter:
             if changed:
                 name = f"{place}.{changed[0]}"
                 self.trouble = f"the code exchanges {name}, by which it is tested"
-        self.send({"end": self.trouble})
 
 
 def name_of(nodeid: str) -> str:

@@ -1,0 +1,268 @@
+"""Grades submissions: each answer in the solved lab, by our tests, in a process of its own.
+
+All tests of a TODO must pass for its points. Only the regions count: what else a student changed is
+reported. A submission that is done is written down with a hash of its answers and of the lab, so
+that a grading which was interrupted goes on where it stood, and gives the same marks.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tqdm import tqdm
+
+from support.regions import graft
+from support.todos import BY_NUMBER
+from teacher.catalogue import LAB, all_parts, solved_texts
+from teacher.reports import (
+    MAX_MESSAGE,
+    Mark,
+    TodoMark,
+    file_name,
+    write_csv,
+    write_gradescope,
+    write_reports,
+)
+from teacher.sandbox import NEEDED, Job, Outcome, run_jobs
+from teacher.submissions import Submission, find_submissions, read_submission
+from utils import LabError, atomic_path
+
+EXPORT, EXPORT_FACTOR = "7.1", 2
+"""The TODO whose tests take seconds, and how much more time it has."""
+PLACE = re.compile(r"syntax error in (\d+\.\d+[a-z]?), line (\d+)")
+
+
+@dataclass
+class Limits:
+    """What the tests of one TODO may take."""
+
+    seconds: float = 30.0
+    megabytes: int = 3000
+
+
+@dataclass
+class Task:
+    """A submission under way: its marks so far, and how many TODOs are still tested."""
+
+    submission: Submission
+    mark: Mark
+    digest: str
+    waiting: set[str] = field(default_factory=set)
+
+
+def grade(
+    paths: list[Path],
+    out: Path | None,
+    numbers: list[str],
+    workers: int,
+    limits: Limits,
+    gradescope: Path | None = None,
+) -> list[Mark]:
+    """Grades submissions and writes the marks.
+
+    Args:
+        paths: folders or zips, or folders of these.
+        out: the CSV; beside it come `reports/` and the folder of what is done; None for neither.
+        numbers: of the TODOs to grade.
+        workers: processes at a time.
+        limits: of each process.
+        gradescope: folder for results.json, for a single submission.
+
+    Returns:
+        The marks, by name.
+
+    Raises:
+        LabError: for paths that are not there, or files that cannot be written.
+    """
+    if gradescope is not None:
+        write_gradescope(gradescope, None, numbers, "the grading did not come to its end")
+    grading = Grading(out, numbers, limits)
+    found = find_submissions(paths)
+    if gradescope is not None and len(found) != 1:
+        raise LabError(f"--gradescope is for one submission; there are {len(found)}")
+    tqdm.monitor_interval = 0  # its thread would be forked with the rest
+    hidden = not sys.stderr.isatty()
+    with tqdm(desc="grade", total=len(found) * len(numbers), unit="TODO", disable=hidden) as bar:
+        grading.bar = bar
+        for outcome in run_jobs(grading.jobs(found), workers, limits.seconds, limits.megabytes):
+            grading.take(outcome)
+    marks = sorted(grading.marks, key=lambda mark: mark.submission)
+    if out is not None:
+        write_csv(out, marks, numbers)
+    if gradescope is not None:
+        write_gradescope(gradescope, marks[0], numbers, "")
+    return marks
+
+
+class Grading:
+    """The state of a grading: what is under way, and what is done."""
+
+    def __init__(self, out: Path | None, numbers: list[str], limits: Limits) -> None:
+        self.out, self.numbers, self.limits = out, numbers, limits
+        self.solved, self.places = solved_texts(), all_parts()
+        self.lab = digest_of_lab()
+        self.tasks: dict[str, Task] = {}
+        self.marks: list[Mark] = []
+        self.names: set[str] = set()
+        self.bar: tqdm | None = None
+
+    def jobs(self, found: list[tuple[str, Path]]) -> Iterator[Job]:
+        """Reads one submission after the other, and yields what is to be tested of it."""
+        for name, path in found:
+            submission = read_submission(name, path, self.solved)
+            task = Task(submission, Mark(name, submission.remarks), self.digest(submission))
+            self.tasks[name] = task
+            done = self.recorded(task)
+            if done is not None:
+                task.mark = done
+                self.advance(len(self.numbers))
+                self.finish(task)
+                continue
+            jobs = []
+            for number in self.numbers:
+                verdict = self.judge_unseen(submission, number)
+                if verdict is None:
+                    parts = self.parts_of(submission, number)
+                    file = BY_NUMBER[number].file
+                    files = {file: graft(self.solved[file], file, parts)}
+                    factor = EXPORT_FACTOR if number == EXPORT else 1
+                    jobs.append(Job(f"{number} {name}", files, (number,), factor))
+                    task.waiting.add(number)
+                else:
+                    task.mark.todos.append(verdict)
+                    self.advance(1)
+            if not jobs:
+                self.finish(task)
+            yield from jobs
+
+    def parts_of(self, submission: Submission, number: str) -> dict[str, str]:
+        """The parts of a TODO that a submission has."""
+        own = [part for part in self.places if todo_of(part) == number]
+        return {part: submission.parts[part] for part in own if part in submission.parts}
+
+    def judge_unseen(self, submission: Submission, number: str) -> TodoMark | None:
+        """The mark of a TODO that need not be tested; None for one that must be."""
+        if number in submission.faults:
+            return TodoMark(number, 0, "unreadable", submission.faults[number])
+        own = [part for part in self.places if todo_of(part) == number]
+        missing = [part for part in own if part not in submission.parts]
+        if missing:
+            where = f"{self.places[missing[0]]} has no region {missing[0]}"
+            return TodoMark(number, 0, "unreadable", f"missing: {where}")
+        if set(own) <= submission.is_open:
+            return TodoMark(number, 0, "to do", f"TODO {number} is still to do")
+        return None
+
+    def take(self, outcome: Outcome) -> None:
+        """Notes what came of a job; writes a submission down when it was its last."""
+        number, _, name = outcome.job.name.partition(" ")
+        task = self.tasks[name]
+        task.waiting.discard(number)
+        task.mark.todos.append(judge(outcome, number, task.submission))
+        task.mark.seconds += outcome.seconds
+        self.advance(1)
+        if not task.waiting:
+            self.finish(task)
+
+    def finish(self, task: Task) -> None:
+        """Writes down what is done: its record, its reports, and the CSV so far."""
+        mark = task.mark
+        mark.todos.sort(key=lambda todo: self.numbers.index(todo.number))
+        self.marks.append(mark)
+        del self.tasks[mark.submission]
+        if self.out is None:
+            return
+        content = {"digest": task.digest, "mark": mark.to_json()}
+        with atomic_path(self.record_of(mark.submission)) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+        name = file_name(mark.submission)
+        while name.casefold() in self.names:
+            name += "_"
+        self.names.add(name.casefold())
+        write_reports(self.out.parent / "reports", name, mark)
+        write_csv(self.out, self.marks, self.numbers)
+
+    def advance(self, steps: int) -> None:
+        """Moves the progress bar on."""
+        if self.bar is not None:
+            self.bar.update(steps)
+
+    def digest(self, submission: Submission) -> str:
+        """A hash of all that a mark depends on."""
+        content = [self.lab, self.numbers, self.limits.seconds, self.limits.megabytes]
+        content += [submission.name, submission.remarks, sorted(submission.is_open)]
+        content += [submission.parts, submission.faults, submission.lines]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+    def record_of(self, name: str) -> Path:
+        """The file that says that a submission is done."""
+        key = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return self.out.with_name(f"{self.out.name}.parts") / f"{file_name(name)[:60]}-{key}.json"
+
+    def recorded(self, task: Task) -> Mark | None:
+        """The mark of a submission that was done before, with the same answers and tests."""
+        if self.out is None:
+            return None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            text = self.record_of(task.submission.name).read_text(encoding="utf-8")
+            content = json.loads(text)
+            if content["digest"] == task.digest:
+                return Mark.from_json(content["mark"])
+        return None
+
+
+def judge(outcome: Outcome, number: str, submission: Submission) -> TodoMark:
+    """The mark of a TODO from what its tests said."""
+    if outcome.passed(number):
+        return TodoMark(number, BY_NUMBER[number].points, "passed")
+    if outcome.trouble:
+        message = PLACE.sub(lambda match: place_of(match, submission), outcome.trouble)
+        verdict = "wrong" if "syntax error" in message else "stopped"
+        return TodoMark(number, 0, verdict, f"TODO {number}: {message}")
+    failures = [result for result in outcome.results if result.verdict != "passed"]
+    messages = list(dict.fromkeys(result.message for result in failures))
+    text = "\n\n".join(messages)[:MAX_MESSAGE] or f"TODO {number} has no test"
+    is_open = failures and all(result.verdict == "to do" for result in failures)
+    return TodoMark(number, 0, "to do" if is_open else "wrong", text)
+
+
+def place_of(match: re.Match, submission: Submission) -> str:
+    """A line of an answer as a line of the student's file."""
+    line = submission.lines.get(match[1], 0) + int(match[2])
+    return f"syntax error in {match[1]} ({BY_NUMBER[todo_of(match[1])].file}:{line})"
+
+
+def todo_of(part: str) -> str:
+    """The number of the TODO that a part belongs to."""
+    return part.rstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+def digest_of_lab() -> str:
+    """A hash of the solved lab, its tests, and the versions that they run with."""
+    paths = [LAB / name for name in NEEDED] + sorted(LAB.glob("test_implementation*.py"))
+    files = [each for path in paths for each in ([path] if path.is_file() else path.rglob("*.py"))]
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)]
+    versions = [sys.version]
+    for name in ("torch", "numpy", "pytest"):
+        with suppress(PackageNotFoundError):
+            versions.append(version(name))
+    return hashlib.sha256(json.dumps([sums, versions]).encode()).hexdigest()
+
+
+def summary(marks: list[Mark], seconds: float) -> str:
+    """What to print at the end."""
+    count = f"{len(marks)} submission{'' if len(marks) == 1 else 's'}"
+    noted = sum(bool(mark.remarks) for mark in marks)
+    mean = sum(mark.total for mark in marks) / max(len(marks), 1)
+    highest = marks[0].highest if marks else 0
+    return (
+        f"{count} in {seconds:.0f} s: on average {mean:.1f} of {highest} points, "
+        f"{noted} with remarks"
+    )

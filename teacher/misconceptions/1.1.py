@@ -1,0 +1,223 @@
+# wrong: table_too_short
+# says: raised
+# <answer 1.1>
+table = np.full(len(LABELS) - 1, IGNORE_INDEX, dtype=np.uint8)
+for label in LABELS[:-1]:
+    table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: type_of_the_input
+# says: dtype=np.uint8
+# <answer 1.1>
+table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+for label in LABELS:
+    table[label.id] = label.train_id
+train_ids = table[label_ids].astype(label_ids.dtype)
+# </answer 1.1>
+
+# wrong: squeezed
+# says: the shape of the label ids must be kept
+# <answer 1.1>
+table = np.array([label.train_id for label in LABELS], dtype=np.uint8)
+train_ids = table[label_ids].squeeze()
+# </answer 1.1>
+
+# wrong: signed_bytes
+# says: dtype=np.uint8
+# <answer 1.1>
+table = np.full(len(LABELS), -1, dtype=np.int8)
+for label in LABELS:
+    if label.train_id != IGNORE_INDEX:
+        table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: pictures_only
+# says: any shape must be possible
+# <answer 1.1>
+height, width = label_ids.shape if label_ids.ndim == 2 else (1, len(label_ids))
+table = np.array([label.train_id for label in LABELS], dtype=np.uint8)
+rows = [[table[i] for i in row] for row in label_ids.reshape(height, width)]
+train_ids = np.array(rows, dtype=np.uint8).reshape(label_ids.shape)
+# </answer 1.1>
+
+# wrong: by_category
+# says: in another order
+# <answer 1.1>
+learned = sorted((x for x in LABELS if x.train_id != IGNORE_INDEX), key=lambda x: x.category)
+table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+for number, label in enumerate(learned):
+    table[label.id] = number
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: type_of_table_forgotten
+# says: dtype=np.uint8
+# <answer 1.1>
+table = np.full(len(LABELS), IGNORE_INDEX)
+for label in LABELS:
+    table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: void_becomes_0
+# says: must become 255
+# <answer 1.1>
+table = np.zeros(len(LABELS), dtype=np.uint8)
+for label in LABELS:
+    if label.train_id != IGNORE_INDEX:
+        table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: void_becomes_19
+# says: must become 255
+# <answer 1.1>
+table = np.full(len(LABELS), 19, dtype=np.uint8)
+for label in LABELS:
+    if label.train_id < 19:
+        table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: void_keeps_its_label_id
+# says: those that are not learned must all become 255
+# <answer 1.1>
+table = np.arange(len(LABELS), dtype=np.uint8)
+for label in LABELS:
+    if label.train_id != IGNORE_INDEX:
+        table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: table_the_wrong_way_round
+# says: the wrong way round
+# <answer 1.1>
+table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+for label in LABELS:
+    table[label.train_id] = label.id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: decoded_instead
+# says: the wrong way round
+# <answer 1.1>
+from support.labels import decode_label_ids
+
+train_ids = decode_label_ids(label_ids)
+# </answer 1.1>
+
+# wrong: replaced_one_after_the_other
+# says: replaced again
+# <answer 1.1>
+train_ids = label_ids.astype(np.uint8)
+for label in LABELS:
+    if label.train_id != IGNORE_INDEX:
+        train_ids[train_ids == label.id] = label.train_id
+for label in LABELS:
+    if label.train_id == IGNORE_INDEX:
+        train_ids[train_ids == label.id] = IGNORE_INDEX
+# </answer 1.1>
+
+# wrong: replaced_from_the_end
+# says: replaced again
+# <answer 1.1>
+train_ids = label_ids.astype(np.uint8)
+for label in reversed(LABELS):
+    train_ids[train_ids == label.id] = label.train_id
+# </answer 1.1>
+
+# wrong: written_into_the_input
+# says: writes into the array that it was given
+# <answer 1.1>
+original = label_ids.copy()
+for label in LABELS:
+    label_ids[original == label.id] = label.train_id
+train_ids = label_ids.astype(np.uint8)
+# </answer 1.1>
+
+# wrong: input_itself_returned
+# says: writes into the array that it was given
+# <answer 1.1>
+train_ids = label_ids.astype(np.uint8, copy=False)
+for label in LABELS:
+    train_ids[train_ids == label.id] = label.train_id
+# </answer 1.1>
+
+# wrong: road_counts_as_false
+# says: road is lost
+# <answer 1.1>
+table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+for label in LABELS:
+    table[label.id] = label.train_id or IGNORE_INDEX
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: train_ids_from_1
+# says: +1 off
+# <answer 1.1>
+table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+learned = [label for label in LABELS if label.train_id != IGNORE_INDEX]
+for number, label in enumerate(learned, start=1):
+    table[label.id] = number
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: alphabetical
+# says: in another order
+# <answer 1.1>
+table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+for number, name in enumerate(sorted(CLASS_NAMES)):
+    label = next(label for label in LABELS if label.name == name)
+    table[label.id] = number
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: flat
+# says: the shape of the label ids must be kept
+# <answer 1.1>
+table = np.array([label.train_id for label in LABELS], dtype=np.uint8)
+train_ids = table[label_ids.ravel()]
+# </answer 1.1>
+
+# wrong: unchanged
+# says: unchanged
+# <answer 1.1>
+train_ids = label_ids.astype(np.uint8)
+# </answer 1.1>
+
+# wrong: bytes_only
+# says: in any integer type
+# <answer 1.1>
+table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+for label in LABELS:
+    table[label.id] = label.train_id
+train_ids = cv2.LUT(label_ids, table)
+# </answer 1.1>
+
+# wrong: table_from_the_input
+# says: raised
+# <answer 1.1>
+table = np.full(label_ids.max(), IGNORE_INDEX, dtype=np.uint8)
+for label in LABELS:
+    if label.id < len(table):
+        table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: a_list
+# says: a numpy array
+# <answer 1.1>
+table = {label.id: label.train_id for label in LABELS}
+train_ids = [table[int(i)] for i in label_ids.ravel()]
+# </answer 1.1>
+
+# wrong: a_tensor
+# says: a numpy array
+# <answer 1.1>
+table = torch.full((len(LABELS),), IGNORE_INDEX, dtype=torch.uint8)
+for label in LABELS:
+    table[label.id] = label.train_id
+train_ids = table[torch.from_numpy(label_ids.astype(np.int64))]
+# </answer 1.1>

@@ -1,0 +1,181 @@
+"""What a grading writes: the CSV, a report for each student as text and HTML, Gradescope's file."""
+
+import csv
+import html
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from support.todos import BY_NUMBER
+from utils import atomic_path
+
+COLUMNS = ("submission", "total", "max", "remarks")
+STYLE = """body { font: 16px/1.5 sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; } td, th { padding: .2em .8em; border-bottom: 1px solid #ccc; }
+td { vertical-align: top; } pre { white-space: pre-wrap; margin: 0; } .passed { color: #060; }"""
+MAX_MESSAGE = 6_000
+
+
+@dataclass
+class TodoMark:
+    """What a TODO earned, and what its tests said.
+
+    Attributes:
+        number: of the TODO.
+        points: all of them or 0.
+        verdict: "passed", "wrong", "to do", "unreadable" or "stopped".
+        message: what the student would have seen; "" if all is well.
+    """
+
+    number: str
+    points: int
+    verdict: str
+    message: str = ""
+
+
+@dataclass
+class Mark:
+    """What a submission earned."""
+
+    submission: str
+    remarks: list[str] = field(default_factory=list)
+    todos: list[TodoMark] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """The points of all TODOs."""
+        return sum(todo.points for todo in self.todos)
+
+    @property
+    def highest(self) -> int:
+        """The points that there are to earn."""
+        return sum(BY_NUMBER[todo.number].points for todo in self.todos)
+
+    def to_json(self) -> dict:
+        """The mark as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict) -> "Mark":
+        """The mark of what `to_json` gave.
+
+        Raises:
+            KeyError or TypeError: when it is something else.
+        """
+        return cls(**values | {"todos": [TodoMark(**todo) for todo in values["todos"]]})
+
+
+def write_csv(path: Path, marks: list[Mark], numbers: list[str]) -> None:
+    """Writes a row for each submission, by name; the file is whole at any time."""
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, *numbers])
+        for mark in sorted(marks, key=lambda mark: mark.submission):
+            points = {todo.number: todo.points for todo in mark.todos}
+            remarks = "; ".join(mark.remarks)
+            row = [harmless(mark.submission), mark.total, mark.highest, harmless(remarks)]
+            writer.writerow([*row, *(points.get(number, 0) for number in numbers)])
+
+
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    cell = printable(cell).replace("\n", " ")
+    return f"'{cell}" if cell.lstrip().startswith(("=", "+", "-", "@")) else cell
+
+
+def printable(text: str) -> str:
+    """A text without what could disturb a terminal or a file."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+
+
+def file_name(submission: str) -> str:
+    """A name for files that every system takes."""
+    name = re.sub(r"[^\w .()-]", "_", submission).strip(" .")[:100]
+    reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name, re.IGNORECASE)
+    return f"_{name}" if reserved or not name else name
+
+
+def write_reports(folder: Path, name: str, mark: Mark) -> None:
+    """Writes a student's report as text and as HTML."""
+    with atomic_path(folder / f"{name}.txt") as temporary:
+        temporary.write_text(as_text(mark), encoding="utf-8")
+    with atomic_path(folder / f"{name}.html") as temporary:
+        temporary.write_text(as_html(mark), encoding="utf-8")
+
+
+def as_text(mark: Mark) -> str:
+    """The report of a student to read anywhere."""
+    lines = [f"{mark.submission}: {mark.total} of {mark.highest} points", ""]
+    lines += [f"note: {remark}" for remark in mark.remarks]
+    lines += [""] if mark.remarks else []
+    for todo in mark.todos:
+        facts = BY_NUMBER[todo.number]
+        lines.append(
+            f"TODO {todo.number:<4} {todo.points}/{facts.points}  {todo.verdict:<10} {facts.title}"
+        )
+        lines += [f"    {line}" for line in todo.message.splitlines()]
+    return printable("\n".join(lines) + "\n")
+
+
+def as_html(mark: Mark) -> str:
+    """The report of a student for a browser."""
+    name = html.escape(printable(mark.submission))
+    rows = []
+    for todo in mark.todos:
+        facts = BY_NUMBER[todo.number]
+        message = html.escape(printable(todo.message))
+        rows.append(
+            f'<tr class="{"passed" if todo.verdict == "passed" else "failed"}">'
+            f"<td>{todo.number}</td><td>{html.escape(facts.title)}</td>"
+            f"<td>{todo.points} / {facts.points}</td><td>{html.escape(todo.verdict)}</td>"
+            f"<td><pre>{message}</pre></td></tr>"
+        )
+    remarks = "".join(f"<li>{html.escape(printable(remark))}</li>" for remark in mark.remarks)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>\n'
+        f"<style>{STYLE}</style></head><body>\n<h1>{name}</h1>\n"
+        f"<p>{mark.total} of {mark.highest} points</p>\n<ul>{remarks}</ul>\n"
+        "<table><tr><th>TODO</th><th></th><th>points</th><th></th><th>why</th></tr>\n"
+        + "\n".join(rows)
+        + "\n</table></body></html>\n"
+    )
+
+
+def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], trouble: str) -> None:
+    """Writes Gradescope's results.json, of zero points as long as there is no mark.
+
+    Args:
+        folder: where it goes.
+        mark: None before and after a grading that failed.
+        numbers: of the TODOs that are graded.
+        trouble: what to say while there is no mark.
+    """
+    if mark is None:
+        mark = Mark("", [trouble], [TodoMark(number, 0, "not graded") for number in numbers])
+    tests = [
+        {
+            "name": f"TODO {todo.number}: {BY_NUMBER[todo.number].title}",
+            "number": todo.number,
+            "score": todo.points,
+            "max_score": BY_NUMBER[todo.number].points,
+            "output": printable(todo.message),
+            "status": "passed" if todo.verdict == "passed" else "failed",
+            "visibility": "visible",
+        }
+        for todo in mark.todos
+    ]
+    results = {
+        "score": mark.total,
+        "output": printable("\n".join(mark.remarks)),
+        "execution_time": round(mark.seconds, 1),
+        "stdout_visibility": "hidden",
+        "tests": tests,
+    }
+    with atomic_path(folder / "results.json") as temporary:
+        temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")

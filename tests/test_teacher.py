@@ -1,0 +1,186 @@
+"""The student edition as it is built, and the proofs of its tests on small examples."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.regions import LAB_FILES, parse_answers, read_source
+from support.todos import BY_NUMBER, TODOS
+from teacher import verify as verification
+from teacher.build import build
+from teacher.catalogue import LAB, grafted, read_answers, solved_texts
+from teacher.sandbox import Job, Outcome, TestResult, run_jobs
+from utils import LabError
+
+EVERY = [todo.number for todo in TODOS]
+
+
+def run(folder: Path, *words: str, seconds: int = 120) -> subprocess.CompletedProcess:
+    """Runs this Python in an edition."""
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, encoding="utf-8", timeout=seconds, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("build") / "student edition é"
+    build(folder, EVERY)
+    return folder
+
+
+def test_edition_has_all_todos_open_and_parses(edition):
+    parts = []
+    for name in LAB_FILES:
+        text = read_source(edition / name)
+        ast.parse(text)
+        regions = parse_answers(text, name)
+        assert all(region.is_open for region in regions)
+        parts += [region.todo for region in regions]
+    assert set(parts) == set(EVERY)
+
+
+def test_edition_lints(edition):
+    result = run(edition, "-m", "ruff", "check", ".")
+    assert result.returncode == 0, result.stdout
+
+
+def test_edition_has_nothing_that_students_should_not_have(edition):
+    names = {path.relative_to(edition).as_posix() for path in edition.rglob("*")}
+    assert not any(
+        name.startswith(("teacher", "tests", "benchmarks", ".git/", "runs")) for name in names
+    )
+    for path in edition.rglob("*"):
+        if path.is_file() and path.suffix in (".py", ".md", ".json"):
+            text = path.read_text(encoding="utf-8")
+            assert "<solution" not in text or path.name == "regions.py", path
+    needed = {"README.md", "Makefile", "lab.py", "main.py", "conftest.py", "requirements.txt"}
+    needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/classroom.yml"}
+    needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
+    assert needed <= names
+
+
+def test_no_line_of_a_solution_is_in_the_edition(edition):
+    solved = solved_texts()
+    assert verification.leaks(solved) == []
+    telling = ["F.log_softmax", "torch.bincount", ".gather(", "nn.MaxPool2d(kernel", "isnan()"]
+    for word in telling:
+        assert word in "".join(solved.values())
+        for name in LAB_FILES:
+            assert word not in (edition / name).read_text(encoding="utf-8"), (word, name)
+
+
+def test_a_leak_is_found():
+    solved = solved_texts()
+    line = "valid = truth != self.ignore_index"
+    assert line in solved["metrics.py"]
+    solved["metrics.py"] += f"\n\ndef f(truth, self):\n    {line}\n"
+    assert any("4.1" in fault for fault in verification.leaks(solved))
+
+
+def test_an_empty_edition_shows_help_and_samples(edition):
+    toydata = Path(os.environ.get("LAB_TOYDATA", LAB / "toydata"))
+    assert run(edition, "main.py", "train", "--help").returncode == 0
+    help_text = run(edition, "data.py", "--help")
+    assert help_text.returncode == 0 and "show" in help_text.stdout
+    if toydata.is_dir():
+        shown = run(edition, "data.py", "show", "--datadir", str(toydata), "--output", "show.png")
+        assert shown.returncode == 0, shown.stderr
+        assert (edition / "show.png").is_file()
+        (edition / "show.png").unlink()
+        unsolved = run(edition, "data.py", "stats", "--datadir", str(toydata))
+        assert unsolved.returncode == 2
+        assert unsolved.stderr.strip().splitlines()[-1].startswith("error: TODO 1.")
+        assert "Traceback" not in unsolved.stderr
+
+
+def test_every_test_of_an_empty_edition_is_red_with_its_own_number(edition):
+    result = run(edition, "-m", "pytest", "test_implementation.py", "-p", "no:cacheprovider")
+    assert result.returncode == 1
+    assert "passed" not in result.stdout and "Traceback" not in result.stdout
+    for number in EVERY:
+        assert f"TODO {number} (" in result.stdout, number
+    assert "0 of 20 TODOs are solved" in result.stdout
+
+
+def test_an_edition_of_some_chapters_has_the_others_solved(tmp_path):
+    folder = tmp_path / "short"
+    build(folder, [n for n in EVERY if n[0] in "345"])
+    found = {name: parse_answers(read_source(folder / name), name) for name in LAB_FILES}
+    assert not found["data.py"] and not found["training.py"] and found["models.py"]
+    assert "<solution" not in (folder / "data.py").read_text(encoding="utf-8")
+    record = json.loads((folder / ".lab" / "edition.json").read_text(encoding="utf-8"))
+    assert record["todos"] == [n for n in EVERY if n[0] in "345"]
+    result = run(folder, "-m", "pytest", "test_implementation.py", "-q", "-k", "test_1_1")
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(LabError, match="choose a new folder"):
+        build(tmp_path, EVERY)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_workflow_has_a_step_with_its_points_for_each_todo(edition):
+    text = (edition / ".github" / "workflows" / "classroom.yml").read_text(encoding="utf-8")
+    for todo in TODOS:
+        assert f"command: python lab.py check {todo.number}\n" in text
+    points = [line.split()[-1] for line in text.splitlines() if "max-score" in line]
+    assert list(map(int, points)) == [todo.points for todo in TODOS]
+
+
+def test_the_catalogue_is_rich_enough():
+    wrong, right = read_answers("misconceptions"), read_answers("alternatives")
+    assert len(wrong) >= 100
+    for number in BY_NUMBER:
+        assert sum(answer.todo == number for answer in wrong) >= 5, number
+        assert sum(answer.todo == number for answer in right) >= 2, number
+
+
+def outcome_of(todo: str, *verdicts: tuple[str, str, str]) -> Outcome:
+    """An outcome with results (todo, verdict, message)."""
+    results = [TestResult(number, "test", verdict, text) for number, verdict, text in verdicts]
+    return Outcome(Job(todo, {}, (todo,)), results)
+
+
+def test_a_misconception_must_fail_and_be_named():
+    answer = next(each for each in read_answers("misconceptions") if each.todo == "3.1")
+    exposes = verification._exposes
+    named = ("3.1", "wrong", f"because {answer.says} it is")
+    assert exposes(outcome_of("3.1", named), answer) == []
+    assert exposes(outcome_of("3.1", ("3.1", "passed", "")), answer)
+    assert exposes(outcome_of("3.1", ("3.1", "wrong", "something else")), answer)
+    assert exposes(outcome_of("3.1", named, ("4.1", "wrong", "x")), answer)
+    assert exposes(outcome_of("3.1", named, ("3.2", "wrong", "x")), answer) == []
+
+
+def test_an_empty_todo_must_fail_alone():
+    isolates = verification._isolates
+    own, blocked = ("3.1", "to do", ""), ("3.2", "blocked", "BLOCKED by TODO 3.1 (models.py:1)")
+    assert isolates(outcome_of("3.1", own, blocked, ("4.1", "passed", "")), "3.1") == []
+    assert isolates(outcome_of("3.1", ("3.1", "passed", "")), "3.1")
+    assert isolates(outcome_of("3.1", own, ("4.1", "blocked", blocked[2])), "3.1")
+    assert isolates(outcome_of("3.1", own, ("3.2", "wrong", "")), "3.1")
+
+
+def test_the_sandbox_tells_right_from_wrong_and_survives_code_that_ends_the_process():
+    solved = solved_texts()
+    code = {
+        "right": "f1 = 2 * true_positives / (truth + predicted)",
+        "wrong": "f1 = true_positives / (truth + predicted)",
+        "exit": "import os\nos._exit(0)",
+        "loop": "while True:\n    pass",
+    }
+    jobs = [Job(name, grafted({"4.2a": text}, solved), ("4.2",)) for name, text in code.items()]
+    found = {outcome.job.name: outcome for outcome in run_jobs(jobs, workers=2, seconds=20)}
+    assert found["right"].passed("4.2") and not found["wrong"].passed("4.2")
+    assert found["wrong"].trouble is None
+    assert "ended the process" in found["exit"].trouble and "seconds" in found["loop"].trouble
