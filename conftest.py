@@ -44,17 +44,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
             failed.add(number)
             if broken:
                 message += f"\nnote: it builds upon TODO {broken[0]}, which is wrong too"
-    report = pytest.TestReport(
-        item.nodeid,
-        item.location,
-        dict.fromkeys(item.keywords, 1),
-        "passed" if verdict == "passed" else "failed",
-        message or None,
-        call.when,
-        duration=call.duration,
-        start=call.start,
-        stop=call.stop,
-    )
+    # pytest's own representation parses this long file again for every failure
+    item.repr_failure = lambda excinfo: message
+    report = pytest.TestReport.from_item_and_call(item, call)
+    report.outcome = "passed" if verdict == "passed" else "failed"
+    report.longrepr = message or None
     report.todo, report.verdict, report.message = number, verdict, message
     return report
 

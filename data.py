@@ -145,7 +145,7 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
     height, width = size
     resizing = {"interpolation": cv2.INTER_LINEAR, "mask_interpolation": cv2.INTER_NEAREST_EXACT}
     filling = {"fill": tuple(round(255 * mean) for mean in MEAN), "fill_mask": IGNORE_INDEX}
-    # TODO 2.1: resize, a random change of geometry and one of colours, normalise, to a tensor.
+    # TODO 2.1: resize, random changes (geometry above all), normalise, to a tensor.
     # <solution 2.1>
     transform = A.Compose(
         [

@@ -321,7 +321,8 @@ def _count(targets: Sequence, num_classes: int, given: str, make: Callable) -> N
         given=given,
         expected=expected,
         likely=f"every sample must give {num_classes} counts, whatever ids occur in it (minlength)"
-        ", and void pixels (255) must be out before counting",
+        ", and void pixels (255) must be out before counting, and samples may "
+        "differ in size",
     )
     if not isinstance(got, Tensor) or got.dtype != torch.int64 or got.shape != (num_classes,):
         cause = None
@@ -672,26 +673,6 @@ def _interior(mask: np.ndarray, label: int) -> np.ndarray:
 
 
 @pytest.mark.todo("2.1", points=3, needs=[])
-def test_2_1_colours_are_drawn() -> None:
-    centres, spreads = {_BRIGHT: [], _DARK: []}, {_BRIGHT: [], _DARK: []}
-    for image, mask in _draws(_pattern()):
-        for label in centres:
-            inside = _interior(mask, label)
-            if inside.sum() >= 30:
-                values = _values(image)[:, inside]
-                centres[label].append(np.median(values, axis=1))
-                spreads[label].append(values.std(axis=1))
-    changes = [np.ptp(found, axis=0).max() for found in (*centres.values(), *spreads.values())]
-    if max(changes) < 2.5:
-        wrong(
-            given=f"{_DRAWS} draws of a photo of two colours",
-            expected="colours that differ from draw to draw",
-            got="the same two colours each time",
-            likely="there is no random change of colours (brightness, contrast, saturation, ...)",
-        )
-
-
-@pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_photo_is_normalised() -> None:
     black, white = [], []
     for found, value in ((black, 0), (white, 255)):
@@ -1017,7 +998,10 @@ class _LayerRecorder(TorchFunctionMode):
         if name == "conv2d":
             weight, x, bias = argument(1, "weight"), argument(0, "input"), argument(2, "bias")
             if _is_learned(weight) or argument(6, "groups", 1) == 1:
-                self.convs.append(_Conv(weight, _array(weight), _array(bias), _array(x)))
+                before = _array(x)
+                if argument(4, "padding", 0) in (0, (0, 0)) and weight.shape[-1] == 3:
+                    before = _without_zero_border(before)
+                self.convs.append(_Conv(weight, _array(weight), _array(bias), before))
         elif name == "conv_transpose2d" and _is_learned(argument(1, "weight")):
             self.transposed.append(tuple(argument(1, "weight").shape))
         elif name == "batch_norm":
@@ -1031,6 +1015,14 @@ class _LayerRecorder(TorchFunctionMode):
             statistics = _array(mean), _array(variance)
             self.norms.append(_Norm((mean, variance), *statistics, *values, epsilon))
         return func(*args, **kwargs)
+
+
+def _without_zero_border(x: np.ndarray) -> np.ndarray:
+    """Takes off the zeros that a layer of its own has padded a picture with."""
+    border = [x[..., 0, :], x[..., -1, :], x[..., :, 0], x[..., :, -1]]
+    if min(x.shape[2:]) > 2 and not any(each.any() for each in border):
+        return x[..., 1:-1, 1:-1]
+    return x
 
 
 def _is_learned(weight: Tensor) -> bool:

@@ -89,8 +89,8 @@ TODOS = (
         needs=(),
         statement=(
             "`train_transforms`: an albumentations pipeline that resizes to (height, width), "
-            "changes the geometry at random (photo and target alike), changes the colours at "
-            "random (the photo alone), normalises with MEAN and STD, and makes tensors. The mask "
+            "changes the geometry at random (photo and target alike) and, if you like, the "
+            "colours (the photo alone), normalises with MEAN and STD, and makes tensors. The mask "
             "keeps its ids: nearest neighbour, and 255 where the photo does not reach."
         ),
         hints=(

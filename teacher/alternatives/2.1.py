@@ -181,3 +181,43 @@ transform = A.Compose(
     ]
 )
 # </answer 2.1>
+
+# right: no_colours
+# <answer 2.1>
+transform = A.Compose(
+    [
+        A.Resize(height, width, **resizing),
+        A.HorizontalFlip(p=0.5),
+        A.Normalize(mean=MEAN, std=STD),
+        ToTensorV2(),
+    ]
+)
+# </answer 2.1>
+
+# right: scale_and_no_colours
+# <answer 2.1>
+transform = A.Compose(
+    [
+        A.Resize(height, width, **resizing),
+        A.RandomScale((-0.1, 0.15), p=1, **resizing),
+        A.PadIfNeeded(height, width, **filling),
+        A.RandomCrop(height, width),
+        A.HorizontalFlip(p=0.5),
+        A.Normalize(mean=MEAN, std=STD),
+        ToTensorV2(),
+    ]
+)
+# </answer 2.1>
+
+# right: always_the_same_colours
+# <answer 2.1>
+transform = A.Compose(
+    [
+        A.Resize(height, width, **resizing),
+        A.HorizontalFlip(p=0.5),
+        A.ColorJitter(brightness=(1.2, 1.2), contrast=(1, 1), saturation=(1, 1), hue=(0, 0), p=1),
+        A.Normalize(mean=MEAN, std=STD),
+        ToTensorV2(),
+    ]
+)
+# </answer 2.1>

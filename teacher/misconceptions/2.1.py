@@ -56,21 +56,6 @@ transform = A.Compose(
 )
 # </answer 2.1>
 
-# wrong: normalised_twice
-# says: no random change of colours
-# <answer 2.1>
-transform = A.Compose(
-    [
-        A.Resize(height, width, **resizing),
-        A.HorizontalFlip(p=0.5),
-        A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
-        A.Normalize(mean=MEAN, std=STD),
-        A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
-    ]
-)
-# </answer 2.1>
-
 # wrong: divided_twice
 # says: divided by 255 twice
 # <answer 2.1>
@@ -471,49 +456,6 @@ transform = A.Compose(
 )
 # </answer 2.1>
 
-# wrong: no_colours
-# says: no random change of colours
-# <answer 2.1>
-transform = A.Compose(
-    [
-        A.Resize(height, width, **resizing),
-        A.HorizontalFlip(p=0.5),
-        A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
-    ]
-)
-# </answer 2.1>
-
-# wrong: scale_and_no_colours
-# says: no random change of colours
-# <answer 2.1>
-transform = A.Compose(
-    [
-        A.Resize(height, width, **resizing),
-        A.RandomScale((-0.1, 0.15), p=1, **resizing),
-        A.PadIfNeeded(height, width, **filling),
-        A.RandomCrop(height, width),
-        A.HorizontalFlip(p=0.5),
-        A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
-    ]
-)
-# </answer 2.1>
-
-# wrong: always_the_same_colours
-# says: no random change of colours
-# <answer 2.1>
-transform = A.Compose(
-    [
-        A.Resize(height, width, **resizing),
-        A.HorizontalFlip(p=0.5),
-        A.ColorJitter(brightness=(1.2, 1.2), contrast=(1, 1), saturation=(1, 1), hue=(0, 0), p=1),
-        A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
-    ]
-)
-# </answer 2.1>
-
 # wrong: not_normalised
 # says: the normalisation is missing
 # <answer 2.1>
@@ -796,6 +738,21 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.CoarseDropout(fill=0, fill_mask=0, p=0.5),
+        A.Normalize(mean=MEAN, std=STD),
+        ToTensorV2(),
+    ]
+)
+# </answer 2.1>
+
+# wrong: normalised_twice
+# says: (x / 255 - MEAN) / STD
+# <answer 2.1>
+transform = A.Compose(
+    [
+        A.Resize(height, width, **resizing),
+        A.HorizontalFlip(p=0.5),
+        A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
+        A.Normalize(mean=MEAN, std=STD),
         A.Normalize(mean=MEAN, std=STD),
         ToTensorV2(),
     ]
