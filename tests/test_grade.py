@@ -16,7 +16,7 @@ from support.todos import BY_NUMBER, TODOS
 from teacher.catalogue import LAB, solved_texts
 from teacher.grade import Limits, digest_of_lab, grade
 from teacher.reports import Mark, TodoMark, as_html, as_text, file_name, harmless, write_gradescope
-from teacher.submissions import code_of, find_submissions, parse_leniently, read_submission
+from teacher.submissions import find_submissions, parse_leniently, read_submission
 from utils import LabError
 
 SOLVED = solved_texts()
@@ -262,7 +262,7 @@ def test_code_may_have_comments_to_the_left_tabs_and_strings(tmp_path):
     code = "# far left\n\tif True:\n\t\tx = 1\n  # odd\n\telse:\n\t\tx = '\t'\n"
     text = f"def f():\n    # <answer 5.1>\n{code}    # </answer 5.1>\n    return x\n"
     regions, _ = parse_leniently(text, "losses.py")
-    assert code_of(regions[0]) == "# far left\nif True:\n    x = 1\n# odd\nelse:\n    x = '\t'\n"
+    assert regions[0].answer() == "# far left\nif True:\n    x = 1\n# odd\nelse:\n    x = '\t'\n"
 
 
 @pytest.mark.parametrize("encode", ["utf-8-sig", "latin-1", "utf-16"])

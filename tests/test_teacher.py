@@ -180,7 +180,7 @@ def test_the_sandbox_tells_right_from_wrong_and_survives_code_that_ends_the_proc
         "loop": "while True:\n    pass",
     }
     jobs = [Job(name, grafted({"4.2a": text}, solved), ("4.2",)) for name, text in code.items()]
-    found = {outcome.job.name: outcome for outcome in run_jobs(jobs, workers=2, seconds=20)}
+    found = {outcome.job.name: outcome for outcome in run_jobs(jobs, workers=2, seconds=6)}
     assert found["right"].passed("4.2") and not found["wrong"].passed("4.2")
     assert found["wrong"].trouble is None
     assert "ended the process" in found["exit"].trouble and "seconds" in found["loop"].trouble
