@@ -166,7 +166,9 @@ def run_tests(lab: Path, todos: tuple[str, ...], secret: str, writer: int) -> No
     sys.dont_write_bytecode = False
     random.seed(0)
     tests = sorted(path.name for path in lab.glob("test_implementation*.py"))
-    options = ["-p", "no:cacheprovider", "-p", "no:faulthandler", "-s", "-q", "--tb=no"]
+    options = ["-s", "-q", "--tb=no"]
+    for plugin in ("cacheprovider", "faulthandler", "logging", "doctest", "junitxml"):
+        options += ["-p", f"no:{plugin}"]
     options += [
         "--rootdir",
         str(lab),
