@@ -109,6 +109,8 @@ def write_onnx(model: "nn.Module", path: Path, metadata: dict[str, object]) -> N
     # <student>
     # program = torch.onnx.export(..., dynamo=True, verbose=False)
     # </solution 7.1>
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # the exporter's traces: paths and lines of this machine
     for key, value in metadata.items():
         program.model.metadata_props[key] = json.dumps(value)
     program.save(path, external_data=False)

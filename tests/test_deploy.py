@@ -659,3 +659,9 @@ def test_segment_files_stops_where_nothing_can_be_written(segmenter, tmp_path):
     (tmp_path / "out").write_text("a file, not a folder")
     with pytest.raises(LabError, match="cannot write"):
         segment_files(segmenter, [path], tmp_path / "out")
+
+
+def test_the_file_tells_nothing_of_the_machine_or_the_source(exported):
+    content = exported["path"].read_bytes()
+    for word in (b"stack_trace", b"site-packages", b"models.py", b"self.block"):
+        assert word not in content

@@ -184,3 +184,11 @@ def test_the_sandbox_tells_right_from_wrong_and_survives_code_that_ends_the_proc
     assert found["right"].passed("4.2") and not found["wrong"].passed("4.2")
     assert found["wrong"].trouble is None
     assert "ended the process" in found["exit"].trouble and "seconds" in found["loop"].trouble
+
+
+def test_no_file_of_the_edition_tells_of_a_machine_or_a_solution(edition):
+    for path in edition.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"site-packages" not in content and b"stack_trace" not in content, path
+            assert str(LAB).encode() not in content, path
