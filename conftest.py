@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from support.checking import WrongAnswer
-from support.regions import LAB_FILES
+from support.regions import LAB_FILES, TO_DELETE, parse_answers, read_source
 from support.todos import BY_NUMBER, TODOS, all_needs
+from utils import LabError
 
 LAB = Path(__file__).resolve().parent
 UNSOLVED = re.compile(r"TODO (\d+\.\d+)[a-z]?")
+DOTS = re.compile(r"(=|\(|(?<!\w)\[|^)\s*\.\.\.\s*([,)\]#]|$)")
 FAILED = pytest.StashKey[set]()
 
 
@@ -38,6 +40,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
     number, verdict, message = marker.args[0], "passed", ""
     if call.excinfo is not None:
         verdict, message = explain(call.excinfo.value, number)
+        message += dots_left(number) if verdict == "wrong" else ""
         failed = item.config.stash[FAILED]
         broken = sorted(all_needs(number) & failed)
         if verdict == "wrong":
@@ -60,6 +63,11 @@ def explain(error: BaseException, number: str) -> tuple[str, str]:
     unsolved = find_unsolved(error)
     if unsolved is not None:
         other, place = unsolved
+        if other == number and has_answer(number):
+            return (
+                "to do",
+                f"{title}: there is an answer, but {place} still raises: delete that line",
+            )
         if other == number:
             return "to do", f"{title} is still to do: {place}"
         return "blocked", f"BLOCKED by TODO {other} ({place})"
@@ -69,6 +77,36 @@ def explain(error: BaseException, number: str) -> tuple[str, str]:
     text = str(error).strip().split("\n")[0][:300] or "no message"
     where = f" at {place}" if place else ""
     return "wrong", f"{title} is wrong: your code raised {type(error).__name__}{where}\n{text}"
+
+
+def answer_lines(number: str) -> list[tuple[int, str]]:
+    """The student's lines of code for a TODO with their line numbers; none in the solved lab."""
+    file = BY_NUMBER[number].file
+    try:
+        regions = parse_answers(read_source(LAB / file), file)
+    except LabError:
+        return []
+    return [
+        (region.start + position, line)
+        for region in regions
+        if region.todo == number
+        for position, line in enumerate(region.code, start=1)
+        if line.strip() and not line.strip().startswith("#") and TO_DELETE not in line
+    ]
+
+
+def has_answer(number: str) -> bool:
+    """Whether something has been written in the place of the skeleton's dots."""
+    lines = answer_lines(number)
+    return bool(lines) and not any(DOTS.search(line) for _, line in lines)
+
+
+def dots_left(number: str) -> str:
+    """A note on dots of the skeleton that still stand in an answer, or nothing."""
+    found = [line_number for line_number, line in answer_lines(number) if DOTS.search(line)]
+    if not found:
+        return ""
+    return f"\nnote: {BY_NUMBER[number].file}:{found[0]} still has `...`: replace the dots"
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -18,6 +18,7 @@ import os
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from support.companion import (
@@ -216,6 +217,10 @@ def run_check(lab: Lab, numbers: list[str], ready: Runner | None, keep: bool = T
         return False
     start = time.monotonic()
     findings, problem = run_todos(lab.folder, numbers, ready)
+    for number, fault in lab.damaged().items() if keep else ():
+        if number in findings:
+            message = f"TODO {number} ({BY_NUMBER[number].title}) cannot be found\n{fault}"
+            findings[number] = replace(findings[number], verdict=WRONG, message=message)
     if keep:
         lab.remember(findings)
     if problem:
@@ -225,8 +230,8 @@ def run_check(lab: Lab, numbers: list[str], ready: Runner | None, keep: bool = T
     if untested and not problem:
         print(paint(f"no test was found of TODO {', '.join(untested)}", WRONG))
     show_first(lab, findings)
-    for fault in lab.faults if keep else ():
-        print(paint(fault, WRONG))
+    for remark in lab.changed_outside() if keep else ():
+        print(f"note: {remark}")
     show_table(lab, numbers, findings, keep)
     print(f"{time.monotonic() - start:.1f} s")
     passed = {number for number, each in findings.items() if each.verdict == "passed"}

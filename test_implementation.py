@@ -346,6 +346,8 @@ def test_1_2_adds_up_the_data_set() -> None:
     _count(_COUNTED, 5, given, lambda target: target.astype(np.uint8))
     _count(_COUNTED[::-1], 5, given, lambda target: target.astype(np.uint8))
     _count(_COUNTED[:1], 4, "one target with void pixels, K = 4", lambda t: t.astype(np.uint8))
+    many = [[[24, 19, 18], [24, 255, 0]]]
+    _count(many, 25, "a target with class 24, K = 25", lambda target: target.astype(np.uint8))
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
@@ -1444,10 +1446,12 @@ def _pooled(x: np.ndarray, how: str = "max") -> np.ndarray:
 # ------------------------------------------------------------------ 3.1
 
 
-def _layers_of_3_1(training: bool) -> tuple[nn.Module, object, _LayerRecorder, Tensor, str]:
-    given = "conv_relu_norm(3, 5) and x (2, 3, 6, 9)"
-    module = _randomized(models.conv_relu_norm(3, 5), given)
-    x = _random(1, 2, 3, 6, 9)
+def _layers_of_3_1(
+    training: bool, cin: int = 3, cout: int = 5
+) -> tuple[nn.Module, object, _LayerRecorder, Tensor, str]:
+    given = f"conv_relu_norm({cin}, {cout}) and x (2, {cin}, 6, 9)"
+    module = _randomized(models.conv_relu_norm(cin, cout), given)
+    x = _random(1, 2, cin, 6, 9)
     output, recorder = _follow(module, given, x, training=training)
     return module, output, recorder, x, given
 
@@ -1475,6 +1479,16 @@ def test_3_1_layers_and_their_order() -> None:
     """A 3x3 convolution, ReLU and batch normalisation, in evaluation mode."""
     module, output, recorder, x, given = _layers_of_3_1(training=False)
     _check_layers(recorder, module, [(5, 3, 3, 3)], given)
+    expect = functools.partial(_unit, _array(x), recorder, 0)
+    _check_values("output", output, expect, recorder, given)
+
+
+@pytest.mark.todo("3.1", points=1, needs=[])
+@pytest.mark.parametrize(("cin", "cout"), [(4, 4), (12, 6), (16, 16)])
+def test_3_1_other_channels(cin: int, cout: int) -> None:
+    """The same three layers when the channels stay as many, and for more of them."""
+    module, output, recorder, x, given = _layers_of_3_1(False, cin, cout)
+    _check_layers(recorder, module, [(cout, cin, 3, 3)], given)
     expect = functools.partial(_unit, _array(x), recorder, 0)
     _check_values("output", output, expect, recorder, given)
 
@@ -1640,6 +1654,7 @@ def test_3_3_shapes() -> None:
         (2, 1, 5, (8, 4)),
         (4, 2, 3, (24, 8)),
         (1, 4, 1, (32, 64)),
+        (2, 6, 1, (64, 128)),
     ):
         _, bottom, features, _, _, given = _encoder(cin, n, base, (height, width))
         shapes = [(2, base * 2**i, height >> i, width >> i) for i in range(n + 1)]
@@ -2056,6 +2071,7 @@ def test_3_5_shapes() -> None:
         (6, 1, 4, (3, 5)),
         (8, 3, 7, (2, 1)),
         (16, 4, 2, (1, 2)),
+        (64, 6, 3, (2, 1)),
     ):
         _, output, _, _, _, given = _decoder(cin, n, classes, (height, width), batch=3)
         full = height << n, width << n
@@ -2433,6 +2449,13 @@ def test_4_1_adds_batches_up() -> None:
     _check_matrix(confusion.matrix, nothing, "two batches, then reset()", lambda got: None)
     confusion.update(_ids(other[1]), _ids(other[0]))
     _check_matrix(confusion.matrix, second.tolist(), "reset(), then a batch", cause)
+    confusion = metrics.ConfusionMatrix(2)
+    confusion.update(_ids([[[0] * 5039]]), _ids([[[0] * 5037 + [1] * 2]]))
+    cause_of_few = "half precision cannot count beyond 2048: int64 throughout"
+    given = "5037 pixels of class 0 that are right, and 2 of class 1 taken for it"
+    _check_matrix(confusion.matrix, [[5037, 0], [2, 0]], given, lambda got: cause_of_few)
+    confusion = metrics.ConfusionMatrix(3)
+    confusion.update(_ids(other[1]), _ids(other[0]))
     confusion.matrix[0, 0] = 2**24
     if int(confusion.matrix[0, 0]) == 2**24:  # it is the matrix itself, not a copy of it
         confusion.update(_ids([[[0]]]), _ids([[[0]]]))
@@ -2503,7 +2526,9 @@ _CORNERS = [
 ]
 _NEVER_PREDICTED = [[6, 2, 0], [1, 9, 0], [3, 4, 0]]
 _LARGE = [[987_654_321_987, 16_777_217], [33_554_433, 123_456_789]]
-_MATRICES = (_CORNERS, _PLAIN, _NEVER_PREDICTED, _LARGE)
+_ALONE = [[7, 0, 0], [0, 0, 0], [0, 0, 0]]  # a single class has a score
+_ONE_PIXEL = [[9, 2, 0], [0, 1, 0], [1, 0, 0]]  # classes of a single pixel
+_MATRICES = (_CORNERS, _PLAIN, _NEVER_PREDICTED, _LARGE, _ALONE, _ONE_PIXEL)
 
 
 class _Class(NamedTuple):
@@ -3523,6 +3548,14 @@ def check_extremes(number: str, gamma: float) -> None:
             expected = f"{hand.loss():.6g}, and a finite gradient"
             wrong(given=given, expected=expected, got=f"{value:.6g}", likely=likely)
         check_gradient(criterion, logits, target, hand, given, tolerance=0.01)
+    scores = torch.tensor([[1000.0, 2.0], [-1000.0, 1.0], [0.0, 0.0]])  # (K, W)
+    logits, target = scores[None, :, None, :].contiguous(), torch.tensor([[[0, 2]]])
+    hand = ByHand(logits, target, None, gamma)
+    given = "a pixel with logits (1000, -1000, 0) beside one with (2, 1, 0)"
+    value, _ = loss_and_gradient(make(number, None, gamma), logits, target, given)
+    if not near(value, hand.loss(), 1e-4):
+        likely = "one maximum was subtracted for all pixels; log_softmax takes each pixel's own"
+        wrong(given=given, expected=f"{hand.loss():.6g}", got=f"{value:.6g}", likely=likely)
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
 
 from support.regions import (
@@ -21,6 +22,7 @@ from support.regions import (
     parse_answers,
     parse_solutions,
     read_source,
+    without_answers,
 )
 from support.todos import TODOS, Todo, all_needs
 from support.verdicts import Finding
@@ -155,6 +157,43 @@ class Lab:
     def regions(self, number: str) -> list[Region]:
         """The parts of a TODO."""
         return [region for region in self.parts.values() if region.todo == number]
+
+    def damaged(self) -> dict[str, str]:
+        """Number → what to mend, for the TODOs whose markers are not there exactly once."""
+        found: dict[str, str] = {}
+        for name, text in self.edition.files.items() if self.edition else ():
+            handed_out = parse_answers(text, name)
+            if {region.part for region in handed_out} <= set(self.parts):
+                continue
+            with suppress(LabError):
+                lines = [line.strip() for line in read_source(self.folder / name).split("\n")]
+                for region in handed_out:
+                    for marker in (f"# <answer {region.part}>", f"# </answer {region.part}>"):
+                        if lines.count(marker) != 1:
+                            what = "is missing: put it back" if marker not in lines else "is twice"
+                            found.setdefault(region.todo, f"{name}: the line `{marker}` {what}")
+            if not any(region.todo in found for region in handed_out):
+                fault = next((each for each in self.faults if each.startswith(name)), name)
+                found |= {region.todo: f"the markers are damaged: {fault}" for region in handed_out}
+        return found
+
+    def changed_outside(self) -> list[str]:
+        """A line for each lab file that differs from the edition outside the answers."""
+        remarks = []
+        for name, text in self.edition.files.items() if self.edition else ():
+            with suppress(LabError):
+                before = without_answers(text, name)
+                after = without_answers(read_source(self.folder / name), name)
+                blocks = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+                changes = [block for block in blocks if block[0] != "equal"]
+                if changes:
+                    _, start, end, first, last = changes[0]
+                    line = (after[first:last] or before[start:end])[0]
+                    remarks.append(
+                        f"{name} was changed outside the answers, at `{line.strip()[:60]}`: "
+                        "what stands there is not graded"
+                    )
+        return remarks
 
     def fingerprint(self, numbers: Iterable[str]) -> str:
         """Changes when an answer to one of the TODOs does, not with white space around it."""
