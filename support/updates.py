@@ -179,6 +179,8 @@ def plan_update(lab: Path, new: Edition, contents: dict[str, bytes]) -> Plan:
     texts = {name: read_source(lab / name) for name in names}
     sort_answers(plan, parts_of(texts))
     for name, text in new.files.items():
+        if name in texts and plan.old.files.get(name) == text:
+            continue  # nothing new in it: whatever the student made of it stays
         merged = splice(text, name, [plan.carried[part] for part in sorted(plan.carried)])
         if name not in texts:
             plan.added.append(name)
@@ -188,6 +190,9 @@ def plan_update(lab: Path, new: Edition, contents: dict[str, bytes]) -> Plan:
         if name in texts and is_edited_outside(texts[name], name, plan):
             plan.yours.append(name)
     for name in sorted(set(contents) - set(new.files)):
+        is_old = name in new.hashes and plan.old.hashes.get(name) == new.hashes[name]
+        if is_old and (lab / name).is_file():
+            continue
         plan_file(plan, lab / name, name, contents[name])
     plan_removals(plan, lab, texts)
     require_places(lab, plan)

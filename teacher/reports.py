@@ -98,7 +98,7 @@ def file_name(submission: str) -> str:
     """A name for files that every system takes."""
     name = re.sub(r"[^\w .()-]", "_", submission).strip(" .")[:100]
     reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name, re.IGNORECASE)
-    return f"_{name}" if reserved or not name else name
+    return f"_{name}" if reserved or not name or name.startswith("-") else name
 
 
 def write_reports(folder: Path, name: str, mark: Mark) -> None:

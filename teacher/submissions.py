@@ -37,6 +37,8 @@ MAX_DIRECTORY_BYTES = 16 * 2**20
 MAX_FOLDERS = 2_000
 MAX_DEPTH = 6
 PASSED_OVER = {".lab", ".git", ".venv", "venv", "site-packages", "__pycache__", "__MACOSX"}
+SUSPICIOUS = re.compile(r"_getframe|currentframe|f_back|f_locals|\bgc\b|\bctypes\b|\b_pytest\b")
+"""Words by which code under test could look into the tests; no honest answer needs them."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
 DAMAGED += (ValueError, struct.error, MemoryError, OverflowError, IndexError)
@@ -107,13 +109,12 @@ def holds_lab(folder: Path) -> bool:
 
 
 def entries_of(folder: Path) -> list[Path]:
-    """The folders and archives in a folder, hidden ones and caches left out."""
+    """The folders and archives in a folder; those that tools make are left out."""
     with suppress(OSError):
         return sorted(
             path
             for path in folder.iterdir()
             if (path.is_symlink() or path.is_dir() or path.suffix.lower() in ARCHIVES)
-            and not path.name.startswith(".")
             and path.name not in PASSED_OVER
         )
     return []
@@ -157,6 +158,9 @@ def read_submission(name: str, path: Path, solved: dict[str, str]) -> Submission
             submission.remarks.append(f"missing: {', '.join(missing)}")
     for file, text in texts.items():
         read_answers_of(submission, file, text)
+    for part, code in submission.parts.items():
+        if word := SUSPICIOUS.search(code):
+            submission.remarks.append(f"read {part} yourself: it has {word[0]}")
     report_changes(submission, texts, files.get(RECORD), solved)
     return submission
 
