@@ -40,3 +40,14 @@ import numpy as np
 values = (true_positives / truth).numpy()
 accuracy = float(np.nanmean(values)) if truth.any() else 0.0
 # </answer 4.4b>
+
+# right: float32
+# <answer 4.4a>
+counts = matrix.float()
+accuracy = (counts.diagonal().sum() / counts.sum()).item() if counts.sum() else 0.0
+# </answer 4.4a>
+
+# right: whole_numbers_divided
+# <answer 4.4a>
+accuracy = float(matrix.trace() / matrix.sum()) if matrix.sum() else 0.0
+# </answer 4.4a>

@@ -180,10 +180,3 @@ accuracy = true_positives.sum() / truth.sum() if truth.sum() else 0.0
 present = truth > 0
 accuracy = (true_positives[present] / truth[present]).mean() if present.any() else 0.0
 # </answer 4.4b>
-
-# wrong: float32
-# says: float64
-# <answer 4.4a>
-counts = matrix.float()
-accuracy = (counts.diagonal().sum() / counts.sum()).item() if counts.sum() else 0.0
-# </answer 4.4a>
