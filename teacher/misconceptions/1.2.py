@@ -242,3 +242,13 @@ for index in range(len(dataset)):
     for k in range(1, num_classes):
         counts[k] += (target == k).sum()
 # </answer 1.2>
+
+# wrong: float32_in_between
+# says: float32 cannot count beyond
+# <answer 1.2>
+counts = torch.zeros(num_classes)
+for index in range(len(dataset)):
+    target = torch.from_numpy(read_class_ids(dataset, index, num_classes))
+    counts += torch.bincount(target[target != IGNORE_INDEX], minlength=num_classes)
+counts = counts.long()
+# </answer 1.2>

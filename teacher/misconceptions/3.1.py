@@ -329,3 +329,13 @@ layers = nn.Sequential(
     nn.BatchNorm2d(cout),
 )
 # </answer 3.1>
+
+# wrong: depthwise_when_it_fits
+# says: convolution 1 of 1 has weights
+# <answer 3.1>
+layers = nn.Sequential(
+    nn.Conv2d(cin, cout, 3, padding=1, groups=cin if cin == cout else 1),
+    nn.ReLU(inplace=True),
+    nn.BatchNorm2d(cout),
+)
+# </answer 3.1>

@@ -293,3 +293,12 @@ pooled = self.block3(features)
 features = self.block2(self.block1(x))
 pooled = F.max_pool2d(features.transpose(1, 2), 2).transpose(1, 2)
 # </answer 3.2b>
+
+# wrong: one_norm_for_both
+# says: one nn.BatchNorm2d is used twice
+# <answer 3.2a>
+relu, norm = nn.ReLU(), nn.BatchNorm2d(cout)
+self.block1 = nn.Sequential(nn.Conv2d(cin, cout, 3, padding=1), relu, norm)
+self.block2 = nn.Sequential(nn.Conv2d(cout, cout, 3, padding=1), relu, norm)
+self.block3 = nn.MaxPool2d(2)
+# </answer 3.2a>

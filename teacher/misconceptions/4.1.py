@@ -263,3 +263,12 @@ pairs = truth[valid] * self.num_classes + guess[valid]
 counts = torch.bincount(pairs, minlength=self.num_classes**2)
 counts = counts.view(self.num_classes, self.num_classes) / len(truth)
 # </answer 4.1>
+
+# wrong: half_precision_in_between
+# says: half precision cannot count
+# <answer 4.1>
+valid = truth != self.ignore_index
+t = torch.nn.functional.one_hot(truth[valid], self.num_classes).bfloat16()
+g = torch.nn.functional.one_hot(guess[valid], self.num_classes).bfloat16()
+counts = (t.T @ g).long()
+# </answer 4.1>

@@ -266,3 +266,11 @@ f1 = f1_per_class(matrix)
 valid = f1[~f1.isnan()]
 score = valid.mean().item() if len(valid) else 1.0
 # </answer 4.2b>
+
+# wrong: one_class_is_none
+# says: expected: 1
+# <answer 4.2b>
+f1 = f1_per_class(matrix)
+f1 = f1[~f1.isnan()]
+score = f1.mean().item() if len(f1) > 1 else 0.0
+# </answer 4.2b>

@@ -1102,3 +1102,23 @@ for images, target in loader:
     if after_step is not None:
         after_step(len(images))
 # </answer 6.1>
+
+# wrong: only_the_first_gradient_is_cleared
+# says: gradients of earlier batches are left
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    with autocast():
+        logits = model(images)
+    loss = criterion(logits, target)
+    next(model.parameters()).grad = None
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if scheduler is not None:
+        scheduler.step()
+    meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>

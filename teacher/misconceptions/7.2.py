@@ -471,3 +471,13 @@ below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
 network_input = padded.transpose(2, 0, 1)
 # </answer 7.2a>
+
+# wrong: divided_by_256
+# says: divided by 256
+# <answer 7.2a>
+small = resize_photo(image, (height, width))
+normalised = (small / np.float32(256) - self.mean) / self.std
+below, right = -height % self.stride, -width % self.stride
+padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
+network_input = padded.transpose(2, 0, 1)
+# </answer 7.2a>
