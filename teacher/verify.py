@@ -16,8 +16,8 @@ from support.todos import BY_NUMBER, TODOS, all_needs
 from teacher.catalogue import Answer, all_parts, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, Outcome, run_jobs
 
-EXPORT = "7.1"
-"""Its tests take seconds: they run only where an answer can matter to them."""
+SLOW = ("1.2", "7.1")
+"""Their tests count millions of pixels and export: they run only where an answer can matter."""
 
 SECONDS = 120.0
 
@@ -61,12 +61,11 @@ def verify(numbers: list[str], workers: int) -> list[str]:
 def affected(number: str) -> tuple[str, ...]:
     """The TODOs whose tests a change in one TODO can matter to: of its file, and that need it.
 
-    The tests of the others run none of its code. The seconds of an export are spent on its own
-    answers alone.
+    The tests of the others run none of its code. Slow tests run for their own answers alone.
     """
     file = BY_NUMBER[number].file
     near = [todo.number for todo in TODOS if todo.file == file or number in all_needs(todo.number)]
-    return tuple(each for each in near if each != EXPORT or number == EXPORT)
+    return tuple(each for each in near if each == number or each not in SLOW)
 
 
 def default_workers() -> int:
