@@ -20,6 +20,16 @@ from utils import LabError
 LAB = Path(__file__).resolve().parent
 UNSOLVED = re.compile(r"TODO (\d+\.\d+)[a-z]?")
 DOTS = re.compile(r"(=|\(|(?<!\w)\[|^)\s*\.\.\.\s*([,)\]#]|$)")
+LIKELY = {
+    "index 255 is out of bounds": "255 is void, not a class: it cannot be an index",
+    "Expected Long|scalar type Long": "targets may be uint8; where ids are needed, target.long()",
+    "Sizes of tensors must match except in dimension 0": "torch.cat joins along the batch unless "
+    "told otherwise; the channels are dim=1",
+    r"expected input\[.* channels, but got": "the input has other channels than the layer takes: "
+    "is something concatenated along the batch (dim=0), or a cin wrong?",
+}
+"""What PyTorch says → what a student has usually done."""
+
 FAILED = pytest.StashKey[set]()
 
 
@@ -76,7 +86,9 @@ def explain(error: BaseException, number: str) -> tuple[str, str]:
     place = place_in_lab(error)
     text = str(error).strip().split("\n")[0][:300] or "no message"
     where = f" at {place}" if place else ""
-    return "wrong", f"{title} is wrong: your code raised {type(error).__name__}{where}\n{text}"
+    likely = next((f"\nlikely:   {c}" for said, c in LIKELY.items() if re.search(said, text)), "")
+    raised = f"{title} is wrong: your code raised {type(error).__name__}{where}"
+    return "wrong", f"{raised}\n{text}{likely}"
 
 
 def answer_lines(number: str) -> list[tuple[int, str]]:
