@@ -1,323 +1,26 @@
-"""What job.py is made of: the order to Slurm, the batch script, the snapshot of the code.
+"""A job: the snapshot of the code that it runs, its folder, and what passes between it and Slurm.
 
-Standard library only, so that it runs with a login node's own Python too. The script follows
-Slurm's manuals of sbatch (`--signal`, `--requeue`, "Job arrays") and scontrol (`requeue`), and
-torchrun's of `torch.distributed.run` (elastic launch with the c10d rendezvous).
+Standard library only, so that it runs with a login node's own Python too.
 """
 
-import argparse
-import csv
 import json
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-LAB = Path(__file__).resolve().parent.parent
+from support.sweeps import LAB, JobError, Run, last_line
+
 JOBS = LAB / "jobs"
 ANSWER_SECONDS = 60
 """How long Slurm's controller may take to answer."""
 
-LONGEST_NAME = 60
-
-
-class JobError(ValueError):
-    """Anything that a user can cause and mend. Its message is the one line that they see."""
-
 
 class NoAnswerError(JobError):
     """Slurm's controller was silent: whether it took the job is not known."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training: the folder that it fills, and the arguments of `main.py train`."""
-
-    folder: Path
-    arguments: list[str]
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether it has reached its end: `summary.txt` is the last that a run writes."""
-        return (self.folder / "summary.txt").is_file()
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked of Slurm, for one job or for each element of an array.
-
-    Attributes:
-        time, memory: as Slurm writes them, or None for the cluster's default.
-        gpus: per node, as "2" or "a100:2", or None.
-        nodes: how many machines.
-        processes: of the training, on each node.
-        cpus: cores for each process.
-        extra: further options of sbatch, as they are.
-        grace: seconds before the time limit at which the training is told to save itself.
-        max_restarts: how often the job may hand itself in again.
-        setup: shell commands that make the environment, or "".
-        python: the interpreter.
-    """
-
-    time: str | None
-    memory: str | None
-    gpus: str | None
-    nodes: int
-    processes: int
-    cpus: int
-    extra: tuple[str, ...]
-    grace: int
-    max_restarts: int
-    setup: str
-    python: str
-
-    @property
-    def is_parallel(self) -> bool:
-        """Whether the training runs in several processes, and so under torchrun."""
-        return self.nodes * self.processes > 1
-
-    def options(self, name: str, count: int | None = None, at_most: int | None = None) -> list[str]:
-        """The options of sbatch for a job, or for an array of `count`, `at_most` at a time."""
-        log = "slurm-%j.out" if count is None else "slurm-%A_%a.out"
-        options = [f"--job-name={name}", f"--output={log}", "--open-mode=append"]
-        if count is not None:
-            options.append(f"--array=0-{count - 1}" + (f"%{at_most}" if at_most else ""))
-        if self.time:
-            options.append(f"--time={self.time}")
-        if self.memory:
-            options.append(f"--mem={self.memory}")
-        if self.gpus:
-            options.append(f"--gres=gpu:{self.gpus}")
-        options += [f"--nodes={self.nodes}", "--ntasks-per-node=1"]
-        options.append(f"--cpus-per-task={self.cpus * self.processes}")
-        return [*options, f"--signal=B:USR1@{self.grace}", "--requeue", *self.extra]
-
-    def testing_options(self, name: str) -> list[str]:
-        """The options of sbatch for the job that judges the network: on one node, without GPU."""
-        options = [f"--job-name={name}", "--output=test-%j.out", "--open-mode=append"]
-        if self.memory:
-            options.append(f"--mem={self.memory}")
-        return [*options, "--nodes=1", "--ntasks=1", f"--cpus-per-task={self.cpus}", *self.extra]
-
-
-# ---------------------------------------------------------------- what Slurm would misunderstand
-
-
-def time_limit(text: str) -> str:
-    """An argparse type: a time limit as Slurm writes it."""
-    if not seconds_of(text):
-        raise argparse.ArgumentTypeError(
-            f"{text} is no time limit; write 90 (minutes), 4:00:00 (hours) or 1-12 (days-hours)"
-        )
-    return text
-
-
-def seconds_of(limit: str) -> int:
-    """The seconds of a time limit as Slurm reads it, 0 for what is none.
-
-    >>> seconds_of("90"), seconds_of("4:00:00"), seconds_of("1-12"), seconds_of("4h")
-    (5400, 14400, 129600, 0)
-    """
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", limit, re.ASCII)
-    if found is None:
-        return 0
-    days, *parts = found.groups()
-    first, *rest = (int(part) for part in parts if part is not None)
-    if any(part > 59 for part in rest) or (days and first > 23):
-        return 0
-    # days-hours[:minutes[:seconds]], hours:minutes:seconds, or minutes[:seconds]
-    units = (3600, 60, 1) if days is not None or len(rest) == 2 else (60, 1)
-    total = sum(value * unit for value, unit in zip((first, *rest), units, strict=False))
-    return int(days or 0) * 86400 + total
-
-
-def memory_size(text: str) -> str:
-    """An argparse type: memory with its unit. Slurm would take a bare 32 for 32 megabytes."""
-    if not re.fullmatch(r"[1-9]\d*[KMGTkmgt]", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is no memory size; write it as 32G or 500M")
-    return text.upper()
-
-
-def gpu_count(text: str) -> str:
-    """An argparse type: GPUs per node, as 2 or a100:2."""
-    if not re.fullmatch(r"([A-Za-z][\w.-]*:)?[1-9]\d*", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text} is no number of GPUs; write it as 2 or a100:2")
-    return text
-
-
-def plain_word(text: str) -> str:
-    """An argparse type: a partition, account or the like, without spaces or quotes."""
-    if not re.fullmatch(r"[\w.,:=@%+/&|*()\[\]-]+", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} holds characters that Slurm does not take here")
-    return text
-
-
-def whole(text: str, least: int = 1) -> int:
-    """An argparse type: a whole number, `least` or more."""
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number, {least} or more")
-    return int(text)
-
-
-def safe_name(text: str) -> str:
-    """A name that is safe in paths, in Slurm's patterns and on the command line."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.")[:LONGEST_NAME] or "lab"
-
-
-# ------------------------------------------------------------------------------ the batch script
-
-WAITING = """\
-# What scontrol calls this job. In an array that is one element; the bare number would be all of it.
-job=$SLURM_JOB_ID
-[ -n "$SLURM_ARRAY_TASK_ID" ] && job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-restarts=${SLURM_RESTART_COUNT:-0}
-signal= training=
-
-# Slurm sends USR1 to this script some time before the limit, and TERM when it ends the job itself.
-# The training saves itself on either.
-pass_on() {
-    signal=$1 woken=yes
-    [ -n "$training" ] && kill -s "$signal" "$training" 2>/dev/null
-}
-trap 'pass_on USR1' USR1
-trap 'pass_on TERM' TERM
-"""
-
-STARTING = """\
-cd "$code" || exit 1
-echo "$(date '+%F %T') job $job on $(hostname), start $((restarts + 1))"
-"""
-
-ALONE = """\
-"$python" main.py train --auto-resume "${arguments[@]}" &
-"""
-
-TOGETHER = """\
-# The batch script runs on the first of the nodes; there the processes find each other.
-export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$grace
-srun --ntasks-per-node=1 --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 \\
-    "$python" -m torch.distributed.run --nnodes="$SLURM_JOB_NUM_NODES" \\
-    --nproc-per-node="$processes" --rdzv-backend=c10d --rdzv-id="$job" \\
-    --rdzv-endpoint="$(hostname):$((10000 + SLURM_JOB_ID % 20000))" \\
-    --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 \\
-    main.py train --auto-resume "${arguments[@]}" &
-"""
-
-ENDING = """\
-training=$!
-[ -n "$signal" ] && kill -s "$signal" "$training"  # it came before there was a training
-
-# A signal ends `wait` early. Only a wait that nothing disturbed gives the training's own code.
-woken=yes
-while [ -n "$woken" ]; do
-    woken=
-    wait "$training"
-    code=$?
-done
-"""
-
-STOPPED_ALONE = """\
-# 138 is 128 + USR1: stopped in time and saved. Anything else is an end, good or bad.
-[ "$code" -eq 138 ] || exit "$code"
-"""
-
-STOPPED_TOGETHER = """\
-# torchrun ends with 1 whatever the processes said: stopped in time is what ends after USR1.
-[ "$code" -ne 0 ] && [ "$signal" = USR1 ] || exit "$code"
-"""
-
-AGAIN = """\
-if [ "$restarts" -ge "$max_restarts" ]; then
-    echo "$(date '+%F %T') job $job stopped and saved; that was the last of $restarts restarts"
-    exit "$code"
-fi
-echo "$(date '+%F %T') job $job stopped and saved; it goes on when Slurm starts it again"
-for pause in 0 5 10 20; do
-    sleep "$pause"
-    scontrol requeue "$job" && exit 0
-done
-exit "$code"
-"""
-
-
-def training_script(
-    order: Order, options: Sequence[str], folder: Path, runs: Sequence[Run], origin: str
-) -> str:
-    """The batch script of one run, or of an array of runs when `options` ask for one.
-
-    Args:
-        order: what is asked of Slurm.
-        options: of sbatch.
-        folder: the job's.
-        runs: what to train; an array's element takes the run of its number.
-        origin: which code runs, for the reader.
-    """
-    values = {"python": order.python, "code": str(folder / "code")}
-    values |= {"max_restarts": str(order.max_restarts)}
-    if order.is_parallel:
-        values |= {"processes": str(order.processes), "grace": str(order.grace)}
-        values |= {"cpus_per_node": str(order.cpus * order.processes)}
-    is_array = any(option.startswith("--array=") for option in options)
-    parts = [
-        script_head(options, f"Written by job.py. It trains with {origin}."),
-        "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items()) + "\n",
-        array_arguments(runs) if is_array else f"arguments=({shlex.join(runs[0].arguments)})\n",
-        WAITING,
-        environment(order),
-        STARTING + (TOGETHER if order.is_parallel else ALONE) + ENDING,
-        (STOPPED_TOGETHER if order.is_parallel else STOPPED_ALONE) + AGAIN,
-    ]
-    return "\n".join(parts)
-
-
-def script_head(options: Sequence[str], comment: str) -> str:
-    """The first lines of a batch script."""
-    orders = [f"#SBATCH {option}" for option in options]
-    return "\n".join(["#!/bin/bash", *orders, "", f"# {comment}\n"])
-
-
-def array_arguments(runs: Sequence[Run]) -> str:
-    """The lines by which an element of an array finds the arguments of its run."""
-    lines = [f"{i}) arguments=({shlex.join(run.arguments)}) ;;" for i, run in enumerate(runs)]
-    return "\n".join(["case $SLURM_ARRAY_TASK_ID in", *lines, "esac\n"])
-
-
-def environment(order: Order) -> str:
-    """The lines that make the environment."""
-    setup = f"{order.setup}\n[ $? -eq 0 ] || exit 1\n" if order.setup else ""
-    return f"{setup}export PYTHONUNBUFFERED=1 OMP_NUM_THREADS={order.cpus}\n"
-
-
-def testing_script(order: Order, options: Sequence[str], folder: Path, words: list[str]) -> str:
-    """The batch script of the job that judges a trained network."""
-    command = shlex.join([order.python, "main.py", "test", *words])
-    return "\n".join(
-        [
-            script_head(options, "Written by job.py. It judges what the job before has trained."),
-            environment(order),
-            f"cd {shlex.quote(str(folder / 'code'))} || exit 1\nexec {command}\n",
-        ]
-    )
-
-
-def check_script(script: str) -> None:
-    """Has bash read a script, where there is a bash.
-
-    Raises:
-        JobError: when it cannot: only `--setup` can have brought a mistake in.
-    """
-    bash = shutil.which("bash")
-    if bash is None:
-        return
-    found = subprocess.run([bash, "-n"], input=script, capture_output=True, text=True)
-    if found.returncode:
-        raise JobError(f"--setup is no valid shell command ({last_line(found.stderr)})")
 
 
 # ------------------------------------------------------------------------ the snapshot of the code
@@ -454,15 +157,30 @@ def write_record(folder: Path, record: dict) -> None:
     temporary.replace(folder / "job.json")
 
 
+def read_record(folder: Path) -> dict:
+    """What was handed in, from `job.json` of a job's folder."""
+    return json.loads((folder / "job.json").read_text(encoding="utf-8"))
+
+
 def read_records() -> list[tuple[Path, dict]]:
-    """The folders of this lab's jobs and what was handed in, oldest first."""
+    """The folders of the jobs that this lab has handed in and their records, oldest first."""
     found = []
     for path in JOBS.glob("*/job.json"):
         try:
-            found.append((path.parent, json.loads(path.read_text(encoding="utf-8"))))
+            record = read_record(path.parent)
         except (OSError, ValueError):
             continue  # a job being handed in at this moment, or an edited file
+        found += [(path.parent, record)] if record["job"] else []
     return sorted(found, key=lambda each: each[1]["submitted"])
+
+
+def require_slurm() -> None:
+    """Raises `JobError` where there is no Slurm."""
+    if shutil.which("sbatch") is None:
+        raise JobError(
+            "sbatch was not found: Slurm is on a cluster's login node; elsewhere "
+            "`submit --dry-run` shows the script, and `sweep --local` trains without it"
+        )
 
 
 def slurm(*command: str) -> str:
@@ -483,24 +201,18 @@ def slurm(*command: str) -> str:
             command, env=variables, capture_output=True, text=True, timeout=ANSWER_SECONDS
         )
     except FileNotFoundError:
-        raise JobError(
-            f"{command[0]} was not found: Slurm is on a cluster's login node; "
-            "elsewhere `submit --dry-run` shows the script and `sweep --local` trains here"
-        ) from None
+        raise JobError(f"{command[0]} was not found: is this a cluster's login node?") from None
     except subprocess.TimeoutExpired:
         raise NoAnswerError(
             f"Slurm's controller gave no answer within {ANSWER_SECONDS} s; "
             "try again later, and look at `squeue --me` first"
         ) from None
     if done.returncode:
-        raise JobError(f"{command[0]}: {last_line(done.stderr)}")
+        reasons = dict.fromkeys(
+            last_line(line) for line in done.stderr.splitlines() if line.strip()
+        )
+        raise JobError(f"{command[0]}: {'; '.join(reasons) or 'no reason given'}")
     return done.stdout + (done.stderr if "--test-only" in command else "")
-
-
-def last_line(text: str) -> str:
-    """The last line that says something, without the program's name."""
-    lines = [line for line in text.splitlines() if line.strip()] or ["no reason given"]
-    return re.sub(r"^(\w+: )?(error|fatal): ", "", lines[-1]).strip()
 
 
 def hand_in(script: Path, options: Sequence[str]) -> str:
@@ -521,11 +233,24 @@ def queue_states(*, ended: bool) -> dict[str, str]:
     return found
 
 
-def read_progress(run: Path) -> tuple[str, str]:
-    """The latest epoch of a run and its best validation macro F1, as text; "-" for none yet."""
-    try:
-        with (run / "history.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return rows[-1]["epoch"], f"{max(float(row['val_macro_f1']) for row in rows):.4f}"
-    except (OSError, IndexError, KeyError, TypeError, ValueError):
-        return "-", "-"
+def elements(record: dict) -> dict[str, Path]:
+    """The run behind each number that Slurm knows, of a job or of an array's elements."""
+    folders = [Path(run["folder"]) for run in record["runs"]]
+    if not record["is_array"]:
+        return {str(record["job"]): folders[0]}
+    return {f"{record['job']}_{index}": folder for index, folder in enumerate(folders)}
+
+
+def require_idle(runs: Sequence[Run]) -> None:
+    """Raises `JobError` when a run belongs to a job in the queue: two would write one folder."""
+    wanted = {run.folder for run in runs}
+    jobs = {
+        number: folder
+        for _, record in read_records()
+        for number, folder in elements(record).items()
+        if folder in wanted
+    }
+    states = queue_states(ended=False) if jobs else {}
+    for number, folder in jobs.items():
+        if number in states:
+            raise JobError(f"{folder} belongs to job {number} in the queue; cancel that first")
