@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-all lint clean
+.PHONY: train test test-all test-slurm lint clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py train
@@ -17,6 +17,10 @@ test: $(VENV)/.installed-dev lint
 test-all: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest
 	$(BIN)/python -m teacher verify
+
+# job.py against a Slurm of its own on this machine; skipped, with the reason, where there is none.
+test-slurm: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -rs tests/slurm
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

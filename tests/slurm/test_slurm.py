@@ -1,0 +1,211 @@
+"""job.py against a real Slurm: what it submits ends, is stopped, preempted, cancelled, and goes on.
+
+Every run that was disturbed is compared with one that was not: same weights, same history.
+"""
+
+import contextlib
+import csv
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import torch
+from cluster import wait_until
+from lab_copy import Job, Lab
+
+pytestmark = pytest.mark.slurm
+
+EPOCHS = 20
+"""Of the runs that are compared with each other."""
+
+
+def history(run):
+    """A run's history without the speed."""
+    with (run / "history.csv").open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key != "images_per_second"}
+            for row in csv.DictReader(file)
+        ]
+
+
+def weights(run):
+    return torch.load(run / "last.pt", weights_only=True)["model"]
+
+
+def assert_same_run(run, reference):
+    assert history(run) == history(reference)
+    found, wanted = weights(run), weights(reference)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert (run / "summary.txt").exists()
+
+
+def starts(job: Job) -> int:
+    """How often a job's script has begun, by its log."""
+    return sum(", start " in line for line in job.log().splitlines())
+
+
+def dependent(lab: Lab, job: Job) -> str:
+    """The number of the job that --then-test added."""
+    return json.loads((job.folder / "job.json").read_text())["test_job"]
+
+
+@pytest.fixture(scope="session")
+def plain(cluster, lab):
+    """An undisturbed job with --then-test, waited for; main.py is another one meanwhile."""
+    job = lab.submit("--then-test", name="plain", epochs=EPOCHS)
+    main = lab.folder / "main.py"
+    try:
+        main.write_text("raise SystemExit('not the code that was submitted')\n")
+        lab.wait(job, "COMPLETED")
+        lab.wait(dependent(lab, job), "COMPLETED")
+    finally:
+        shutil.copyfile(job.folder / "code" / "main.py", main)
+    return job
+
+
+def test_submitted_code_trains_to_its_end(lab, plain):
+    assert len(history(lab.runs / "plain")) == EPOCHS
+    assert (lab.runs / "plain" / "summary.txt").exists() and starts(plain) == 1
+
+
+def test_paths_with_spaces_and_quotes_arrive(lab, plain):
+    config = json.loads((lab.runs / "plain" / "config.json").read_text())
+    assert config["arguments"]["datadir"] == str(lab.data)
+    assert all(mark in str(path) for mark in " '\"" for path in (lab.folder, lab.data, lab.runs))
+
+
+def test_log_lies_in_the_job_folder(lab, plain):
+    log = plain.folder / f"slurm-{plain.number}.out"
+    assert f"epoch {EPOCHS:>3}" in log.read_text()
+    assert not list(lab.folder.glob("slurm-*"))
+
+
+def test_then_test_judges_the_network(lab, plain):
+    assert (plain.folder / f"slurm-{dependent(lab, plain)}.out").exists()
+    (path,) = (lab.runs / "plain").rglob("metrics.json")
+    assert json.loads(path.read_text())["judged"]["images"] == 2
+
+
+def test_status_shows_state_epoch_and_score(lab, plain):
+    text = lab.call("status").stdout
+    (line,) = (line for line in text.splitlines() if "plain" in line and plain.number in line)
+    best = max(float(row["val_macro_f1"]) for row in history(lab.runs / "plain"))
+    assert "COMPLETED" in line and str(EPOCHS) in line.split() and f"{best:.4f}" in line
+
+
+def test_time_limit_stops_and_the_run_goes_on(cluster, lab, plain):
+    options = ["--time", 1, "--grace", 10, *lab.slowly]
+    job = lab.submit(*options, name="limited", epochs=EPOCHS)
+    lab.wait(job, "COMPLETED")
+    assert starts(job) == 2 and cluster.job(job.number)["Restarts"] == "1"
+    assert_same_run(lab.runs / "limited", lab.runs / "plain")
+
+
+@pytest.mark.parametrize("partition", ["normal", "patient"])
+def test_preempted_job_goes_on(cluster, lab, plain, partition):
+    options = ["--partition", partition, *lab.slowly]
+    job = lab.submit(*options, name=partition, epochs=EPOCHS)
+    lab.wait_for_epoch(partition, 2)
+    cluster.ask(
+        "sbatch", "--partition=urgent", "--exclusive", "--nodes=2", "--output=/dev/null",
+        "--wrap=sleep 1",
+    )  # fmt: skip
+    lab.wait(job, "PENDING")
+    lab.wait(job, "COMPLETED")
+    assert starts(job) == 2
+    assert_same_run(lab.runs / partition, lab.runs / "plain")
+
+
+def test_array_runs_two_at_a_time_and_one_fails_alone(cluster, lab):
+    rates = "lr=1e-3,2e-3,1e30,4e-3,5e-3,6e-3"
+    options = ["--grid", rates, "--at-most", 2, "--time", 10, "--cpus", 1]
+    job = lab.hand_in("sweep", *options, "--", "train", *lab.training, "--epochs", 1)
+    elements = [f"{job.number}_{number}" for number in range(6)]
+    states = [lab.wait(element, "COMPLETED", "FAILED") for element in elements]
+    assert states == ["COMPLETED"] * 2 + ["FAILED"] + ["COMPLETED"] * 3
+    assert len(list(lab.runs.glob("*/summary.txt"))) >= 5
+    assert all(cluster.job(element)["Restarts"] == "0" for element in elements)
+    assert all((job.folder / f"slurm-{element}.out").exists() for element in elements)
+    rows = [cluster.job(element) for element in elements]
+    assert most_at_once(rows) == 2
+
+
+def most_at_once(jobs):
+    """How many jobs ran at the same time."""
+    changes = [(datetime.fromisoformat(job["StartTime"]), 1) for job in jobs]
+    changes += [(datetime.fromisoformat(job["EndTime"]), -1) for job in jobs]
+    running = most = 0
+    for _, change in sorted(changes):
+        running += change
+        most = max(most, running)
+    return most
+
+
+def test_two_nodes_with_two_processes_each_stop_and_go_on(cluster, lab):
+    options = ["--nodes", 2, "--processes-per-node", 2, "--cpus", 1]
+    whole = lab.submit(*options, name="four", epochs=4)
+    lab.wait(whole, "COMPLETED")
+    job = lab.submit(*options, *lab.slowly, name="four-stopped", epochs=4)
+    lab.wait_for_epoch("four-stopped", 1)
+    cluster.ask("scancel", "--batch", "--signal=USR1", job.number)
+    lab.wait(job, "PENDING")
+    lab.wait(job, "COMPLETED")
+    assert starts(job) == 2
+    assert_same_run(lab.runs / "four-stopped", lab.runs / "four")
+
+
+def test_cancel_ends_a_job_and_its_test(cluster, lab):
+    options = ["--then-test", *lab.slowly]
+    job = lab.submit(*options, name="cancelled", epochs=EPOCHS)
+    lab.wait_for_epoch("cancelled", 1)
+    done = lab.call("cancel", job.number)
+    assert done.returncode == 0, done.stderr
+    lab.wait(job, "CANCELLED")
+    lab.wait(dependent(lab, job), "CANCELLED")
+    wait_until(lambda: not trainings(cluster), 30, "the training has ended")
+    assert starts(job) == 1 and (lab.runs / "cancelled" / "last.pt").exists()
+
+
+def trainings(cluster):
+    """The processes of the cluster that train."""
+    found = []
+    for process in cluster.processes():
+        with contextlib.suppress(OSError):
+            if b"main.py" in Path(f"/proc/{process}/cmdline").read_bytes():
+                found.append(process)
+    return found
+
+
+def test_failure_is_not_requeued_and_not_tested(cluster, lab):
+    job = lab.submit("--then-test", name="wrong", epochs=0)
+    lab.wait(job, "FAILED")
+    lab.wait(dependent(lab, job), "CANCELLED")
+    assert starts(job) == 1 and cluster.job(job.number)["Restarts"] == "0"
+
+
+@pytest.mark.parametrize("command", [("submit",), ("submit", "--check")])
+def test_missing_partition_is_refused(cluster, lab, command):
+    done = lab.call(*command, "--partition", "nowhere", "--", "train", *lab.training)
+    assert done.returncode == 2 and "partition" in done.stderr.lower()
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_says_when_it_would_start(lab):
+    done = lab.call("submit", "--check", "--", "train", *lab.training)
+    assert done.returncode == 0 and "start" in done.stdout.lower()
+
+
+def test_wrong_time_is_refused(lab):
+    done = lab.call("submit", "--time", "4h", "--", "train", *lab.training)
+    assert done.returncode == 2 and "4h" in done.stderr
+
+
+def test_silent_controller_is_an_error(cluster, lab, tmp_path):
+    text = cluster.configuration.read_text().replace("SlurmctldPort=", "SlurmctldPort=1#")
+    (tmp_path / "slurm.conf").write_text(text)
+    environment = {"SLURM_CONF": str(tmp_path / "slurm.conf")}
+    done = lab.call("submit", "--", "train", *lab.training, **environment)
+    assert done.returncode == 2 and "controller" in done.stderr
