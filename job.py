@@ -332,6 +332,8 @@ def sweep(args: argparse.Namespace) -> int:
     order, common = make_order(args), train_words(args)
     if bool(args.grid) == bool(args.runs):
         raise JobError("say either --grid OPTION=A,B … or --runs FILE")
+    if {"--name", "--resume"} & {word.partition("=")[0] for word in common}:
+        raise JobError("a sweep names its runs itself; leave out --name and --resume")
     lines = grid_lines(args.grid) if args.grid else file_lines(args.runs)
     lines = named(repeated(lines, args.repeat, common))
     plan = partial(plan_run, name="", needs_gpu=bool(order.gpus), may_exist=True)

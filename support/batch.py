@@ -153,60 +153,64 @@ trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 """
 
-STARTING = """\
-cd "$code" || exit 1
-echo "$(date '+%F %T') job $job on $(hostname), start $((restarts + 1))"
-"""
-
 ALONE = """\
-"$python" main.py train --auto-resume "${arguments[@]}" &
+    "$python" main.py train --auto-resume "${arguments[@]}" &
 """
 
 TOGETHER = """\
-# The batch script runs on the first of the nodes; there the processes find each other.
-export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$grace
-srun --ntasks-per-node=1 --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 \\
-    "$python" -m torch.distributed.run --nnodes="$SLURM_JOB_NUM_NODES" \\
-    --nproc-per-node="$processes" --rdzv-backend=c10d --rdzv-id="$job" \\
-    --rdzv-endpoint="$(hostname):$((10000 + SLURM_JOB_ID % 20000))" \\
-    --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 \\
-    main.py train --auto-resume "${arguments[@]}" &
+    # This script runs on the first of the nodes; there the processes find each other.
+    export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$grace
+    srun --ntasks-per-node=1 --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 \\
+        "$python" -m torch.distributed.run --nnodes="$SLURM_JOB_NUM_NODES" \\
+        --nproc-per-node="$processes" --rdzv-backend=c10d --rdzv-id="$job" \\
+        --rdzv-endpoint="$(hostname):$((10000 + SLURM_JOB_ID % 20000))" \\
+        --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 \\
+        main.py train --auto-resume "${arguments[@]}" &
 """
 
 ENDING = """\
-training=$!
-[ -n "$signal" ] && kill -s "$signal" "$training"  # it came before there was a training
+    training=$!
+    # What came in that very moment is sent again, when there is someone to hear it.
+    [ -n "$signal" ] && sleep 1 && kill -s "$signal" "$training" 2>/dev/null
+    # A signal ends `wait` early. Only a wait that nothing disturbed gives the training's own code.
+    woken=yes
+    while [ -n "$woken" ]; do
+        woken=
+        wait "$training"
+        result=$?
+    done
+}
+"""
 
-# A signal ends `wait` early. Only a wait that nothing disturbed gives the training's own code.
-woken=yes
-while [ -n "$woken" ]; do
-    woken=
-    wait "$training"
-    code=$?
-done
+STARTING = """\
+cd "$code" || exit 1
+echo "$(date '+%F %T') job $job on $(hostname), start $((restarts + 1))"
+[ "$signal" = TERM ] && exit 143
+result=138
+[ -z "$signal" ] && train
 """
 
 STOPPED_ALONE = """\
 # 138 is 128 + USR1: stopped in time and saved. Anything else is an end, good or bad.
-[ "$code" -eq 138 ] || exit "$code"
+[ "$result" -eq 138 ] || exit "$result"
 """
 
 STOPPED_TOGETHER = """\
 # torchrun ends with 1 whatever the processes said: stopped in time is what ends after USR1.
-[ "$code" -ne 0 ] && [ "$signal" = USR1 ] || exit "$code"
+[ "$result" -ne 0 ] && [ "$signal" = USR1 ] || exit "$result"
 """
 
 AGAIN = """\
 if [ "$restarts" -ge "$max_restarts" ]; then
     echo "$(date '+%F %T') job $job stopped and saved; that was the last of $restarts restarts"
-    exit "$code"
+    exit "$result"
 fi
 echo "$(date '+%F %T') job $job stopped and saved; it goes on when Slurm starts it again"
 for pause in 0 5 10 20; do
     sleep "$pause"
     scontrol requeue "$job" && exit 0
 done
-exit "$code"
+exit "$result"
 """
 
 
@@ -233,8 +237,9 @@ def training_script(
         "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items()) + "\n",
         array_arguments(runs) if is_array else f"arguments=({shlex.join(runs[0].arguments)})\n",
         WAITING,
+        "train() {\n" + (TOGETHER if order.is_parallel else ALONE) + ENDING,
         environment(order),
-        STARTING + (TOGETHER if order.is_parallel else ALONE) + ENDING,
+        STARTING,
         (STOPPED_TOGETHER if order.is_parallel else STOPPED_ALONE) + AGAIN,
     ]
     return "\n".join(parts)

@@ -191,7 +191,13 @@ def repeated(lines: list[list[str]], count: int, common: Sequence[str]) -> list[
     parser = CommandLine(prog="main.py train", add_help=False)
     parser.add_argument("--seed", type=int, default=0)
     first = parser.parse_known_args(list(common))[0].seed
-    return [[*line, "--seed", str(first + i)] for line in lines for i in range(count)]
+    return [seeded(line, str(first + i)) for line in lines for i in range(count)]
+
+
+def seeded(line: Sequence[str], seed: str) -> list[str]:
+    """A line with a seed, which its name shows when it says one."""
+    name = options_of(line).get("--name")
+    return [*line, "--seed", seed, *(["--name", f"{' '.join(name)}-seed{seed}"] if name else [])]
 
 
 def named(lines: list[list[str]]) -> list[list[str]]:
@@ -206,14 +212,10 @@ def named(lines: list[list[str]]) -> list[list[str]]:
     result: dict[str, list[str]] = {}
     for line, each in zip(lines, options, strict=True):
         parts = [name_part(flag, each[flag]) for flag in differing or flags if flag in each]
-        if "--name" in each:
-            seed = [part for part in parts if part.startswith("seed")]
-            name = "-".join([*each["--name"], *seed])
-        else:
-            name = safe_name("-".join(parts) or "default")
+        name = " ".join(each.get("--name", ())) or safe_name("-".join(parts) or "default")
         if name.casefold() in result:
             raise JobError(f"two runs would be called {name}; write a --name into their lines")
-        result[name.casefold()] = [*line, "--name", name]
+        result[name.casefold()] = line if "--name" in each else [*line, "--name", name]
     return list(result.values())
 
 

@@ -1,0 +1,877 @@
+"""job.py with a Slurm and a training that are played: small programs on the PATH, and a main.py.
+
+The played training keeps to the contract of the real one: it goes on where it was, saves itself on
+a signal, and ends with 128 and its number. The batch scripts are run by bash.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import main as command_line
+from support.batch import seconds_of
+from support.sweeps import JobError, grid_lines, named, options_of, repeated, safe_name
+
+HERE = Path(__file__).resolve().parent.parent
+PARTS = ("job.py", "support/__init__.py", "support/batch.py", "support/jobs.py")
+PARTS += ("support/sweeps.py",)
+
+MAIN = """\
+import argparse, json, pathlib, signal, sys, time
+
+parser = argparse.ArgumentParser()
+for flag in ("--datadir", "--logdir", "--name", "--note", "--lr", "--loss", "--device", "--split"):
+    parser.add_argument(flag)
+parser.add_argument("--seed", default="0")
+parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("--code", type=int, default=0)
+parser.add_argument("--auto-resume", action="store_true")
+args = parser.parse_args(sys.argv[2:])
+run = pathlib.Path(args.logdir, args.name)
+run.mkdir(parents=True, exist_ok=True)
+(run / "config.json").write_text(json.dumps({"arguments": vars(args), "argv": sys.argv[1:]}))
+last = run / "last.pt"
+step = int(last.read_text()) if last.exists() else 0
+with (run / "starts.txt").open("a") as file:
+    file.write(f"{step}\\n")
+stop = []
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda number, frame: stop.append(number))
+(run / "ready").touch()
+while step < args.epochs:
+    time.sleep(0.02)
+    step += 1
+    if stop:
+        last.write_text(str(step))
+        raise SystemExit(128 + stop[0])
+last.write_text(str(step))
+if args.code:
+    print("error: as asked", file=sys.stderr)
+    raise SystemExit(args.code)
+rows = "".join(f"{i + 1},{i + 1},0.{i % 10}\\n" for i in range(step))
+(run / "history.csv").write_text("epoch,step,val_macro_f1\\n" + rows)
+(run / "summary.txt").write_text("done")
+"""
+
+SBATCH = """\
+#!/bin/bash
+for word in "$@"; do printf '%s\\0' "$word"; done >> "$PLAY/sbatch"
+printf '\\0' >> "$PLAY/sbatch"
+env > "$PLAY/environment"
+for word in "$@"; do case $word in --chdir=*) ls "${word#--chdir=}" > "$PLAY/folder" ;; esac; done
+[ -e "$PLAY/refuse" ] && { cat "$PLAY/refuse" >&2; exit 1; }
+number=$(cat "$PLAY/number" 2>/dev/null || echo 41)
+echo $((number + 1)) > "$PLAY/number"
+echo "$number;cluster"
+"""
+
+PROGRAMS = {
+    "sbatch": SBATCH,
+    "squeue": '#!/bin/bash\ncat "$PLAY/queue"\n',
+    "scancel": '#!/bin/bash\necho "$@" >> "$PLAY/scancel"\n',
+    "scontrol": '#!/bin/bash\necho "$@" >> "$PLAY/scontrol"\n'
+    '[ -e "$PLAY/busy" ] && rm "$PLAY/busy" && exit 1\nexit 0\n',
+    "srun": '#!/bin/bash\nprintf "%s\\n" "$@" > "$PLAY/srun"\nexec bash "$PLAY/ranks"\n',
+}
+TOYCITY = "import pathlib, sys\npathlib.Path(sys.argv[2]).mkdir(exist_ok=True)\n"
+
+
+class Lab:
+    """A committed lab in a folder with blanks and quotes, and a played Slurm."""
+
+    def __init__(self, folder: Path) -> None:
+        self.play, self.folder = folder / "play", folder / """Ann's "own" $HOME lab"""
+        self.play.mkdir()
+        (self.play / "queue").touch()
+        self.programs = folder / "programs"
+        self.programs.mkdir()
+        for name, text in PROGRAMS.items():
+            self.write_program(name, text)
+        for name in PARTS:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(HERE / name, self.folder / name)
+        (self.folder / "main.py").write_text(MAIN)
+        (self.folder / "toycity").mkdir()
+        (self.folder / "toycity" / "__main__.py").write_text(TOYCITY)
+        (self.folder / ".gitignore").write_text("/runs/\n/toydata/\n__pycache__/\n")
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("SLURM")
+        }
+        self.environment |= {"PLAY": str(self.play)}
+        self.environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}"}
+        self.git("init", "--quiet")
+        self.commit()
+
+    def write_program(self, name: str, text: str) -> None:
+        """Puts a program on the PATH."""
+        (self.programs / name).write_text(text)
+        (self.programs / name).chmod(0o755)
+
+    def git(self, *words: str) -> str:
+        """Runs git in the lab."""
+        return subprocess.run(
+            ["git", *words], cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout
+
+    def commit(self) -> None:
+        """Commits everything."""
+        self.git("add", "--all")
+        author = ("-c", "user.name=Ann", "-c", "user.email=ann@localhost")
+        self.git(*author, "commit", "--quiet", "--message=lab")
+
+    def start(self, *words: object, **variables: str) -> subprocess.Popen:
+        """Starts job.py."""
+        return subprocess.Popen(
+            [sys.executable, "job.py", *map(str, words)], cwd=self.folder, text=True,
+            env=self.environment | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def call(self, *words: object, **variables: str) -> tuple[int, str, str]:
+        """Runs job.py; returns its exit code and what it printed."""
+        process = self.start(*words, **variables)
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out, err
+
+    def hand_in(self, *words: object, **variables: str) -> Path:
+        """Runs job.py, which has to submit a job; returns the job's folder."""
+        before = set(self.folder.glob("jobs/*/"))
+        code, _, err = self.call(*words, **variables)
+        assert (code, err) == (0, "")
+        (folder,) = set(self.folder.glob("jobs/*/")) - before
+        return folder
+
+    def refused(self, *words: object, **variables: str) -> str:
+        """Runs job.py, which has to refuse in one line without a trace; returns the line."""
+        before = set(self.folder.glob("jobs/*/"))
+        code, out, err = self.call(*words, **variables)
+        assert (code, out) == (2, "")
+        assert len(err.splitlines()) == 1 and err.startswith("error: ")
+        assert set(self.folder.glob("jobs/*/")) == before
+        return err
+
+    def submissions(self) -> list[list[str]]:
+        """The words of every call of sbatch."""
+        path = self.play / "sbatch"
+        calls = path.read_text().split("\0\0")[:-1] if path.exists() else []
+        return [call.split("\0") for call in calls]
+
+    def asked(self, program: str) -> list[str]:
+        """What a program of Slurm was called with, a line for each call."""
+        path = self.play / program
+        return path.read_text().splitlines() if path.exists() else []
+
+    def start_script(self, folder: Path, **variables: object) -> subprocess.Popen:
+        """Starts a job's batch script, as Slurm would."""
+        given = {key: str(value) for key, value in ({"SLURM_JOB_ID": 41} | variables).items()}
+        return subprocess.Popen(
+            ["bash", str(folder / "job.sh")], cwd=folder, env=self.environment | given, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def wait_for(self, path: Path) -> None:
+        """Waits for a file."""
+        end = time.monotonic() + 20
+        while not path.exists():
+            assert time.monotonic() < end, f"{path} does not come"
+            time.sleep(0.01)
+
+    def run(self, name: str) -> Path:
+        """The folder of a run."""
+        return self.folder / "runs" / name
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path)
+
+
+def kept(run: Path) -> dict:
+    return json.loads((run / "config.json").read_text())
+
+
+# ------------------------------------------------------------------------- what Slurm is asked for
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 5400), ("30:10", 1810), ("4:00:00", 14400), ("30:00:00", 108000), ("1-12", 129600),
+     ("1-12:30", 131400), ("2-0:0:30", 0), ("2-00:00:30", 172830), ("0", 0), ("4h", 0), ("", 0),
+     ("-5", 0), ("1:75", 0), ("1-25", 0), ("1:2:3:4", 0), ("٣", 0), ("UNLIMITED", 0)],
+)  # fmt: skip
+def test_time_is_read_as_slurm_reads_it(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--time=4h", "--time=0", "--time=1:75", "--mem=32", "--mem=32GB", "--mem=0G", "--nodes=0",
+     "--gpus-per-node=0", "--gpus-per-node=two", "--gpus-per-node=a100:", "--partition=a b",
+     "--slurm-option=--comment='x'", "--account=x\n#SBATCH --uid=0", "--grace=1", "--cpus=-1",
+     "--time=2"],
+)  # fmt: skip
+def test_wrong_values_never_reach_slurm(lab, option):
+    line = lab.refused("submit", option, "--", "train")
+    assert option.partition("=")[0] in line
+    assert not lab.submissions()
+
+
+def test_submission_is_a_list_of_words(lab):
+    options = ["--time=4:00:00", "--mem=32g", "--gpus-per-node=a100:1", "--partition=gpu"]
+    folder = lab.hand_in("submit", *options, "--slurm-option=--exclude=n3", "--", "train")
+    (words,) = lab.submissions()
+    assert words[0] == "--parsable" and words[1] == f"--chdir={folder}"
+    assert words[-1] == str(folder / "job.sh")
+    for word in ("--time=4:00:00", "--mem=32G", "--gres=gpu:a100:1", "--partition=gpu",
+                 "--exclude=n3", "--open-mode=append", "--output=slurm-%j.out", "--requeue",
+                 "--signal=B:USR1@120"):  # fmt: skip
+        assert words.count(word) == 1
+        assert f"#SBATCH {word}\n" in (folder / "job.sh").read_text()
+
+
+def test_folder_is_complete_before_the_submission(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "b")
+    assert {"code", "job.json", "job.sh"} <= set(lab.asked("folder"))
+    assert (lab.folder / "runs").is_dir()
+    record = json.loads((folder / "job.json").read_text())
+    assert record["job"] == "41" and record["commit"] == lab.git("rev-parse", "HEAD").strip()
+    assert record["runs"][0]["folder"] == str(lab.run("b"))
+
+
+def test_variables_of_another_job_are_not_handed_on(lab):
+    lab.hand_in("submit", "--", "train", SLURM_CPUS_PER_TASK="7", SLURM_CONF="/there", MINE="1")
+    names = {line.partition("=")[0] for line in lab.asked("environment")}
+    assert "SLURM_CPUS_PER_TASK" not in names and {"SLURM_CONF", "MINE"} <= names
+
+
+def test_names_are_made_safe(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "Ann's 100%j run")
+    assert "--job-name=Ann-s-100-j-run" in lab.submissions()[0]
+    assert folder.name.startswith("Ann-s-100-j-run-")
+    assert safe_name("../..") == "lab" and safe_name("ä" * 9) == "lab"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ""])
+def test_name_that_is_a_path_is_refused(lab, name):
+    assert "--name" in lab.refused("submit", "--", "train", "--name", name)
+
+
+@pytest.mark.parametrize("words", [(), ("--",), ("--", "test"), ("--", "--epochs", "3")])
+def test_what_to_train_must_be_said(lab, words):
+    assert "-- train" in lab.refused("submit", *words)
+
+
+# ------------------------------------------------------------------------------- the code that runs
+
+
+def test_later_changes_do_not_reach_the_job(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    (lab.folder / "main.py").write_text("raise SystemExit(9)")
+    assert lab.start_script(folder).wait(20) == 0
+    assert (lab.run("one") / "summary.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["main.py", "new.py"])
+def test_uncommitted_code_is_refused(lab, name):
+    (lab.folder / name).write_text(MAIN + "\n")
+    line = lab.refused("submit", "--", "train")
+    assert name in line and "--allow-dirty" in line
+    assert not lab.submissions()
+
+
+def test_uncommitted_code_is_taken_along_when_allowed(lab):
+    (lab.folder / "notes.txt").write_text("old")
+    lab.commit()
+    (lab.folder / "notes.txt").unlink()
+    (lab.folder / "main.py").write_text(MAIN + "\n# changed\n")
+    (lab.folder / "new.bin").write_bytes(bytes(range(256)))
+    index = lab.git("status", "--porcelain")
+    folder = lab.hand_in("submit", "--allow-dirty", "--", "train")
+    assert lab.git("status", "--porcelain") == index
+    code = folder / "code"
+    assert (code / "main.py").read_text().endswith("# changed\n")
+    assert (code / "new.bin").read_bytes() == bytes(range(256))
+    assert not (code / "notes.txt").exists()
+    assert json.loads((folder / "job.json").read_text())["commit"].endswith("+changes")
+    assert (code / "COMMIT").read_text() == lab.git("rev-parse", "HEAD").strip() + "+changes\n"
+    again = lab.folder.parent / "again"
+    lab.git("worktree", "add", "--quiet", str(again), "HEAD")
+    subprocess.run(["git", "apply", str(folder / "changes.diff")], cwd=again, check=True)
+    assert (again / "new.bin").read_bytes() == bytes(range(256))
+    assert not (again / "notes.txt").exists()
+
+
+def test_data_and_results_in_the_lab_are_no_changes(lab):
+    for name in ("results", "my data"):
+        (lab.folder / name).mkdir()
+        (lab.folder / name / "file").write_text("large")
+    words = ["train", "--datadir", "my data", "--logdir", "results"]
+    folder = lab.hand_in("submit", "--", *words)
+    assert not (folder / "code" / "my data").exists()
+    lab.hand_in("submit", "--job-name", "second", "--", *words)
+    (lab.folder / "main.py").write_text(MAIN + "\n")
+    lab.hand_in("submit", "--allow-dirty", "--job-name", "third", "--", *words)
+
+
+def test_lab_in_a_folder_of_a_repository_is_taken_alone(lab):
+    outer = lab.folder.parent / "course"
+    outer.mkdir()
+    shutil.rmtree(lab.folder / ".git")
+    (outer / "essay.txt").write_text("not the lab's")
+    lab.folder = lab.folder.rename(outer / "lab")
+    subprocess.run(["git", "init", "--quiet", str(outer)], check=True)
+    lab.commit()
+    folder = lab.hand_in("submit", "--", "train")
+    assert (folder / "code" / "main.py").exists()
+
+
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_lab_without_a_commit_is_told_what_to_do(lab, is_repository):
+    shutil.rmtree(lab.folder / ".git")
+    if is_repository:
+        lab.git("init", "--quiet")
+    line = lab.refused("submit", "--", "train", GIT_CEILING_DIRECTORIES=str(lab.folder.parent))
+    assert "git init && git add -A && git commit" in line
+
+
+# ---------------------------------------------------------------------------------- paths and words
+
+
+def test_words_reach_the_training_as_they_were_typed(lab):
+    note = """it's "$(touch bad)" `touch bad` $HOME ; * \\ ä"""
+    data = lab.folder.parent / note.replace("/", "")
+    data.mkdir()
+    words = ["--note", note, "--datadir", f"../{data.name}", "--logdir=my 'runs'", "--name", note]
+    folder = lab.hand_in("submit", "--", "train", *words)
+    assert lab.start_script(folder).wait(20) == 0
+    arguments = kept(lab.folder / "my 'runs'" / note)["arguments"]
+    assert arguments["note"] == arguments["name"] == note
+    assert arguments["datadir"] == str(data)
+    assert arguments["logdir"] == str(lab.folder / "my 'runs'")
+    assert not list(lab.folder.parent.rglob("bad"))
+
+
+def test_missing_data_is_noticed_at_once(lab):
+    assert "--datadir citiscapes" in lab.refused("submit", "--", "train", "--datadir", "citiscapes")
+
+
+def test_toy_data_is_made_once_beside_the_lab(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    assert (lab.folder / "toydata").is_dir()
+    lab.start_script(folder).wait(20)
+    assert kept(lab.run("one"))["arguments"]["datadir"] == str(lab.folder / "toydata")
+
+
+def test_gpu_that_is_asked_for_is_insisted_on(lab):
+    code, out, _ = lab.call("submit", "--gpus-per-node", 1, "--dry-run", "--", "train")
+    assert code == 0 and " --device cuda " in out
+    words = ["train", "--device", "auto"]
+    assert (
+        " --device auto " in lab.call("submit", "--gpus-per-node=1", "--dry-run", "--", *words)[1]
+    )
+    assert "--device" not in lab.call("submit", "--dry-run", "--", "train")[1]
+
+
+def test_existing_run_goes_on_only_when_asked(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one", "--epochs", 2)
+    lab.start_script(folder).wait(20)
+    line = lab.refused("submit", "--", "train", "--name", "one")
+    assert "-- train --resume" in line
+    folder = lab.hand_in("submit", "--", "train", "--resume", "runs/one", "--epochs", 5)
+    lab.start_script(folder).wait(20)
+    assert (lab.run("one") / "starts.txt").read_text().split() == ["0", "2"]
+    assert kept(lab.run("one"))["arguments"]["datadir"] == str(lab.folder / "toydata")
+    assert "no such" in lab.refused("submit", "--", "train", "--resume", "runs/none")
+
+
+def test_real_training_takes_the_arguments(lab):
+    code, out, _ = lab.call("sweep", "--local", "--dry-run", "--grid", "lr=1e-3", "--", "train")
+    assert code == 0
+    args = command_line.build_parser().parse_args(shlex.split(out)[2:])
+    assert args.auto_resume and args.lr == 1e-3 and args.name == "lr1e-3"
+
+
+# --------------------------------------------------------------------------------- the batch script
+
+
+def submit_long(lab: Lab, *options: object) -> Path:
+    return lab.hand_in("submit", *options, "--", "train", "--name", "one", "--epochs", 300)
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"SLURM_JOB_ID": 57}, "57"),
+        ({"SLURM_JOB_ID": 58, "SLURM_ARRAY_JOB_ID": 57, "SLURM_ARRAY_TASK_ID": 0}, "57_0"),
+    ],
+)
+def test_time_limit_saves_and_requeues_under_the_right_name(lab, variables, name):
+    if name == "57":
+        folder = submit_long(lab)
+    else:
+        grid = ["--grid", "loss=one,two", "--", "train", "--epochs", 300]
+        folder = lab.hand_in("sweep", *grid)
+    script = lab.start_script(folder, **variables)
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGUSR1)
+    assert script.wait(20) == 0
+    assert lab.asked("scontrol") == [f"requeue {name}"]
+    step = int((lab.run("one") / "last.pt").read_text())
+    assert 0 < step < 300
+    script = lab.start_script(folder, SLURM_RESTART_COUNT=1, **variables)
+    out, _ = script.communicate(timeout=30)
+    assert script.returncode == 0 and f"job {name} " in out and "start 2" in out
+    assert (lab.run("one") / "starts.txt").read_text().split() == ["0", str(step)]
+    assert lab.asked("scontrol") == [f"requeue {name}"]
+
+
+def test_several_signals_are_one(lab):
+    script = lab.start_script(submit_long(lab))
+    lab.wait_for(lab.run("one") / "ready")
+    for _ in range(5):
+        script.send_signal(signal.SIGUSR1)
+        time.sleep(0.003)
+    assert script.wait(20) == 0
+    assert lab.asked("scontrol") == ["requeue 41"]
+
+
+def test_signal_before_the_training_is_not_lost(lab):
+    begun = shlex.quote(str(lab.play / "begun"))
+    script = lab.start_script(submit_long(lab, f"--setup=touch {begun}; sleep 0.5"))
+    lab.wait_for(lab.play / "begun")
+    script.send_signal(signal.SIGUSR1)
+    assert script.wait(20) == 0
+    assert lab.asked("scontrol") == ["requeue 41"]
+    assert not lab.run("one").exists()
+
+
+def test_end_before_the_training_is_no_restart(lab):
+    begun = shlex.quote(str(lab.play / "begun"))
+    script = lab.start_script(submit_long(lab, f"--setup=touch {begun}; sleep 0.5"))
+    lab.wait_for(lab.play / "begun")
+    script.send_signal(signal.SIGTERM)
+    assert script.wait(20) == 143
+    assert lab.asked("scontrol") == []
+
+
+def test_signal_that_comes_too_late_changes_nothing(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one", "--epochs", 1)
+    main = folder / "code" / "main.py"
+    main.write_text(MAIN.replace("if stop:", "if False:").replace("0.02", "1"))
+    script = lab.start_script(folder)
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGUSR1)
+    assert script.wait(20) == 0
+    assert lab.asked("scontrol") == []
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 137])
+def test_failure_keeps_its_code_and_is_not_requeued(lab, code):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one", "--code", code)
+    assert lab.start_script(folder).wait(20) == code
+    assert lab.asked("scontrol") == []
+
+
+def test_end_by_slurm_saves_and_is_not_requeued(lab):
+    script = lab.start_script(submit_long(lab))
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGTERM)
+    assert script.wait(20) == 143
+    assert lab.asked("scontrol") == []
+    assert int((lab.run("one") / "last.pt").read_text()) > 0
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, ["requeue 41"]), (3, [])])
+def test_restarts_are_limited(lab, count, expected):
+    script = lab.start_script(submit_long(lab, "--max-restarts", 3), SLURM_RESTART_COUNT=count)
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGUSR1)
+    assert script.wait(20) == (0 if expected else 138)
+    assert lab.asked("scontrol") == expected
+
+
+def test_requeue_is_tried_again(lab):
+    (lab.play / "busy").touch()
+    lab.write_program("sleep", "#!/bin/bash\n")
+    script = lab.start_script(submit_long(lab))
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGUSR1)
+    assert script.wait(20) == 0
+    assert lab.asked("scontrol") == ["requeue 41"] * 2
+
+
+def test_variables_of_the_user_do_not_disturb_the_script(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    disturbing = {"signal": "USR1", "training": "1", "woken": "yes", "code": "138"}
+    assert lab.start_script(folder, **disturbing).wait(20) == 0
+    assert lab.asked("scontrol") == []
+
+
+def test_environment_can_be_made_by_a_command(lab):
+    folder = lab.hand_in("submit", "--setup=export A=1; python=echo", "--", "train")
+    out, _ = lab.start_script(folder).communicate(timeout=20)
+    assert "main.py train --auto-resume" in out
+    folder = lab.hand_in("submit", "--setup=false", "--job-name=b", "--", "train")
+    assert lab.start_script(folder).wait(20) == 1
+    assert "--setup" in lab.refused("submit", "--setup=if true", "--", "train")
+
+
+# ------------------------------------------------------------------------------- several processes
+
+RANKS = 'trap "exit 1" USR1\ntouch "$PLAY/ready"\nwhile :; do sleep 0.05; done\n'
+TORCHRUN = "-m torch.distributed.run"
+
+
+def submit_parallel(lab: Lab, ranks: str) -> Path:
+    (lab.play / "ranks").write_text(ranks)
+    return lab.hand_in(
+        "submit", "--nodes", 2, "--processes-per-node", 4, "--cpus", 3, "--", "train"
+    )
+
+
+def test_several_processes_are_started_by_srun_and_torchrun(lab):
+    folder = submit_parallel(lab, "exit 0")
+    (words,) = lab.submissions()
+    assert {"--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=12"} <= set(words)
+    assert lab.start_script(folder, SLURM_JOB_ID=45678, SLURM_JOB_NUM_NODES=2).wait(20) == 0
+    text = " ".join(lab.asked("srun"))
+    assert TORCHRUN in text and "--nnodes=2" in text and "--nproc-per-node=4" in text
+    assert "--rdzv-backend=c10d" in text and "--cpus-per-task=12" in text
+    assert "SIGUSR1" in text and ":15678 " in text
+    assert TORCHRUN not in lab.call("submit", "--dry-run", "--", "train")[1]
+
+
+def test_gpus_give_the_number_of_processes(lab):
+    out = lab.call("submit", "--gpus-per-node", "a100:4", "--dry-run", "--", "train")[1]
+    assert "#SBATCH --gres=gpu:a100:4\n" in out and "\nprocesses=4\n" in out
+
+
+def test_several_processes_that_were_stopped_are_requeued(lab):
+    script = lab.start_script(submit_parallel(lab, RANKS), SLURM_JOB_NUM_NODES=2)
+    lab.wait_for(lab.play / "ready")
+    script.send_signal(signal.SIGUSR1)
+    assert script.wait(20) == 0
+    assert lab.asked("scontrol") == ["requeue 41"]
+
+
+def test_several_processes_that_failed_are_not_requeued(lab):
+    assert lab.start_script(submit_parallel(lab, "exit 1"), SLURM_JOB_NUM_NODES=2).wait(20) == 1
+    assert lab.asked("scontrol") == []
+
+
+# ------------------------------------------------------------------------------- Slurm's own answers
+
+
+def test_missing_slurm_is_explained(lab):
+    for program in lab.programs.iterdir():
+        program.unlink()
+    (lab.programs / "git").symlink_to(shutil.which("git"))
+    line = lab.refused("submit", "--", "train", PATH=str(lab.programs))
+    assert "sbatch was not found" in line and "--dry-run" in line
+
+
+def test_silent_controller_is_an_error(lab):
+    jobs = lab.folder / "support" / "jobs.py"
+    jobs.write_text(jobs.read_text().replace("ANSWER_SECONDS = 60", "ANSWER_SECONDS = 0.5"))
+    lab.commit()
+    lab.write_program("sbatch", "#!/bin/bash\nexec sleep 20\n")
+    code, _, err = lab.call("submit", "--", "train")
+    assert code == 2 and "no answer" in err and "squeue --me" in err
+    assert lab.call("status")[1].startswith("no jobs")
+
+
+def test_refusal_is_passed_on_and_leaves_nothing(lab):
+    reason = "sbatch: error: invalid partition specified: nowhere\n"
+    (lab.play / "refuse").write_text(reason + "sbatch: error: Batch job submission failed: No\n")
+    line = lab.refused("submit", "--partition", "nowhere", "--", "train")
+    assert "invalid partition specified: nowhere; Batch job submission failed" in line
+
+
+def test_check_asks_without_submitting(lab):
+    lab.write_program(
+        "sbatch", SBATCH.replace('echo "$number', 'echo "sbatch: Job 7 to start" >&2 #')
+    )
+    code, out, _ = lab.call("submit", "--check", "--", "train")
+    assert (code, out) == (0, "Job 7 to start\n")
+    assert "--test-only" in lab.submissions()[0]
+    assert not (lab.folder / "jobs").exists() and not (lab.folder / "toydata").exists()
+
+
+def test_dry_run_needs_neither_slurm_nor_git(lab):
+    shutil.rmtree(lab.programs)
+    shutil.rmtree(lab.folder / ".git")
+    words = ["--time=1-0", "--then-test", "--nodes=2", "--setup=module load x", "--", "train"]
+    code, out, err = lab.call("submit", "--dry-run", *words)
+    assert (code, err) == (0, "")
+    scripts = out.split("#!/bin/bash\n")[1:]
+    assert len(scripts) == 2
+    for script in scripts:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert not (lab.folder / "jobs").exists()
+
+
+def test_then_test_depends_on_success(lab):
+    words = ["--then-test", "--", "train", "--name", "one", "--cities-val", "a", "b", "--lr", "1"]
+    folder = lab.hand_in("submit", *words)
+    first, second = lab.submissions()
+    assert {"--dependency=afterok:41", "--kill-on-invalid-dep=yes"} <= set(second)
+    assert not any(word.startswith("--dependency") for word in first)
+    assert second[-1] == str(folder / "test.sh")
+    command = shlex.split((folder / "test.sh").read_text().split("exec ")[1])
+    args = command_line.build_parser().parse_args(command[2:])
+    assert args.modelpath == lab.run("one") / "model.onnx" and args.cities == ["a", "b"]
+    assert json.loads((folder / "job.json").read_text())["test_job"] == "42"
+
+
+def test_training_whose_test_is_refused_is_not_left_behind(lab):
+    refusing = SBATCH.replace("[ -e", 'case "$*" in *afterok*) exit 1 ;; esac\n[ -e')
+    lab.write_program("sbatch", refusing)
+    lab.refused("submit", "--then-test", "--", "train")
+    assert lab.asked("scancel") == ["41"]
+
+
+# ------------------------------------------------------------------------------------------- sweeps
+
+GRID = ["--grid", "lr=1e-3,3e-4", "loss=ce,wce,focal", "--repeat", "3"]
+
+
+def test_grid_is_a_product_with_names_of_what_differs():
+    lines = named(repeated(grid_lines(["lr=1e-3,3e-4", "loss=ce,wce,focal"]), 3, ["--epochs", "5"]))
+    names = [options_of(line)["--name"][0] for line in lines]
+    assert len(set(names)) == 18
+    assert names[0] == "lr1e-3-ce-seed0" and names[-1] == "lr3e-4-focal-seed2"
+    assert options_of(lines[5]) == {
+        "--lr": ["1e-3"], "--loss": ["wce"], "--seed": ["2"], "--name": ["lr1e-3-wce-seed2"],
+    }  # fmt: skip
+
+
+def test_seeds_follow_the_common_one():
+    lines = repeated([["--lr", "1"]], 2, ["--seed", "7"])
+    assert lines == [["--lr", "1", "--seed", "7"], ["--lr", "1", "--seed", "8"]]
+    with pytest.raises(JobError, match="--repeat"):
+        repeated([["--seed", "1"]], 2, [])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[["--lr", "1"], ["--lr", "1"]], [["--data", "a/b"], ["--data", "a-b"]],
+     [["--lr", "1", "--name", "x"], ["--lr", "2", "--name", "X"]]],
+)  # fmt: skip
+def test_names_that_collide_are_refused(lines):
+    with pytest.raises(JobError, match="two runs"):
+        named(lines)
+
+
+@pytest.mark.parametrize("item", ["lr", "lr=", "=1", "lr=1,,2"])
+def test_malformed_grid_is_refused(item):
+    with pytest.raises(JobError, match="--grid"):
+        grid_lines([item])
+
+
+def test_given_names_show_the_seed():
+    lines = named(repeated([["--lr", "1", "--name", "slow"], ["--lr", "2"]], 2, []))
+    names = [options_of(line)["--name"][0] for line in lines]
+    assert names == ["slow-seed0", "slow-seed1", "lr2-seed0", "lr2-seed1"]
+
+
+@pytest.mark.parametrize("option", ["--name=x", "--resume=x"])
+def test_sweep_names_its_runs_itself(lab, option):
+    assert "names its runs" in lab.refused("sweep", *GRID, "--", "train", option)
+
+
+def test_values_of_several_words():
+    lines = grid_lines(["img-size=64 128,128 256"])
+    assert lines == [["--img-size", "64", "128"], ["--img-size", "128", "256"]]
+    assert [line[-1] for line in named(lines)] == ["img-size64x128", "img-size128x256"]
+
+
+def test_sweep_is_one_array_limited_at_a_time(lab):
+    folder = lab.hand_in("sweep", *GRID, "--at-most", 4, "--", "train", "--epochs", 1)
+    (words,) = lab.submissions()
+    assert "--array=0-17%4" in words and "--output=slurm-%A_%a.out" in words
+    runs = json.loads((folder / "job.json").read_text())["runs"]
+    for index in (0, 17):
+        job = {"SLURM_JOB_ID": 59 + index, "SLURM_ARRAY_JOB_ID": 41, "SLURM_ARRAY_TASK_ID": index}
+        assert lab.start_script(folder, **job).wait(20) == 0
+        argv = kept(Path(runs[index]["folder"]))["argv"]
+        assert argv == ["train", "--auto-resume", *runs[index]["arguments"]]
+    assert {path.name for path in lab.run("").iterdir()} == {
+        "lr1e-3-ce-seed0",
+        "lr3e-4-focal-seed2",
+    }
+
+
+def test_array_and_this_machine_train_the_same_runs(lab):
+    words = [*GRID, "--", "train", "--epochs", "5"]
+    folder = lab.hand_in("sweep", *words)
+    record = json.loads((folder / "job.json").read_text())
+    lines = lab.call("sweep", "--local", "--dry-run", *words)[1].splitlines()
+    assert [shlex.split(line)[4:] for line in lines] == [run["arguments"] for run in record["runs"]]
+    runs_file = ["--runs", folder / "runs.txt", "--", "train", "--epochs", "5"]
+    again = lab.call("sweep", "--local", "--dry-run", *runs_file)[1].splitlines()
+    assert [options_of(shlex.split(line)[4:]) for line in again] == [
+        options_of(run["arguments"]) for run in record["runs"]
+    ]
+
+
+def test_file_of_runs_may_be_written_by_hand(lab):
+    text = "# a study\n\n--lr 1e-3  # slow\n--lr 1e-2 --note 'two words'\n--loss ce --name base\n"
+    (lab.folder / "study.txt").write_text(text)
+    lab.commit()
+    words = ["--runs", "study.txt", "--local", "--", "train"]
+    code, out, err = lab.call("sweep", *words)
+    assert (code, err) == (0, "")
+    names = {path.name for path in lab.run("").iterdir()}
+    assert names == {"lr1e-3", "lr1e-2-note-two-words", "base"}
+    assert kept(lab.run("lr1e-2-note-two-words"))["arguments"]["note"] == "two words"
+    assert "python main.py compare runs/lr1e-3" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "where"), [("--lr 'x\n", "line 1"), ("\nlr 1\n", "line 2"), ("# none\n", "no line")]
+)
+def test_damaged_file_of_runs_is_refused(lab, text, where):
+    (lab.folder / "study.txt").write_text(text)
+    assert where in lab.refused("sweep", "--runs", "study.txt", "--local", "--", "train")
+
+
+def test_either_grid_or_file():
+    lines = [["sweep", "--local"], ["sweep", "--grid", "a=1", "--runs", "x"]]
+    for words in lines:
+        done = subprocess.run(
+            [sys.executable, str(HERE / "job.py"), *words, "--", "train"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2 and "--grid" in done.stderr
+
+
+def test_local_sweep_goes_on_where_it_was_stopped(lab):
+    words = ["sweep", "--local", "--grid", "loss=ce,wce,focal", "--", "train", "--epochs", 60]
+    process = lab.start(*words)
+    lab.wait_for(lab.run("wce") / "ready")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130 and "the same command goes on" in out
+    assert not lab.run("focal").exists()
+    step = int((lab.run("wce") / "last.pt").read_text())
+    assert 0 < step < 60
+    code, out, _ = lab.call(*words)
+    assert code == 0 and "finished before" in out and "goes on" in out
+    starts = {name: (lab.run(name) / "starts.txt").read_text().split() for name in ("ce", "wce")}
+    assert starts == {"ce": ["0"], "wce": ["0", str(step)]}
+    assert (lab.run("focal") / "summary.txt").exists()
+
+
+def test_local_sweep_is_ended_by_its_scheduler_too(lab):
+    process = lab.start("sweep", "--local", "--grid", "loss=ce", "--", "train", "--epochs", 300)
+    lab.wait_for(lab.run("ce") / "ready")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+
+
+def test_failed_run_does_not_end_a_local_sweep(lab):
+    words = ["--local", "--grid", "code=0,3", "loss=ce,wce", "--", "train"]
+    code, out, err = lab.call("sweep", *words)
+    assert code == 1 and "2 of 4 runs failed" in err
+    assert out.count("FAILED (3): as asked") == 2
+    assert sum((run / "summary.txt").exists() for run in lab.run("").iterdir()) == 2
+    code, out, _ = lab.call("sweep", *words)
+    assert code == 1 and out.count("finished before") == 2
+
+
+def test_finished_run_of_other_arguments_is_not_taken_for_this_one(lab):
+    words = ["sweep", "--local", "--grid", "loss=ce,wce", "--", "train", "--epochs"]
+    assert lab.call(*words, 2)[0] == 0
+    assert "finished before" not in lab.call(*words, 3)[1]
+    assert (lab.run("ce") / "last.pt").read_text() == "3"
+
+
+def test_array_leaves_finished_runs_out(lab):
+    words = ["--grid", "loss=ce,wce,focal", "--", "train"]
+    folder = lab.hand_in("sweep", *words)
+    job = {"SLURM_ARRAY_JOB_ID": 41, "SLURM_ARRAY_TASK_ID": 1}
+    assert lab.start_script(folder, **job).wait(20) == 0
+    code, _, err = lab.call("sweep", *words)
+    assert code == 0 and "1 of 3" in err
+    assert "--array=0-1" in lab.submissions()[1]
+
+
+# ------------------------------------------------------------------------------- status and cancel
+
+
+def test_status_shows_epochs_and_scores(lab):
+    one = lab.hand_in("submit", "--", "train", "--name", "one", "--epochs", 4)
+    lab.start_script(one).wait(20)
+    lab.hand_in("sweep", "--grid", "loss=ce,wce", "--", "train", "--logdir", "elsewhere")
+    (lab.play / "queue").write_text("42_0|RUNNING|None\n42_1|PENDING|JobArrayTaskLimit\n")
+    code, out, _ = lab.call("status")
+    rows = [line.split() for line in out.splitlines()]
+    assert code == 0 and rows[0][:2] == ["JOB", "STATE"]
+    assert rows[1][:5] == ["41", "finished", "one", "4", "0.3000"]
+    assert rows[2][:5] == ["42_0", "RUNNING", "ce", "-", "-"]
+    assert rows[3][:4] == ["42_1", "PENDING", "(JobArrayTaskLimit)", "wce"]
+    assert len(lab.call("status", "--logdir", "elsewhere")[1].splitlines()) == 3
+
+
+def test_status_without_slurm_knows_the_runs(lab):
+    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    lab.write_program("squeue", "#!/bin/bash\necho 'squeue: error: no contact' >&2\nexit 1\n")
+    code, out, err = lab.call("status")
+    assert code == 0 and "no contact" in err and "unknown" in out
+    lab.start_script(folder).wait(20)
+    assert "finished" in lab.call("status")[1]
+
+
+def test_run_in_the_queue_is_not_handed_in_twice(lab):
+    words = ["--grid", "loss=ce,wce", "--", "train"]
+    lab.hand_in("sweep", *words)
+    (lab.play / "queue").write_text("41_1|RUNNING|None\n")
+    assert "belongs to job 41_1" in lab.refused("sweep", *words)
+    (lab.play / "queue").write_text("")
+    lab.hand_in("sweep", *words)
+
+
+def test_cancel_ends_jobs_with_their_tests(lab):
+    folder = lab.hand_in("submit", "--then-test", "--", "train", "--name", "one")
+    lab.hand_in("sweep", "--grid", "loss=ce,wce", "--", "train")
+    assert lab.call("cancel", "41")[0] == lab.call("cancel", "43_1")[0] == 0
+    assert lab.call("cancel", folder.name, "43")[0] == 0
+    assert lab.asked("scancel") == ["41 42", "43_1", "41 42 43"]
+    assert "no job of this lab" in lab.refused("cancel", "7")
+
+
+# ------------------------------------------------------------------------------------------- itself
+
+
+def test_standard_library_is_enough(lab):
+    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "job.py", "submit", "--dry-run", "--", "train"],
+        cwd=lab.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_has_no_side_effects(lab):
+    before = sorted(lab.folder.rglob("*"))
+    code = "import sys; sys.dont_write_bytecode = True; import job; print(list(job.__dict__) > [])"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=lab.folder, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    assert sorted(lab.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["submit", "sweep", "status", "cancel"])
+def test_every_command_has_its_help(lab, command):
+    code, out, _ = lab.call(command, "--help")
+    assert code == 0 and "--help" in out
