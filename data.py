@@ -13,7 +13,7 @@ import os
 import random
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network
@@ -39,7 +39,7 @@ from support.data_commands import (
     train_step,
 )
 from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
-from support.loading import EpochSampler, SampleKey, TargetsOnly, start_worker
+from support.loading import EpochSampler, SampleKey, Share, TargetsOnly, start_worker
 from support.plots import class_distribution, picture_grid, to_picture
 from support.prepared import open_split, resize_pair
 from utils import CommandLine, LabError, colorize, run_command, save_image, whole
@@ -317,11 +317,15 @@ def get_dataloaders(
     num_workers: int,
     seed: int,
     pin_memory: bool = False,
+    accumulate: int = 1,
+    rank: int = 0,
+    processes: int = 1,
 ) -> tuple[DataLoader, DataLoader]:
     """Builds the loader for training, shuffled, and that for validation, always in order.
 
     What they yield depends on the seed and the epoch, never on the number of workers. The epoch
-    of the training loader is that of its `sampler`, see `EpochSampler`.
+    of the training loader is that of its `sampler`, see `EpochSampler`. Of several processes each
+    gets its share: of every training step, and every so many-th image for validation.
 
     Args:
         train_set: items (image, target).
@@ -330,18 +334,22 @@ def get_dataloaders(
         num_workers: processes that load; 0 loads in this one.
         seed: of the order and of the random changes.
         pin_memory: whether batches lie in page-locked memory, which a CUDA device reads faster.
+        accumulate: batches of one optimiser step, in each process.
+        rank: the number of this process.
+        processes: how many there are.
 
     Raises:
-        LabError: when a number is out of range or a batch is larger than the training data.
+        LabError: when a number is out of range or a step is larger than the training data.
     """
-    require_batches(len(train_set), batch_size, num_workers)
+    share = Share(batch_size, accumulate, rank, processes)
+    require_batches(len(train_set), share, num_workers)
     cv2.setNumThreads(0)  # for small pictures threads cost more than they save
 
-    def build(dataset: Dataset, shuffle: bool) -> DataLoader:
+    def build(dataset: Dataset, sampler: Iterable[int]) -> DataLoader:
         return DataLoader(
             dataset,
             batch_size,
-            sampler=EpochSampler(len(dataset), seed, shuffle),
+            sampler=sampler,
             num_workers=num_workers,
             generator=torch.Generator().manual_seed(seed),
             worker_init_fn=start_worker,
@@ -349,19 +357,24 @@ def get_dataloaders(
             pin_memory=pin_memory,
         )
 
-    return build(train_set, shuffle=True), build(val_set, shuffle=False)
+    own_val = range(rank, len(val_set), processes)
+    return build(train_set, EpochSampler(len(train_set), seed, share)), build(val_set, own_val)
 
 
-def require_batches(num_images: int, batch_size: int, num_workers: int) -> None:
-    """Raises `LabError` when numbers for a loader are out of range, or no batch can be filled."""
-    if batch_size < 1:
-        raise LabError(f"the batch size must be at least 1 image, not {batch_size}")
+def require_batches(num_images: int, share: Share, num_workers: int) -> None:
+    """Raises `LabError` when numbers for a loader are out of range, or no step can be filled."""
+    if share.batch_size < 1:
+        raise LabError(f"the batch size must be at least 1 image, not {share.batch_size}")
+    if share.accumulate < 1:
+        raise LabError(f"a step must accumulate at least 1 batch, not {share.accumulate}")
     if num_workers < 0:
         raise LabError(f"the number of workers must be at least 0, not {num_workers}")
-    if batch_size > num_images:
+    if share.images_per_step > num_images:
+        several = "" if share.images_per_step == share.batch_size else " or --accumulate"
         raise LabError(
-            f"a batch of {batch_size} is larger than the training data ({num_images} images): "
-            "lower --batch-size or take more data (--limit, --cities-train)"
+            f"a step of {share.images_per_step} images is larger than the training data "
+            f"({num_images} images): lower --batch-size{several}, or take more data (--limit, "
+            "--cities-train)"
         )
 
 

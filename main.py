@@ -13,6 +13,7 @@ import argparse
 import shlex
 import sys
 import tempfile
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from utils import (
     CommandLine,
     LabError,
+    below_one,
     non_negative,
     positive,
     python_command,
@@ -29,12 +31,15 @@ from utils import (
 
 if TYPE_CHECKING:
     from deploy import Segmenter
+    from support.parallel import Processes
+    from support.session import StopRequest, TrainingState
+    from training import Setup
 
 MODEL_NAMES = ("unet",)
 LOSS_NAMES = ("ce", "wce", "focal")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
 OPTIMIZER_NAMES = ("adam", "adamw", "sgd")
-SCHEDULER_NAMES = ("constant", "poly", "cosine")
+SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 
@@ -50,24 +55,45 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "loss": "wce",
     "class_weights": None,
     "gamma": None,
+    "finetune_from": None,
+    "fix_batchnorm": False,
     "epochs": None,
     "max_steps": None,
+    "max_minutes": None,
+    "patience": None,
     "batch_size": 4,
+    "accumulate": 1,
     "optimizer": "adamw",
     "lr": 3e-3,
     "weight_decay": 1e-2,
+    "clip_norm": None,
     "scheduler": "cosine",
+    "warm_up": None,
     "seed": 0,
     "device": "auto",
     "precision": "auto",
     "num_workers": None,
     "logdir": "runs",
     "name": None,
+    "save_minutes": 10.0,
 }
 DEFAULT_EPOCHS = 11
 DEFAULT_CLASS_WEIGHTS = {"ce": "none", "wce": "sqrt", "focal": "none"}
 DEFAULT_GAMMA = 2.0
-CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "num_workers", "device", "datadir")
+CHANGEABLE_ON_RESUME = (
+    "epochs",
+    "max_steps",
+    "max_minutes",
+    "patience",
+    "save_minutes",
+    "batch_size",
+    "accumulate",
+    "num_workers",
+    "device",
+    "datadir",
+)
+"""What a resumed run may do otherwise. Batch size and accumulation may change together alone: the
+images of a step must stay as many as they were, over all processes."""
 DRY_RUN_STEPS = 2
 MAX_WORKERS = 64
 
@@ -121,6 +147,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--num-blocks", "number of poolings", type=whole, metavar="N")
     width_help = "channels of the first block; the paper's 64 want a GPU"
     add("--base-channels", width_help, type=whole, metavar="N")
+    finetune_help = "begin with the weights of a best.pt, a run or a state dict, where they fit"
+    add("--finetune-from", finetune_help, "random weights", metavar="PATH")
+    fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
+    add("--fix-batchnorm", fix_help, "off", action="store_true")
     add = partial(add_with_default, parser.add_argument_group("loss"))
     add("--loss", "cross entropy, weighted cross entropy or focal loss", choices=LOSS_NAMES)
     weights_help = "how rare classes weigh more, by their pixels"
@@ -137,12 +167,22 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", "passes over the images", DEFAULT_EPOCHS, type=whole, metavar="N")
     steps_help = "optimiser steps; with --epochs, whichever ends first"
     add("--max-steps", steps_help, "no limit", type=whole, metavar="N")
-    add("--batch-size", "images per step", type=whole, metavar="N")
+    minutes_help = "minutes within which the run ends, over all its sessions, export included"
+    add("--max-minutes", minutes_help, "no limit", type=positive, metavar="N")
+    patience_help = "end after so many evaluations without a better macro F1"
+    add("--patience", patience_help, "train to the end", type=whole, metavar="N")
+    add("--batch-size", "images at once, in each process", type=whole, metavar="N")
+    accumulate_help = "batches whose gradients are added up before each optimiser step"
+    add("--accumulate", accumulate_help, type=whole, metavar="N")
     add("--optimizer", "optimiser; sgd has momentum 0.9", choices=OPTIMIZER_NAMES)
     add("--lr", "highest learning rate", type=positive, metavar="X")
     add("--weight-decay", "pull of the weights towards 0", type=non_negative, metavar="X")
-    schedule_help = "how the rate falls, after a warm-up in the first 5 %% of the steps"
-    add("--scheduler", schedule_help, choices=SCHEDULER_NAMES)
+    clip_help = "shorten gradients whose norm is larger than this"
+    add("--clip-norm", clip_help, "never", type=positive, metavar="X")
+    add("--scheduler", "how the rate falls", choices=SCHEDULER_NAMES)
+    warm_up_help = "share of the steps in which the rate first rises"
+    warm_up_default = "0.05; none for constant"
+    add("--warm-up", warm_up_help, warm_up_default, type=below_one, metavar="X")
     add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
@@ -153,7 +193,11 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add = partial(add_with_default, parser.add_argument_group("run"))
     add("--logdir", "folder in which runs lie", metavar="DIR")
     add("--name", "name of the run's folder", "date, time, model and loss", metavar="NAME")
+    save_help = "minutes between two checkpoints inside an epoch, at most"
+    add("--save-minutes", save_help, type=positive, metavar="N")
     add("--resume", "go on with this run's folder", "a new run", metavar="RUN")
+    auto_help = "go on with the run of --name if it is there, else begin it (for batch jobs)"
+    add("--auto-resume", auto_help, "off", action="store_true", default=False)
     dry_help = "two steps through everything; keeps nothing"
     add("--dry-run", dry_help, "off", action="store_true", default=False)
 
@@ -212,18 +256,36 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> int:
     """The command `train`: trains, and says where the results are and what comes next."""
-    options, resumed = training_options(vars(args))
-    if not args.dry_run:
-        run = train_run(options, resumed)
-        print(next_steps(run, options["datadir"]))
-        return 0
-    batch = options["batch_size"]
+    from support.parallel import join_processes, leave_processes, tell_failure
+
+    processes = join_processes()
+    try:
+        if args.dry_run:
+            dry_run(args, processes)
+        else:
+            plan = training_options(vars(args)) if processes.is_first else None
+            options, resumed = processes.share(plan)
+            run = train_run(options, resumed, processes)
+            if processes.is_first:
+                print(next_steps(run, options["datadir"]))
+    except Exception as error:
+        if tell_failure(processes, str(error)):
+            raise
+        return 1
+    leave_processes(processes)
+    return 0
+
+
+def dry_run(args: argparse.Namespace, processes: "Processes") -> None:
+    """Two steps through everything, in a folder that is gone afterwards."""
+    options, _ = training_options(vars(args))
+    batch = options["batch_size"] * options["accumulate"] * processes.count
     with tempfile.TemporaryDirectory() as scratch:
         options |= {"logdir": scratch, "name": "dry-run", "epochs": None}
         options |= {"max_steps": DRY_RUN_STEPS, "limit": min(options["limit"] or batch, batch)}
-        train_run(options, None)
-    print("dry run passed: data, training, evaluation and export work; nothing was kept")
-    return 0
+        train_run(options, None, processes)
+    if processes.is_first:
+        print("dry run passed: data, training, evaluation and export work; nothing was kept")
 
 
 def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None]:
@@ -235,10 +297,11 @@ def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None
     Raises:
         LabError: for arguments that contradict each other or the resumed run.
     """
-    given = {key: value for key, value in given.items() if key in TRAIN_DEFAULTS or key == "resume"}
-    resumed = Path(given.pop("resume")) if "resume" in given else None
-    if given.get("datadir"):
-        given["datadir"] = str(Path(given["datadir"]).resolve())
+    resumed = run_to_resume(given)
+    given = {key: value for key, value in given.items() if key in TRAIN_DEFAULTS}
+    for key in ("datadir", "finetune_from"):
+        if given.get(key):
+            given[key] = str(Path(given[key]).resolve())
     if resumed is None:
         options = TRAIN_DEFAULTS | given
         if options["epochs"] is None and options["max_steps"] is None:
@@ -247,13 +310,36 @@ def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None
     from support.runs import read_config
 
     begun = TRAIN_DEFAULTS | read_config(resumed)["arguments"]
-    for key, value in given.items():
-        if key not in CHANGEABLE_ON_RESUME and value != begun[key]:
-            raise LabError(
-                f"--{key.replace('_', '-')} {value} contradicts {begun[key]} in {resumed}; "
-                "leave it out to go on, or start a new run without --resume"
-            )
+    differs = [
+        f"--{key.replace('_', '-')} {in_words(value)} contradicts {in_words(begun[key])}"
+        for key, value in given.items()
+        if key not in CHANGEABLE_ON_RESUME and value != begun[key]
+    ]
+    if differs:
+        raise LabError(
+            f"{'; '.join(differs)} in {resumed}; leave it out to go on, or start a new run "
+            "without --resume"
+        )
     return begun | given, resumed
+
+
+def run_to_resume(given: dict[str, Any]) -> Path | None:
+    """The folder of the run to go on with, or None for a new run.
+
+    Raises:
+        LabError: for flags that contradict each other.
+    """
+    if not given.get("auto_resume"):
+        return Path(given["resume"]) if "resume" in given else None
+    if "resume" in given or "name" not in given:
+        raise LabError("--auto-resume goes with --name, and not with --resume")
+    run = Path(given.get("logdir", TRAIN_DEFAULTS["logdir"])) / given["name"]
+    return run if (run / "last.pt").is_file() else None
+
+
+def in_words(value: object) -> str:
+    """An argument's value as it is typed."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -273,33 +359,66 @@ def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def train_run(options: dict[str, Any], resumed: Path | None) -> Path:
+def train_run(options: dict[str, Any], resumed: Path | None, processes: "Processes") -> Path:
     """Trains one run, new or resumed, to its end; returns its folder."""
-    from support.assembly import assemble, describe_run, finish_run, opening_lines
-    from support.runs import remove_without_checkpoint, require_new_name
-    from support.session import Interrupted
-    from training import fit
+    from support.assembly import assemble
+    from support.runs import require_new_name
+    from support.session import Interrupted, StopRequest
     from utils import seed_everything
 
-    if resumed is None:
+    if resumed is None and processes.is_first:
         require_new_name(Path(options["logdir"]), options["name"])
     seed_everything(options["seed"])
-    setup, state, total_steps = assemble(options, resumed)
-    run = setup.run
-    print("\n".join(opening_lines(setup, state, total_steps)))
+    stop = StopRequest(is_alone=processes.count == 1)
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    with stop.listening():
+        try:
+            setup, state = assemble(options, resumed, processes, command)
+        except Interrupted as interrupted:
+            print("stopped before the first step; nothing was changed", file=sys.stderr)
+            raise SystemExit(128 + interrupted.signal_number) from None
+        stop.waits = True
+        train_assembled(setup, state, stop, options, is_new=resumed is None)
+    return setup.run
+
+
+def train_assembled(
+    setup: "Setup",
+    state: "TrainingState",
+    stop: "StopRequest",
+    options: dict[str, Any],
+    is_new: bool,
+) -> None:
+    """Trains what has been put together; leaves no folder of a run that failed at once."""
+    from support.assembly import describe_run, finish_run, opening_lines
+    from support.parallel import leave_processes
+    from support.runs import alone_in, remove_if_unused
+    from support.session import Interrupted
+    from training import fit
+
+    run, is_first = setup.run, setup.processes.is_first
     try:
-        if resumed is None:
-            describe_run(setup, state)
-        fit(setup, state, total_steps)
-        finish_run(setup, state, options)
+        with alone_in(run) if is_first else nullcontext():
+            if is_first:
+                print("\n".join(opening_lines(setup, state)))
+            if is_new:
+                describe_run(setup, state)
+            fit(setup, state, stop)
+            finish_run(setup, state, options)
     except Interrupted as interrupted:
-        print(f"stopped at step {state.step} of {total_steps}, saved in {run}", file=sys.stderr)
-        print(f"go on with: {resume_command(run)}", file=sys.stderr)
+        if is_first:
+            last = setup.limits.total_steps
+            print(f"stopped at step {state.step} of {last}, saved in {run}", file=sys.stderr)
+            print(f"go on with: {resume_command(run)}", file=sys.stderr)
+        leave_processes(setup.processes)
         raise SystemExit(128 + interrupted.signal_number) from None
+    except Exception:
+        if is_new and is_first:
+            remove_if_unused(run)
+        raise
     finally:
-        setup.log.close()
-        remove_without_checkpoint(run)
-    return run
+        if setup.log is not None:
+            setup.log.close()
 
 
 def resume_command(run: Path) -> str:

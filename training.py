@@ -1,15 +1,17 @@
 """The training loop: one epoch, the evaluation, and the fit that joins them.
 
-The student's part is `train_one_epoch` and `evaluate`. Around them, `fit` keeps the run's folder:
-the history, the best weights, and a `last.pt` from which an interrupted run goes on. The position
-in the data is `state.step` alone, as the sampler's order follows from seed and epoch.
+The student's part is `train_one_epoch` and `evaluate`. `train_in_parts` is the same epoch where a
+step's images are too many to go through the network at once, or are spread over processes. Around
+them, `fit` keeps the run's folder: the history, the best weights, and a `last.pt` from which an
+interrupted run goes on. The position in the data is `state.step` alone, as the sampler's order
+follows from seed and epoch.
 
 Mixed precision as in Micikevicius et al. (ICLR 2018): the forward pass runs in bfloat16 (or float16
 with a scaled loss) where the hardware is made for it, weights and losses stay in float32.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,17 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 
 from metrics import ConfusionMatrix, LossMeter, f1_per_class, iou_per_class, macro_f1, mean_iou
+from support.parallel import Processes
 from support.plots import confusion_picture, sample_panel, to_picture
 from support.runs import TensorBoardLog, save_checkpoint, write_history
-from support.session import Interrupted, Progress, TrainingState
+from support.session import Interrupted, Limits, Progress, StopRequest, TrainingState
 from utils import LabError
 
 PANEL_SAMPLES = 4
+TINY = torch.finfo(torch.float32).tiny
 
 
 def train_one_epoch(
@@ -110,6 +115,7 @@ def evaluate(
     num_classes: int,
     *,
     autocast_dtype: torch.dtype | None = None,
+    meter: LossMeter | None = None,
     ignore_index: int = 255,
 ) -> tuple[float, Tensor]:
     """Judges the model on every batch of the loader, changing nothing about it.
@@ -121,13 +127,14 @@ def evaluate(
         device: where the model lies and the batches are taken to.
         num_classes: K.
         autocast_dtype: the type of the forward pass, None for float32 throughout.
+        meter: counts the loss, for a caller that needs its sums; a new one by default.
         ignore_index: the target value of void pixels.
 
     Returns:
         The mean loss over all pixels, and the confusion matrix (K, K) int64 of the whole set.
     """
     device = torch.device(device)
-    meter, confusion = LossMeter(), ConfusionMatrix(num_classes, ignore_index)
+    meter, confusion = meter or LossMeter(), ConfusionMatrix(num_classes, ignore_index)
     autocast = partial(
         torch.autocast, device.type, autocast_dtype, enabled=autocast_dtype is not None
     )
@@ -159,6 +166,80 @@ def evaluate(
     return meter.mean(), confusion.matrix
 
 
+def train_in_parts(
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    device: torch.device | str,
+    *,
+    steps: Iterable[tuple[int, list[int]]],
+    processes: Processes,
+    scheduler: LRScheduler | None = None,
+    autocast_dtype: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    meter: LossMeter | None = None,
+    after_step: Callable[[int], None] | None = None,
+    ignore_index: int = 255,
+) -> float:
+    """`train_one_epoch` with steps of several batches, one after another and in several processes.
+
+    A loss that is a ratio of sums gives the gradients that one large batch would give: each batch's
+    numerator is divided by the denominator of the whole step (ce, wce, focal). Of any other loss,
+    the mean over the batches is optimised, each weighted by its valid pixels. Batch normalisation
+    takes its statistics from each batch alone (synchronised over the processes on GPUs).
+
+    Args:
+        model: as `Processes.wrap` makes it.
+        loader: this process's batches.
+        criterion: as in `train_one_epoch`, like everything that is not named here.
+        optimizer: likewise.
+        device: likewise.
+        steps: for each step, its images over all processes, and how many images of its own this
+            process has in each batch; a batch without any is there, but counts nothing.
+        processes: that train together.
+
+    Returns:
+        The mean loss over the pixels of all processes.
+    """
+    device, meter = torch.device(device), meter or LossMeter()
+    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
+    autocast = partial(
+        torch.autocast, device.type, autocast_dtype, enabled=autocast_dtype is not None
+    )
+    source = iter(loader)
+    model.train()
+    for images_of_step, own_images in steps:
+        batches = [to_device(*next(source), device) for _ in own_images]
+        for (_, target), own in zip(batches, own_images, strict=True):
+            target[own:] = ignore_index  # all of it, where no image is this process's own
+        denominators = [loss_denominator(criterion, target, ignore_index) for _, target in batches]
+        total = processes.sum(torch.stack(denominators).sum().float())
+        numerator = torch.zeros_like(total)
+        optimizer.zero_grad(set_to_none=True)
+        for (images, target), denominator in zip(batches, denominators, strict=True):
+            with gradients_added_up(model, is_last=target is batches[-1][1]):
+                with autocast():
+                    logits = model(images)  # (B, K, H, W)
+                share = criterion(logits, target) * denominator / total.clamp(min=TINY)
+                scaler.scale(share * processes.count).backward()  # averaged over the processes
+            numerator += share.detach()
+        scaler.step(optimizer)
+        scaler.update()
+        if scheduler is not None:
+            scheduler.step()
+        meter.add(processes.sum(numerator), total)
+        if after_step is not None:
+            after_step(images_of_step)
+    return meter.mean()
+
+
+def gradients_added_up(model: nn.Module, is_last: bool) -> AbstractContextManager:
+    """The context of one batch of a step: the processes exchange gradients with the last alone."""
+    waits = isinstance(model, DistributedDataParallel) and not is_last
+    return model.no_sync() if waits else nullcontext()
+
+
 def to_device(images: Tensor, target: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Takes a batch to the device; channels last, the layout in which convolutions are fastest."""
     images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
@@ -178,14 +259,23 @@ class Setup:
 
     run: Path
     device: torch.device
+    processes: Processes
+    limits: Limits
     autocast_dtype: torch.dtype | None
     train_loader: DataLoader
     val_loader: DataLoader
     criterion: nn.Module
-    log: TensorBoardLog
+    log: TensorBoardLog | None
+    """None in the processes that do not write."""
     panels: "Panels"
     about_model: dict[str, Any]
     """What `best.pt` holds beside the weights, so that it can be used on its own."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one pass over the training images."""
+        sampler = self.train_loader.sampler
+        return sampler.share.steps(sampler.length)
 
 
 class Panels:
@@ -233,68 +323,87 @@ def current_epoch(state: TrainingState, steps_per_epoch: int) -> int:
     return (state.step - 1) // steps_per_epoch
 
 
-def fit(setup: Setup, state: TrainingState, total_steps: int) -> None:
-    """Trains up to step `total_steps`, with an evaluation after each epoch and at the end.
+def is_over(setup: Setup, state: TrainingState) -> bool:
+    """Whether the run has reached its last step, or has waited long enough for a better score."""
+    patience = setup.limits.patience
+    has_waited = patience is not None and state.epochs_without_progress >= patience
+    return state.is_evaluated and (state.step >= setup.limits.total_steps or has_waited)
+
+
+def fit(setup: Setup, state: TrainingState, stop: StopRequest) -> None:
+    """Trains as far as `setup.limits` say, with an evaluation after each epoch and at the end.
 
     Raises:
         LabError: when the loss is no longer a number, or a file cannot be read or written.
-        Interrupted: when Ctrl-C or SIGTERM came; `last.pt` is saved then.
+        Interrupted: when a signal came; `last.pt` is saved then.
     """
-    steps_per_epoch = len(setup.train_loader)
-    if state.is_evaluated and state.step % steps_per_epoch and state.step < total_steps:
+    spe = setup.steps_per_epoch
+    if state.is_evaluated and state.step % spe and not is_over(setup, state):
         state.history.pop()  # the run had ended inside this epoch, and now goes on with it
-    progress = Progress(state, setup.log, total_steps, setup.device)
-    with progress.stop.listening():
-        try:
-            while state.step < total_steps or not state.is_evaluated:
-                epoch = current_epoch(state, steps_per_epoch)
-                end = min((epoch + 1) * steps_per_epoch, total_steps)
-                _train_until(setup, state, progress, epoch, epoch * steps_per_epoch, end)
+    model = setup.processes.wrap(state.model, setup.device)
+    progress = Progress(
+        state, setup.limits, setup.device, setup.processes, stop, setup.log,
+        write=partial(save_state, setup, state),
+    )  # fmt: skip
+    try:
+        progress.decide()
+        while not is_over(setup, state) and not (progress.time_is_up and state.is_evaluated):
+            epoch = current_epoch(state, spe)
+            _train_epoch(setup, state, progress, model, epoch)
+            with progress.timed_evaluation():
                 _judge(setup, state, progress, epoch)
-                if state.step % steps_per_epoch == 0:
+                if state.step % spe == 0:
+                    state.scheduler.judge(state.history[-1]["val_macro_f1"])
                     state.meter = LossMeter()
-                state.save(setup.run / "last.pt")
-        except Interrupted:
-            state.save(setup.run / "last.pt")
-            raise
-        finally:
-            progress.bar.close()
+            progress.save()
+    except Interrupted:
+        progress.save()
+        raise
+    finally:
+        progress.bar.close()
 
 
-def _train_until(
-    setup: Setup, state: TrainingState, progress: Progress, epoch: int, start: int, end: int
+def save_state(setup: Setup, state: TrainingState) -> None:
+    """Writes `last.pt`, after everything that TensorBoard has been told so far."""
+    if setup.log is not None:
+        setup.log.flush()
+    state.save(setup.run / "last.pt", setup.processes)
+
+
+def _train_epoch(
+    setup: Setup, state: TrainingState, progress: Progress, model: nn.Module, epoch: int
 ) -> None:
-    """Trains on what is left of an epoch that began with step `start`, up to step `end`."""
+    """Trains on what is left of an epoch, or up to the run's last step."""
     progress.start_epoch()
-    if state.step == end:
+    sampler = setup.train_loader.sampler
+    share, start = sampler.share, epoch * setup.steps_per_epoch
+    positions = range(state.step, min(start + setup.steps_per_epoch, setup.limits.total_steps))
+    if not positions:
         return
-    images_done = (state.step - start) * setup.train_loader.batch_size
-    setup.train_loader.sampler.set_epoch(epoch, skip=images_done)
-    train_one_epoch(
-        state.model,
-        itertools.islice(setup.train_loader, end - state.step),
-        setup.criterion,
-        state.optimizer,
-        setup.device,
-        scheduler=state.scheduler,
-        autocast_dtype=setup.autocast_dtype,
-        scaler=state.scaler,
-        meter=state.meter,
-        after_step=progress.after_step,
-    )
+    sampler.set_epoch(epoch, skip=(state.step - start) * share.images_per_step)
+    options = {
+        "scheduler": state.scheduler,
+        "autocast_dtype": setup.autocast_dtype,
+        "scaler": state.scaler,
+        "meter": state.meter,
+        "after_step": progress.after_step,
+    }
+    common = (setup.criterion, state.optimizer, setup.device)
+    positions = progress.until_time_is_up(positions)
+    if share.accumulate == share.processes == 1:
+        batches = (batch for _, batch in zip(positions, setup.train_loader))  # noqa: B905
+        train_one_epoch(model, batches, *common, **options)
+    else:
+        images = (sampler.images_of_step(position - start) for position in positions)
+        steps = ((count, share.parts(count)) for count in images)
+        options |= {"steps": steps, "processes": setup.processes}
+        train_in_parts(model, setup.train_loader, *common, **options)
     progress.look()
 
 
 def _judge(setup: Setup, state: TrainingState, progress: Progress, epoch: int) -> None:
     """Evaluates, writes the epoch's row and pictures, and keeps the best weights."""
-    val_loss, matrix = evaluate(
-        state.model,
-        progress.watched(setup.val_loader),
-        setup.criterion,
-        setup.device,
-        len(setup.panels.class_names),
-        autocast_dtype=setup.autocast_dtype,
-    )
+    val_loss, matrix = _evaluate_together(setup, state, progress)
     if not matrix.sum() or not state.meter.denominator:
         raise LabError("every pixel is void: there is nothing to learn from or to judge by")
     row = {
@@ -308,22 +417,48 @@ def _judge(setup: Setup, state: TrainingState, progress: Progress, epoch: int) -
         "images_per_second": round(progress.rate(), 2),
     }
     is_best = row["val_macro_f1"] > state.best_score
-    if is_best:
-        state.best_score = row["val_macro_f1"]
-        save_checkpoint(
-            setup.run / "best.pt",
-            {**setup.about_model, "model": state.model.state_dict(), "score": state.best_score},
-        )
+    state.best_score = max(row["val_macro_f1"], state.best_score)
     state.history.append(row)
-    write_history(setup.run, state.history)
-    setup.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
-    names = setup.panels.class_names
-    setup.log.picture("confusion", confusion_picture(matrix.cpu().numpy(), names), state.step)
-    state.model.eval()
-    setup.log.picture("samples", setup.panels.paint(state.model, setup.device), state.step)
+    if setup.processes.is_first:
+        _record(setup, state, matrix.cpu(), is_best)
     progress.say(
         f"epoch {row['epoch']:>3}  step {row['step']:>5}  train loss {row['train_loss']:.4f}  "
         f"val loss {val_loss:.4f}  macro F1 {row['val_macro_f1']:.4f}  "
         f"mean IoU {row['val_mean_iou']:.4f}  {progress.rate():.1f} images/s"
         + ("  best" if is_best else "")
     )
+
+
+def _evaluate_together(
+    setup: Setup, state: TrainingState, progress: Progress
+) -> tuple[float, Tensor]:
+    """`evaluate` over the shares of all processes: the mean loss and the matrix (K, K)."""
+    setup.processes.align_buffers(state.model)
+    meter = LossMeter()
+    _, matrix = evaluate(
+        state.model,
+        progress.watched(setup.val_loader),
+        setup.criterion,
+        setup.device,
+        len(setup.panels.class_names),
+        autocast_dtype=setup.autocast_dtype,
+        meter=meter,
+    )
+    meter.settle()
+    sums = torch.tensor([meter.numerator, meter.denominator], dtype=torch.float64)
+    meter.numerator, meter.denominator = setup.processes.sum(sums).tolist()
+    return meter.mean(), setup.processes.sum(matrix.to(setup.device))
+
+
+def _record(setup: Setup, state: TrainingState, matrix: Tensor, is_best: bool) -> None:
+    """Writes what the last row of the history tells: files, curves and pictures."""
+    row, names = state.history[-1], setup.panels.class_names
+    if is_best:
+        best = {**setup.about_model, "model": state.model.state_dict(), "matrix": matrix}
+        best |= {"score": row["val_macro_f1"], "epoch": row["epoch"], "step": row["step"]}
+        save_checkpoint(setup.run / "best.pt", best)
+    write_history(setup.run, state.history)
+    setup.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
+    setup.log.picture("confusion", confusion_picture(matrix.numpy(), names), state.step)
+    state.model.eval()
+    setup.log.picture("samples", setup.panels.paint(state.model, setup.device), state.step)

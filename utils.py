@@ -65,6 +65,11 @@ def non_negative(text: str) -> float:
     return _number(text, float, 0, "a number, 0 or more")
 
 
+def below_one(text: str) -> float:
+    """An argparse type: a number, 0 or more and below 1."""
+    return _number(text, float, 0, "a number, 0 or more and below 1", np.nextafter(1, 0))
+
+
 def _number(
     text: str, kind: type, least: float, wanted: str, most: float = float_info.max
 ) -> float:

@@ -5,11 +5,14 @@ with. Options are the arguments of `main.py train` by name, as in a run's `confi
 """
 
 import math
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from data import (
     MEAN,
@@ -27,78 +30,127 @@ from models import build_model
 from support.data_commands import training_size
 from support.hardware import pick_autocast_dtype, pick_device, pick_num_workers, require_memory
 from support.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
+from support.parallel import Processes
+from support.report import scores, write_metrics
 from support.runs import (
     TensorBoardLog,
     check_writable,
     create_run,
     load_checkpoint,
     read_config,
+    remove_leftovers,
     write_config,
+    write_history,
     write_text,
 )
-from support.schedules import build_optimizer, build_scheduler
-from support.session import TrainingState
-from training import Panels, Setup
-from utils import MAX_IMAGE_PIXELS, LabError, save_image
+from support.schedules import build_optimizer, build_scheduler, clip_gradients
+from support.session import Limits, TrainingState
+from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
+from training import Panels, Setup, is_over
+from utils import MAX_IMAGE_PIXELS, LabError, save_image, seed_everything
 
 
-def assemble(options: dict[str, Any], resumed: Path | None) -> tuple[Setup, TrainingState, int]:
+def assemble(
+    options: dict[str, Any], resumed: Path | None, processes: Processes, command: str
+) -> tuple[Setup, TrainingState]:
     """Makes everything that a run needs, the folder last, so that an error leaves none behind.
 
     Args:
         options: every argument of `main.py train`.
         resumed: the folder of the run to go on with, or None for a new one.
+        processes: that train together.
+        command: the line that was typed, for the run's config.json.
 
     Returns:
-        What stays the same during the run, what changes, and the step at which training ends.
+        What stays the same during the run, and what changes.
 
     Raises:
         LabError: for data, sizes or a machine that the options do not fit.
     """
-    device = pick_device(options["device"])
+    started = time.perf_counter()
+    device = pick_device(options["device"], processes.local_rank)
     autocast_dtype = pick_autocast_dtype(options["precision"], device)
-    train_set, val_set = open_data(options)
+    with processes.first_of_node_first():
+        train_set, val_set = open_data(options)
     require_sensible_sizes(options, len(train_set))
+    train_loader, val_loader = open_loaders(options, train_set, val_set, device, processes)
+    limits = Limits(
+        total_steps=count_steps(options, train_loader),
+        patience=options["patience"],
+        minutes=options["max_minutes"],
+        save_minutes=options["save_minutes"],
+        started=started,
+    )
+    criterion = make_criterion(options, train_set, processes).to(device)
+    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
+    state = make_state(options, device, processes, limits.total_steps, resumed)
+    require_memory(state.model, (options["batch_size"], 3, *options["img_size"]), autocast_dtype)
+    config = {
+        "command": command,
+        "arguments": options,
+        "resolved": {
+            "device": str(device),
+            "precision": precision_name(autocast_dtype),
+            "num_workers": train_loader.num_workers,
+            "processes": processes.count,
+        },
+        "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
+    }
+    run = open_run(config, state, resumed, processes)
+    log = None
+    if processes.is_first:
+        log = TensorBoardLog(run, CLASS_NAMES, partial(logs_stay, state))
+    setup = Setup(
+        run=run,
+        device=device,
+        processes=processes,
+        limits=limits,
+        autocast_dtype=autocast_dtype,
+        train_loader=train_loader,
+        val_loader=val_loader,
+        criterion=criterion,
+        log=log,
+        panels=panels,
+        about_model=about_model(options),
+    )
+    return setup, state
+
+
+def open_loaders(
+    options: dict[str, Any],
+    train_set: CityscapesDataset,
+    val_set: CityscapesDataset,
+    device: torch.device,
+    processes: Processes,
+) -> tuple[DataLoader, DataLoader]:
+    """This process's loaders for training and for validation."""
     workers = options["num_workers"]
-    train_loader, val_loader = get_dataloaders(
+    return get_dataloaders(
         train_set,
         val_set,
         options["batch_size"],
         pick_num_workers(device) if workers is None else workers,
         options["seed"],
         pin_memory=device.type == "cuda",
+        accumulate=options["accumulate"],
+        rank=processes.rank,
+        processes=processes.count,
     )
-    total_steps = count_steps(options, len(train_loader))
-    criterion = make_criterion(options, train_set).to(device)
-    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
-    state = make_state(options, device, total_steps, resumed)
-    require_memory(state.model, (options["batch_size"], 3, *options["img_size"]), autocast_dtype)
-    resolved = {
-        "device": str(device),
-        "precision": precision_name(autocast_dtype),
-        "num_workers": train_loader.num_workers,
-    }
-    fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
-    run = open_run(options, resolved, fingerprint, resumed)
-    check_writable(run)
-    setup = Setup(
-        run=run,
-        device=device,
-        autocast_dtype=autocast_dtype,
-        train_loader=train_loader,
-        val_loader=val_loader,
-        criterion=criterion,
-        log=TensorBoardLog(run, CLASS_NAMES, state.step + 1 if resumed else None),
-        panels=panels,
-        about_model=about_model(options),
-    )
-    return setup, state, total_steps
+
+
+def logs_stay(state: TrainingState, tag: str, step: int) -> bool:
+    """Whether what TensorBoard was told of a step is still true for a run that goes on."""
+    if tag.startswith("best/") or tag.startswith("_hparams_"):
+        return False  # the end will tell it
+    is_of_epoch = not tag.startswith("step/")
+    return step < state.step or (step == state.step and (state.is_evaluated or not is_of_epoch))
 
 
 def describe_run(setup: Setup, state: TrainingState) -> None:
     """Writes what TensorBoard shows of a run from its beginning: its arguments and its graph."""
-    setup.log.describe(read_config(setup.run))
-    setup.log.graph(state.model, setup.panels.images[:1].to(setup.device))
+    if setup.log is not None:
+        setup.log.describe(read_config(setup.run))
+        setup.log.graph(state.model, setup.panels.images[:1].to(setup.device))
 
 
 def precision_name(autocast_dtype: torch.dtype | None) -> str:
@@ -106,12 +158,12 @@ def precision_name(autocast_dtype: torch.dtype | None) -> str:
     return str(autocast_dtype or "float32").removeprefix("torch.")
 
 
-def opening_lines(setup: Setup, state: TrainingState, total_steps: int) -> list[str]:
+def opening_lines(setup: Setup, state: TrainingState) -> list[str]:
     """What is said before the first step: what will be done, and what may surprise."""
     parameters = sum(each.numel() for each in state.model.parameters())
-    train_loader = setup.train_loader
+    train_loader, total_steps = setup.train_loader, setup.limits.total_steps
     lines = [
-        f"{setup.run}: {total_steps} steps of {train_loader.batch_size} images in "
+        f"{setup.run}: {total_steps} steps of {images_in_words(setup)} in "
         f"{precision_name(setup.autocast_dtype)} on {setup.device}, "
         f"{len(train_loader.dataset)} images to train on and {len(setup.val_loader.dataset)} to "
         f"validate, {parameters / 1e6:.2f} million parameters"
@@ -124,9 +176,16 @@ def opening_lines(setup: Setup, state: TrainingState, total_steps: int) -> list[
             f"note: --img-size {img_size[0]} {img_size[1]} distorts photos of "
             f"{photo_size[0]}x{photo_size[1]}; --img-size {height} {width} would not"
         )
-    if state.step >= total_steps and state.is_evaluated:
+    if setup.processes.count > 1 and setup.device.type == "cpu" and has_batch_norm(state.model):
         lines.append(
-            f"note: the run is at step {state.step} already; more needs --epochs or --max-steps"
+            "note: on CPUs, batch normalisation sees each process's own images alone; numbers that "
+            "do not depend on the number of processes need --fix-batchnorm"
+        )
+    if is_over(setup, state):
+        reason = "is at" if state.step >= total_steps else "had no better score for a while at"
+        lines.append(
+            f"note: the run {reason} step {state.step} already; more needs --epochs, --max-steps "
+            "or --patience"
         )
     elif total_steps > state.horizon:
         lines.append(
@@ -169,48 +228,109 @@ def require_sensible_sizes(options: dict[str, Any], num_images: int) -> None:
         )
 
 
-def count_steps(options: dict[str, Any], steps_per_epoch: int) -> int:
+def images_in_words(setup: Setup) -> str:
+    """How many images a step takes, and how that number comes about."""
+    share = setup.train_loader.sampler.share
+    if share.images_per_step == share.batch_size:
+        return f"{share.batch_size} images"
+    factors = {"batch": share.batch_size, "accumulated": share.accumulate}
+    factors["processes"] = share.processes
+    words = " x ".join(f"{name} {number}" for name, number in factors.items() if number > 1)
+    return f"{share.images_per_step} images ({words})"
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether a model's training depends on which images go through it together."""
+    return any(
+        isinstance(each, nn.modules.batchnorm._BatchNorm) and not isinstance(each, FixedBatchNorm)
+        for each in model.modules()
+    )
+
+
+def count_steps(options: dict[str, Any], train_loader: DataLoader) -> int:
     """The step at which training ends: after the epochs or --max-steps, whichever comes first."""
+    sampler = train_loader.sampler
     epochs, max_steps = options["epochs"], options["max_steps"]
-    limits = [] if epochs is None else [epochs * steps_per_epoch]
+    limits = [] if epochs is None else [epochs * sampler.share.steps(sampler.length)]
     return min([*limits, *([] if max_steps is None else [max_steps])])
 
 
-def make_criterion(options: dict[str, Any], train_set: CityscapesDataset) -> nn.Module:
+def make_criterion(
+    options: dict[str, Any], train_set: CityscapesDataset, processes: Processes
+) -> nn.Module:
     """The loss, with the class weights counted on the untransformed training set."""
     weights = None
     if options["class_weights"] != "none":
-        counts = count_pixels(train_set.targets("counting pixels"), len(CLASS_NAMES))
-        weights = class_weights(counts, options["class_weights"])
+        counts = None
+        if processes.is_first:
+            counts = count_pixels(train_set.targets("counting pixels"), len(CLASS_NAMES))
+        weights = class_weights(processes.share(counts), options["class_weights"])
     gamma = {} if options["gamma"] is None else {"gamma": options["gamma"]}
     return build_loss(options["loss"], weights, ignore_index=IGNORE_INDEX, **gamma)
 
 
 def make_state(
-    options: dict[str, Any], device: torch.device, total_steps: int, resumed: Path | None
+    options: dict[str, Any],
+    device: torch.device,
+    processes: Processes,
+    total_steps: int,
+    resumed: Path | None,
 ) -> TrainingState:
-    """Model, optimiser and schedule: fresh, or as the resumed run left them."""
+    """Model, optimiser and schedule: fresh, from other weights, or as the resumed run left them."""
     last = load_checkpoint(resumed / "last.pt", TrainingState.SAVED) if resumed else None
-    model = build_model(options["model"], len(CLASS_NAMES), **model_options(options))
-    model = model.to(device, memory_format=torch.channels_last)
+    model = make_model(options, device, processes, is_new=last is None)
     optimizer = build_optimizer(options["optimizer"], model, options["lr"], options["weight_decay"])
     horizon = last["horizon"] if last else total_steps
     half = pick_autocast_dtype(options["precision"], device) == torch.float16
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
+    if options["clip_norm"] is not None:
+        clip_gradients(model, optimizer, scaler, options["clip_norm"])
     state = TrainingState(
         model=model,
         optimizer=optimizer,
-        scheduler=build_scheduler(options["scheduler"], optimizer, horizon),
-        scaler=torch.amp.GradScaler(device.type, enabled=half),
+        scheduler=build_scheduler(options["scheduler"], optimizer, horizon, options["warm_up"]),
+        scaler=scaler,
         horizon=horizon,
+        images_per_step=options["batch_size"] * options["accumulate"] * processes.count,
     )
+    if processes.rank:  # the first one stays where a single process would be
+        seed_everything(options["seed"] + processes.rank)
     if last:
-        try:
-            state.load(last)
-        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise LabError(
-                f"{resumed / 'last.pt'}: does not fit the run's config.json, or is damaged"
-            ) from error
+        take_over(state, last, resumed / "last.pt", processes)
     return state
+
+
+def make_model(
+    options: dict[str, Any], device: torch.device, processes: Processes, is_new: bool
+) -> nn.Module:
+    """The network on its device, with the weights of --finetune-from if the run is new."""
+    model = build_model(options["model"], len(CLASS_NAMES), **model_options(options))
+    if is_new and options["finetune_from"] is not None:
+        report = load_weights(model, Path(options["finetune_from"]))
+        if processes.is_first:
+            print("\n".join(report))
+    if options["fix_batchnorm"]:
+        fix_batch_norm(model)
+    elif processes.count > 1 and device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return model.to(device, memory_format=torch.channels_last)
+
+
+def take_over(state: TrainingState, last: dict[str, Any], path: Path, processes: Processes) -> None:
+    """Puts a fresh state where a checkpoint was.
+
+    Raises:
+        LabError: when the steps are of another size, or the checkpoint is of another model.
+    """
+    if last["images_per_step"] != state.images_per_step:
+        raise LabError(
+            f"{path}: the run takes {last['images_per_step']} images a step; here --batch-size x "
+            f"--accumulate x processes make {state.images_per_step}; change one of the three"
+        )
+    try:
+        state.load(last, processes.rank)
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise LabError(f"{path}: does not fit the run's config.json, or is damaged") from error
 
 
 def model_options(options: dict[str, Any]) -> dict[str, int]:
@@ -232,31 +352,58 @@ def about_model(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def open_run(
-    options: dict[str, Any], resolved: dict[str, Any], fingerprint: str, resumed: Path | None
+    config: dict[str, Any], state: TrainingState, resumed: Path | None, processes: Processes
 ) -> Path:
     """Opens the run's folder, new or resumed, and writes its config.json.
+
+    A new folder holds its first `last.pt` from the beginning: whatever ends the run, it can go on.
 
     Raises:
         LabError: when the data are not those that the resumed run began with.
     """
+    options = config["arguments"]
+
+    def fill(folder: Path) -> None:
+        write_config(folder, **config)
+        state.save(folder / "last.pt", Processes())
+
     if resumed is None:
-        run = create_run(
-            Path(options["logdir"]), options["name"], f"{options['model']}-{options['loss']}"
+        run = None
+        if processes.is_first:
+            name = f"{options['model']}-{options['loss']}"
+            run = create_run(Path(options["logdir"]), options["name"], name, fill)
+        return processes.share(run)
+    begun = read_config(resumed)
+    require_same_data(begun["data_fingerprint"], config["fingerprint"], resumed)
+    if processes.is_first:
+        check_writable(resumed)
+        remove_leftovers(resumed)
+        write_config(resumed, **config | {"command": begun.get("command", config["command"])})
+        if state.history:
+            write_history(resumed, state.history)
+    return resumed
+
+
+def require_same_data(begun: str, now: str, run: Path) -> None:
+    """Compares the fingerprints of the training and the validation data with those of a run.
+
+    Raises:
+        LabError: naming the part that differs.
+    """
+    pairs = zip(begun.split(), now.split(), ("training", "validation"), strict=False)
+    differs = [part for before, after, part in pairs if before != after]
+    if differs:
+        raise LabError(
+            f"the {' and '.join(differs)} images are not those that {run} began with (other files, "
+            "names or sizes); restore them, or start a new run"
         )
-    else:
-        run = resumed
-        if read_config(run)["data_fingerprint"] != fingerprint:
-            raise LabError(
-                f"the images are not those that {run} began with (other files, names or sizes); "
-                "restore them, or start a new run"
-            )
-    write_config(run, options, resolved, fingerprint)
-    return run
 
 
 def finish_run(setup: Setup, state: TrainingState, options: dict[str, Any]) -> None:
-    """Exports the best weights, paints their samples, and writes the summary."""
-    best = load_checkpoint(setup.run / "best.pt", ("model",))
+    """Exports the best weights, paints their samples, and writes scores and summary."""
+    if not setup.processes.is_first:
+        return
+    best = load_checkpoint(setup.run / "best.pt", ("model", "matrix", "score", "epoch", "step"))
     state.model.load_state_dict(best["model"])
     state.model.eval()
     size = tuple(options["img_size"])
@@ -264,16 +411,17 @@ def finish_run(setup: Setup, state: TrainingState, options: dict[str, Any]) -> N
     export_onnx(state.model, setup.run / "model.onnx", size, metadata)
     panel = setup.panels.paint(state.model, setup.device)
     save_image(setup.run / "samples.png", panel)
-    row = max(state.history, key=lambda each: each["val_macro_f1"])
+    result = scores(best["matrix"], CLASS_NAMES)
+    write_metrics(setup.run, result)
     final_scores = {
-        "best/val_macro_f1": row["val_macro_f1"],
-        "best/val_mean_iou": row["val_mean_iou"],
+        "best/val_macro_f1": result["macro_f1"],
+        "best/val_mean_iou": result["mean_iou"],
     }
     setup.log.result(options, final_scores)
     write_text(
         setup.run / "summary.txt",
-        f"best validation macro F1 {row['val_macro_f1']:.4f} (mean IoU {row['val_mean_iou']:.4f}) "
-        f"after epoch {row['epoch']}, step {row['step']}\n"
+        f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU {result['mean_iou']:.4f}) "
+        f"after epoch {best['epoch']}, step {best['step']}\n"
         f"{state.step} steps in {len(state.history)} epochs; model {options['model']}, "
         f"loss {options['loss']}, class weights {options['class_weights']}\n",
     )

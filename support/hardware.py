@@ -16,18 +16,27 @@ PRECISIONS: dict[str, torch.dtype | None] = {
 }
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, local_rank: int = 0) -> torch.device:
     """Finds the device: `auto` takes cuda, else mps, else the CPU.
+
+    Args:
+        name: as on the command line.
+        local_rank: of several processes on a node, each takes the GPU of its number.
 
     Raises:
         LabError: for a device that this machine, or this build of torch, does not have.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next((each for each, is_there in available.items() if is_there), "cpu"))
+        name = next((each for each, is_there in available.items() if is_there), "cpu")
     if not available.get(name, True):
         raise LabError(f"--device {name}: there is no such device here; use --device auto or cpu")
-    return torch.device(name)
+    if name == "cuda" and local_rank >= torch.cuda.device_count():
+        raise LabError(
+            f"process {local_rank} of this node has no GPU of its own: there are "
+            f"{torch.cuda.device_count()}; lower --nproc-per-node, or use --device cpu"
+        )
+    return torch.device("cuda", local_rank) if name == "cuda" else torch.device(name)
 
 
 def pick_autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

@@ -7,7 +7,8 @@ middle.
 
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -32,6 +33,60 @@ class SampleKey(int):
         return self.seed, self.epoch, self.index  # so that it can be sent to a worker
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which images of an optimiser step are this process's.
+
+    A step takes `batch_size * accumulate * processes` images, `accumulate` parts one after another,
+    each spread over the processes. So the images of a step depend on their number alone, whoever
+    computes them. An epoch's last step may have fewer: its parts are spread evenly, and a process
+    that would get none repeats one image, which counts nothing there (`parts` says 0).
+
+    Args:
+        batch_size: images that go through the network at once in one process.
+        accumulate: parts of a step.
+        rank: the number of this process.
+        processes: how many there are.
+    """
+
+    batch_size: int
+    accumulate: int = 1
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of one optimiser step, over all processes."""
+        return self.batch_size * self.accumulate * self.processes
+
+    def steps(self, length: int) -> int:
+        """Optimiser steps that one pass over `length` images takes."""
+        return -(-length // self.images_per_step)
+
+    def parts(self, images: int) -> list[int]:
+        """How many images of its own this process has in each part of a step of `images`."""
+        return [own.stop - own.start for own in self._slices(images)]
+
+    def of_step(self, keys: Sequence) -> list:
+        """This process's keys among those of a step, part by part."""
+        own_keys = []
+        for own in self._slices(len(keys)):
+            own_keys += keys[own] or keys[own.start - 1 : own.start]
+        return own_keys
+
+    def _slices(self, images: int) -> list[slice]:
+        """Where in a step of `images` the own ones stand, part by part.
+
+        Rank 0 has at least one of each part, so an empty slice never stands at the beginning.
+        """
+        slices, together = [], self.batch_size * self.processes
+        for start in range(0, images, together):
+            count = min(together, images - start)
+            first, last = (-(-count * r // self.processes) for r in (self.rank, self.rank + 1))
+            slices.append(slice(start + first, start + last))
+        return slices
+
+
 class EpochSampler(Sampler):
     """Yields a `SampleKey` for every sample, in an order drawn from seed and epoch alone.
 
@@ -41,28 +96,38 @@ class EpochSampler(Sampler):
     Args:
         length: how many samples there are.
         seed: of the order and of the samples' random changes.
-        shuffle: False keeps the order, and every pass is epoch 0.
+        share: what of each step is this process's; by default everything.
     """
 
-    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
-        self.length, self.seed, self.shuffle = length, seed, shuffle
+    def __init__(self, length: int, seed: int, share: Share | None = None) -> None:
+        self.length, self.seed, self.share = length, seed, share or Share(length)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
-        """Chooses the epoch of the next pass and how many of its samples were already seen."""
+        """Chooses the epoch of the next pass and how many images, of all, were already seen."""
         self.epoch, self.skip = epoch, skip
 
+    def images_of_step(self, step: int) -> int:
+        """How many images, over all processes, the step at this position of an epoch has."""
+        return min(self.share.images_per_step, self.length - step * self.share.images_per_step)
+
     def __len__(self) -> int:
-        """How many samples the next pass yields."""
-        return max(self.length - self.skip, 0)
+        """How many samples the next pass yields in this process."""
+        return len(self._positions())
 
     def __iter__(self) -> Iterator[SampleKey]:
-        epoch, skip = self.epoch, self.skip
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed % 2**64, epoch]).permutation(self.length)
-            self.set_epoch(epoch + 1)
-        return iter([SampleKey(self.seed, epoch, int(index)) for index in order[skip:]])
+        order = np.random.default_rng([self.seed % 2**64, self.epoch]).permutation(self.length)
+        keys = [SampleKey(self.seed, self.epoch, int(order[at])) for at in self._positions()]
+        self.set_epoch(self.epoch + 1)
+        return iter(keys)
+
+    def _positions(self) -> list[int]:
+        """Where in the epoch's order the samples of the next pass stand."""
+        step = self.share.images_per_step
+        positions = []
+        for start in range(self.skip, self.length, step):
+            positions += self.share.of_step(range(start, min(start + step, self.length)))
+        return positions
 
 
 class TargetsOnly(Dataset):

@@ -7,12 +7,13 @@ lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
 
 import csv
 import json
+import os
 import platform
 import random
 import shutil
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
@@ -21,11 +22,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from utils import LabError, atomic_path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -57,13 +66,16 @@ def require_new_name(logdir: Path, name: str | None) -> None:
         raise LabError(f"{logdir / name} is there already; choose another --name{hint}")
 
 
-def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
-    """Makes the folder of a new run.
+def create_run(
+    logdir: Path, name: str | None, default_name: str, fill: Callable[[Path], None]
+) -> Path:
+    """Makes the folder of a new run; under its name it is never seen without its first files.
 
     Args:
         logdir: where the runs lie; made when missing.
         name: the folder's name, or None for the date, the time and `default_name`.
         default_name: what the run is about, as in `unet-wce`.
+        fill: writes the first files into the folder that it is given.
 
     Raises:
         LabError: as `require_new_name`, or when the folder cannot be made.
@@ -71,19 +83,57 @@ def create_run(logdir: Path, name: str | None, default_name: str) -> Path:
     require_new_name(logdir, name)
     wanted = name or f"{datetime.now():%Y%m%d-%H%M%S}-{default_name}"
     run, number = logdir / wanted, 1
-    while name is None and run.exists():
-        number += 1
-        run = logdir / f"{wanted}-{number}"
+    scratch = logdir / f".{wanted}.{os.getpid()}.partial"
     try:
-        run.mkdir(parents=True)
+        scratch.mkdir(parents=True)
+        fill(scratch)
+        while name is None and run.exists():
+            number += 1
+            run = logdir / f"{wanted}-{number}"
+        scratch.rename(run)
     except OSError as error:
         raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return run
 
 
-def remove_without_checkpoint(run: Path) -> None:
-    """Removes a run that ended before its first checkpoint: nothing could be done with it."""
-    if not (run / "last.pt").exists() and not (run / "best.pt").exists():
+def remove_leftovers(run: Path) -> None:
+    """Removes what a process that was killed while writing left in a run's folder."""
+    for leftover in run.glob(".*.partial*"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Keeps a second process from going on with the same run meanwhile.
+
+    The lock ends with its process, however that ends. File systems without locks go without.
+
+    Raises:
+        LabError: when another process is at it.
+    """
+    if fcntl is None:
+        yield
+        return
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LabError(
+                f"{run}: another process is training this run; wait for it, or stop it first"
+            ) from error
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(folder)
+
+
+def remove_if_unused(run: Path) -> None:
+    """Removes a new run that failed before its first checkpoint: nothing is lost."""
+    if load_checkpoint(run / "last.pt", ("step",))["step"] == 0:
         shutil.rmtree(run, ignore_errors=True)
 
 
@@ -109,17 +159,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_config(
-    run: Path, arguments: Mapping[str, Any], resolved: Mapping[str, Any], fingerprint: str
+    run: Path,
+    command: str,
+    arguments: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    fingerprint: str,
 ) -> None:
     """Writes `config.json`: what was asked for, with what code and on which data.
 
     Args:
         run: the run's folder.
+        command: the line that began the run.
         arguments: every argument of the command.
         resolved: what `auto` came to on this machine.
         fingerprint: of the data.
     """
     config = {
+        "command": command,
         "arguments": dict(arguments),
         "resolved": dict(resolved),
         "data_fingerprint": fingerprint,
@@ -180,13 +236,15 @@ def versions() -> dict[str, str]:
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes a checkpoint, whole or not at all.
+    """Writes a checkpoint, whole or not at all, also when the power fails meanwhile.
 
     Raises:
         LabError: when it cannot be written; the file that was there stays.
     """
     with atomic_path(path) as temporary:
         torch.save(dict(state), temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # on the disk before its name is
 
 
 def load_checkpoint(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
@@ -261,13 +319,40 @@ class TensorBoardLog:
     Args:
         run: the run's folder.
         class_names: (K,) names for the scores per class.
-        purge_step: steps from here on that an interrupted run already logged are hidden.
+        keeps: tells by tag and step which events of an interrupted run stay; all of them by
+            default.
     """
 
-    def __init__(self, run: Path, class_names: Sequence[str], purge_step: int | None) -> None:
+    def __init__(
+        self,
+        run: Path,
+        class_names: Sequence[str],
+        keeps: Callable[[str, int], bool] = lambda tag, step: True,
+    ) -> None:
         self.run, self.class_names = run, class_names
         with self._writing():
-            self.writer = SummaryWriter(str(run), purge_step=purge_step)
+            self._keep_events(keeps)
+            self.writer = SummaryWriter(str(run))
+
+    def _keep_events(self, keeps: Callable[[str, int], bool]) -> None:
+        """Writes the events of earlier sessions into one file, without what will come again.
+
+        What a kill cut off in the middle of a record is left out too.
+        """
+        old, seen = sorted(self.run.glob("events.out.tfevents.*")), set()
+        if not old:
+            return
+        with atomic_path(old[0]) as temporary, temporary.open("wb") as file:
+            writer = RecordWriter(file)
+            for path in old:
+                for record in RawEventFileLoader(str(path)).Load():
+                    event = Event.FromString(record)
+                    marks = {(value.tag, event.step) for value in event.summary.value}
+                    if not marks & seen and all(keeps(*mark) for mark in marks):
+                        writer.write(record)
+                        seen |= marks
+        for path in old[1:]:
+            path.unlink()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -288,11 +373,11 @@ class TensorBoardLog:
             self.writer.add_text("arguments", text)
 
     def graph(self, model: nn.Module, example: Tensor) -> None:
-        """Logs the model's graph, traced on an example (1, 3, H, W)."""
+        """Logs the model's graph in evaluation mode, traced on an example (1, 3, H, W)."""
         # tracing is deprecated, but all that TensorBoard reads
         with self._writing(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.writer.add_graph(model, example)
+            self.writer.add_graph(model.eval(), example)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """Logs one optimiser step."""
@@ -327,7 +412,12 @@ class TensorBoardLog:
             for name, score in scores.items():
                 self.writer.add_scalar(name, score)
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Writes what is still in memory."""
+        with self._writing():
+            self.writer.flush()
+
+    def close(self) -> None:
+        """Writes what is still in memory, and ends the file."""
         with self._writing():
             self.writer.close()

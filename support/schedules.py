@@ -1,15 +1,18 @@
 """Optimisers, and learning-rate schedules as a factor of the initial rate for each step.
 
-Every schedule is a function of the step alone and is stepped once after each optimiser step, not
-once an epoch. Sources: Loshchilov and Hutter, "SGDR" (ICLR 2017, equation 5) for the cosine; Chen
-et al., "DeepLab" (PAMI 2018, section 4.1) for the polynomial with power 0.9; Goyal et al.,
-"Accurate, Large Minibatch SGD" (2017, section 2.2) for the linear warm-up.
+Every schedule is stepped once after each optimiser step, not once an epoch, and is a function of
+the step alone; only `plateau` also hears the validation score of each epoch. Sources: Loshchilov
+and Hutter, "SGDR" (ICLR 2017, equation 5) for the cosine; Chen et al., "DeepLab" (PAMI 2018,
+section 4.1) for the polynomial with power 0.9; Goyal et al., "Accurate, Large Minibatch SGD" (2017,
+section 2.2) for the linear warm-up.
 """
 
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -41,7 +44,11 @@ def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float)
 
 
 WARM_UP = 0.05
-"""The share of the horizon in which the rate rises linearly."""
+"""The share of the horizon in which the rate rises linearly, unless told otherwise."""
+LAST_SHARE = 0.01
+"""What the exponential schedule leaves of the rate at the horizon."""
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 3
+"""The plateau's reduction, and the evaluations without a better score that it waits for."""
 
 
 def constant(progress: float) -> float:
@@ -59,32 +66,94 @@ def cosine(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def exponential(progress: float) -> float:
+    """0.01^progress: the same factor in every step."""
+    return LAST_SHARE**progress
+
+
 SCHEDULERS: dict[str, Callable[[float], float]] = {
     "constant": constant,
     "poly": poly,
     "cosine": cosine,
+    "exponential": exponential,
+    "plateau": constant,
 }
 
 
-def build_scheduler(name: str, optimizer: Optimizer, horizon: int) -> LambdaLR:
+class Schedule(LambdaLR):
+    """A warm-up, then a decay by the step; `plateau` falls by the validation score besides.
+
+    Its whole state is in `state_dict()`, so that a resumed run goes on with the same rates.
+
+    Args:
+        name: a key of `SCHEDULERS`.
+        optimizer: its rates are multiplied.
+        horizon: the number of steps until the decay ends; the rate then stays where it is.
+        warm_up: the share of the horizon in which the rate rises linearly.
+    """
+
+    def __init__(self, name: str, optimizer: Optimizer, horizon: int, warm_up: float) -> None:
+        decay, warm_up_steps = SCHEDULERS[name], round(warm_up * horizon)
+        self.follows_score = name == "plateau"
+        self.reduction, self.best_score, self.waited = 1.0, -math.inf, 0
+
+        def factor(step: int) -> float:
+            if step < warm_up_steps:
+                return (step + 1) / (warm_up_steps + 1)
+            progress = (step - warm_up_steps) / max(1, horizon - warm_up_steps)
+            return self.reduction * decay(min(1.0, progress))
+
+        super().__init__(optimizer, factor)
+
+    def judge(self, score: float) -> None:
+        """Tells the schedule the score of an epoch, of which higher is better."""
+        if not self.follows_score:
+            return
+        self.waited = 0 if score > self.best_score else self.waited + 1
+        self.best_score = max(score, self.best_score)
+        if self.waited > PLATEAU_PATIENCE:
+            self.reduction, self.waited = self.reduction * PLATEAU_FACTOR, 0
+        for group, base, factor in zip(
+            self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
+        ):
+            group["lr"] = base * factor(self.last_epoch)
+
+
+def build_scheduler(
+    name: str, optimizer: Optimizer, horizon: int, warm_up: float | None = None
+) -> Schedule:
     """Builds a schedule to be stepped after every optimiser step.
 
     Args:
         name: a key of `SCHEDULERS`.
         optimizer: its rates are multiplied.
         horizon: the number of steps until the decay ends; the rate then stays where it is.
+        warm_up: the share of the horizon for the warm-up; `WARM_UP` by default, none at all where
+            the rate is constant.
 
     Raises:
-        LabError: for a name that is not there.
+        LabError: for a name that is not there, or a share that is none.
     """
     if name not in SCHEDULERS:
         raise LabError(f"unknown scheduler {name!r}; there are: {', '.join(SCHEDULERS)}")
-    decay = SCHEDULERS[name]
-    warm_up_steps = round(WARM_UP * horizon) if name != "constant" else 0
+    if warm_up is None:
+        warm_up = 0.0 if name == "constant" else WARM_UP
+    if not 0 <= warm_up < 1:
+        raise LabError(f"the warm-up is a share of the steps, 0 or more and below 1, not {warm_up}")
+    return Schedule(name, optimizer, horizon, warm_up)
 
-    def factor(step: int) -> float:
-        if step < warm_up_steps:
-            return (step + 1) / (warm_up_steps + 1)
-        return decay(min(1.0, (step - warm_up_steps) / max(1, horizon - warm_up_steps)))
 
-    return LambdaLR(optimizer, factor)
+def clip_gradients(
+    model: nn.Module, optimizer: Optimizer, scaler: torch.amp.GradScaler, norm: float
+) -> None:
+    """Has every step shorten gradients whose norm over all parameters is above `norm`.
+
+    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (ICML 2013,
+    algorithm 1). Gradients of a scaled loss are compared with the scaled norm: the fused optimisers
+    divide them by the scale afterwards.
+    """
+
+    def clip(*_: Any) -> None:
+        nn.utils.clip_grad_norm_(model.parameters(), norm * scaler.get_scale())
+
+    optimizer.register_step_pre_hook(clip)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import data
 from support.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
-from support.loading import EpochSampler, SampleKey, start_worker
+from support.loading import EpochSampler, SampleKey, Share, start_worker
 from support.prepared import open_split, prepare
 from utils import LabError
 
@@ -557,18 +557,18 @@ def test_get_dataloaders_refuse_impossible_numbers(streets, batch_size, num_work
 
 
 def test_epoch_sampler_depends_on_seed_and_epoch_alone():
-    sampler = EpochSampler(20, seed=4, shuffle=True)
+    sampler = EpochSampler(20, seed=4)
     passes = [list(sampler) for _ in range(3)]
     assert [passes[k][0].epoch for k in range(3)] == [0, 1, 2]
     assert passes[0] != passes[1]
-    other = EpochSampler(20, seed=4, shuffle=True)
+    other = EpochSampler(20, seed=4)
     other.set_epoch(2)
     assert list(other) == passes[2]
-    assert list(EpochSampler(20, seed=5, shuffle=True)) != passes[0]
+    assert list(EpochSampler(20, seed=5)) != passes[0]
 
 
 def test_epoch_sampler_goes_on_in_the_middle():
-    sampler = EpochSampler(10, seed=0, shuffle=True)
+    sampler = EpochSampler(10, seed=0)
     whole_pass = [(key.epoch, key.index) for key in sampler]
     sampler.set_epoch(0, skip=4)
     assert len(sampler) == 6
@@ -576,10 +576,27 @@ def test_epoch_sampler_goes_on_in_the_middle():
     assert len(sampler) == 10 and len(list(sampler)) == 10
 
 
-def test_epoch_sampler_without_shuffle_repeats_itself():
-    sampler = EpochSampler(3, seed=0, shuffle=False)
-    first, second = ([(k.seed, k.epoch, k.index) for k in sampler] for _ in range(2))
-    assert first == second == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("length", [1, 7, 12, 13, 29])
+def test_epoch_sampler_shares_cover_every_image_once(length, processes, accumulate):
+    whole = [key.index for key in EpochSampler(length, seed=1)]
+    shares = [Share(2, accumulate, rank, processes) for rank in range(processes)]
+    samplers = [iter(EpochSampler(length, 1, share)) for share in shares]
+    images_per_step, seen = shares[0].images_per_step, []
+    for start in range(0, length, images_per_step):
+        count = min(images_per_step, length - start)
+        own = [share.parts(count) for share in shares]
+        assert len({len(parts) for parts in own}) == 1  # as many batches in every process
+        assert own[0][0] > 0
+        for images in zip(*own, strict=True):
+            assert max(images) <= 2 and max(images) - min(images) <= 1
+            for sampler, number in zip(samplers, images, strict=True):
+                keys = [next(sampler) for _ in range(max(number, 1))]
+                seen += keys[:number]
+        assert sorted(seen[start:]) == sorted(whole[start : start + count])
+    assert sorted(seen) == list(range(length))
+    assert not any(list(sampler) for sampler in samplers)
 
 
 def test_sample_key_is_an_index_that_can_be_sent():

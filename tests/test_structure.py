@@ -35,7 +35,12 @@ ALLOWED = {
     "support.hardware": {"utils"},
     "support.schedules": {"utils"},
     "support.runs": {"utils"},
-    "support.session": {"metrics", "support.runs", "utils"},
+    "support.parallel": {"utils"},
+    "support.weights": {"support.runs", "utils"},
+    "support.comparison": {"utils"},
+    "support.jobs": set(),
+    "job": {"support.jobs"},
+    "support.session": {"metrics", "support.parallel", "support.runs", "utils"},
     "support.data_commands": {
         "support.cityscapes",
         "support.labels",
@@ -53,7 +58,14 @@ ALLOWED = {
         "utils",
     },
     "deploy": {"support.labels", "utils"},
-    "training": {"metrics", "support.plots", "support.runs", "support.session", "utils"},
+    "training": {
+        "metrics",
+        "support.parallel",
+        "support.plots",
+        "support.runs",
+        "support.session",
+        "utils",
+    },
     "main": {"support.labels", "utils"},
 }
 

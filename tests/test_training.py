@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,23 @@ from torch.utils.data import Dataset
 
 from data import get_dataloaders
 from losses import FocalLoss, WeightedCrossEntropy
+from metrics import macro_f1
 from models import UNet
 from support.labels import CLASS_NAMES, PALETTE
+from support.loading import Share
+from support.parallel import Processes
 from support.runs import TensorBoardLog, load_checkpoint
-from support.schedules import SCHEDULERS, build_optimizer, build_scheduler
-from support.session import Interrupted, TrainingState
-from training import Panels, Setup, evaluate, fit, train_one_epoch
+from support.schedules import (
+    PLATEAU_FACTOR,
+    PLATEAU_PATIENCE,
+    SCHEDULERS,
+    build_optimizer,
+    build_scheduler,
+    clip_gradients,
+)
+from support.session import Interrupted, Limits, StopRequest, TrainingState
+from support.weights import fix_batch_norm
+from training import Panels, Setup, evaluate, fit, train_in_parts, train_one_epoch
 from utils import LabError, seed_everything
 
 
@@ -157,36 +169,58 @@ def test_evaluate_judges_the_whole_set_whatever_the_batches(batch_size):
     assert torch.equal(matrix, expected)
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
-def test_schedules_warm_up_then_fall_to_their_end(name):
+def rates_of(name: str, steps: int, **options) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    scheduler = build_scheduler(name, optimizer, horizon=100)
+    scheduler = build_scheduler(name, optimizer, horizon=100, **options)
     rates = []
-    for _ in range(110):
+    for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedules_warm_up_then_fall_to_their_end(name):
+    rates = rates_of(name, 110)
     assert max(rates) == pytest.approx(2.0) and min(rates) >= 0.0
     if name == "constant":
         assert set(rates) == {2.0}
-    else:
-        assert rates[0] < rates[3] < rates[5] == pytest.approx(2.0)
-        assert all(a >= b for a, b in itertools.pairwise(rates[5:]))
-        assert rates[100:] == [0.0] * 10
+        return
+    assert rates[0] < rates[3] < rates[5] == pytest.approx(2.0)
+    assert all(a >= b for a, b in itertools.pairwise(rates[5:]))
+    end = {"exponential": 0.02, "plateau": 2.0}.get(name, 0.0)
+    assert rates[100:] == pytest.approx([end] * 10)
+
+
+def test_schedules_warm_up_as_long_as_they_are_told():
+    rates = rates_of("constant", 30, warm_up=0.2)
+    assert rates[:20] == pytest.approx([2.0 * (k + 1) / 21 for k in range(20)])
+    assert set(rates[20:]) == {2.0}
+    assert rates_of("cosine", 1, warm_up=0.0) == [2.0]
 
 
 def test_schedules_follow_their_formulas():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     assert SCHEDULERS["cosine"](0.5) == pytest.approx(0.5)
     assert SCHEDULERS["poly"](0.5) == pytest.approx(0.5**0.9)
+    assert SCHEDULERS["exponential"](0.5) == pytest.approx(0.1)
     with pytest.raises(LabError, match="constant, poly, cosine"):
         build_scheduler("step", optimizer, 10)
+    with pytest.raises(LabError, match="share"):
+        build_scheduler("poly", optimizer, 10, warm_up=1.0)
     with pytest.raises(LabError, match="adam, adamw, sgd"):
         build_optimizer("lion", nn.Linear(1, 1), 0.1, 0.0)
 
 
 def make_setup(
-    run: Path, criterion=None, stop_at: int | None = None, in_training: bool = True
+    run: Path,
+    total_steps: int,
+    criterion=None,
+    stop_at: int | None = None,
+    in_training: bool = True,
+    scheduler: str = "cosine",
+    **limits,
 ) -> tuple[Setup, TrainingState]:
     """A small run of three steps per epoch; it gets a SIGTERM in step `stop_at`, or after it."""
     run.mkdir(exist_ok=True)
@@ -196,9 +230,10 @@ def make_setup(
     state = TrainingState(
         model=model,
         optimizer=optimizer,
-        scheduler=build_scheduler("cosine", optimizer, 9),
+        scheduler=build_scheduler(scheduler, optimizer, 9),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         horizon=9,
+        images_per_step=4,
     )
 
     def stop_in_time(*_):
@@ -210,15 +245,33 @@ def make_setup(
     setup = Setup(
         run=run,
         device=torch.device("cpu"),
+        processes=Processes(),
+        limits=Limits(total_steps, **limits),
         autocast_dtype=None,
         train_loader=train_loader,
         val_loader=val_loader,
         criterion=criterion or WeightedCrossEntropy(),
-        log=TensorBoardLog(run, CLASS_NAMES, None),
+        log=TensorBoardLog(run, CLASS_NAMES),
         panels=Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3),
         about_model={"name": "unet"},
     )
     return setup, state
+
+
+def train(setup: Setup, state: TrainingState) -> None:
+    """`fit`, as main.py calls it: with an ear for signals."""
+    stop = StopRequest()
+    with stop.listening():
+        stop.waits = True
+        fit(setup, state, stop)
+
+
+def go_on(run: Path, total_steps: int, **options) -> TrainingState:
+    """Goes on with a run from its last.pt, in fresh objects."""
+    setup, state = make_setup(run, total_steps, **options)
+    state.load(load_checkpoint(run / "last.pt"))
+    train(setup, state)
+    return state
 
 
 def history_of(run: Path) -> list[dict[str, str]]:
@@ -230,13 +283,13 @@ def history_of(run: Path) -> list[dict[str, str]]:
 
 
 def test_fit_writes_a_row_per_epoch_and_ends_at_the_step(tmp_path):
-    setup, state = make_setup(tmp_path)
-    fit(setup, state, 8)
+    train(*make_setup(tmp_path, 8))
     rows = history_of(tmp_path)
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6"), ("3", "8")]
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
-    best = load_checkpoint(tmp_path / "best.pt", ("model", "score", "name"))
+    best = load_checkpoint(tmp_path / "best.pt", ("model", "score", "name", "matrix"))
     assert best["score"] == max(float(row["val_macro_f1"]) for row in rows)
+    assert macro_f1(best["matrix"]) == best["score"]
 
 
 @pytest.mark.parametrize(
@@ -244,27 +297,22 @@ def test_fit_writes_a_row_per_epoch_and_ends_at_the_step(tmp_path):
     [(1, True), (2, True), (3, True), (4, True), (8, True), (3, False), (8, False)],
 )
 def test_fit_goes_on_bit_for_bit_after_a_signal(tmp_path, stop_at, in_training):
-    setup, state = make_setup(tmp_path / "whole")
-    fit(setup, state, 8)
-    setup, stopped = make_setup(tmp_path / "parts", None, stop_at, in_training)
+    setup, state = make_setup(tmp_path / "whole", 8)
+    train(setup, state)
+    setup, stopped = make_setup(tmp_path / "parts", 8, None, stop_at, in_training)
     with pytest.raises(Interrupted):
-        fit(setup, stopped, 8)
+        train(setup, stopped)
     assert stopped.step == stop_at
-    setup, resumed = make_setup(tmp_path / "parts")
-    resumed.load(load_checkpoint(tmp_path / "parts" / "last.pt"))
-    fit(setup, resumed, 8)
+    resumed = go_on(tmp_path / "parts", 8)
     assert torch.equal(weights_of(state.model), weights_of(resumed.model))
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
 
 
 def test_fit_with_more_steps_goes_on_inside_the_last_epoch(tmp_path):
-    setup, state = make_setup(tmp_path / "whole")
-    fit(setup, state, 8)
-    setup, short = make_setup(tmp_path / "parts")
-    fit(setup, short, 4)
-    setup, longer = make_setup(tmp_path / "parts")
-    longer.load(load_checkpoint(tmp_path / "parts" / "last.pt"))
-    fit(setup, longer, 8)
+    setup, state = make_setup(tmp_path / "whole", 8)
+    train(setup, state)
+    train(*make_setup(tmp_path / "parts", 4))
+    longer = go_on(tmp_path / "parts", 8)
     assert torch.equal(weights_of(state.model), weights_of(longer.model))
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
 
@@ -275,11 +323,141 @@ def test_fit_stops_where_the_loss_is_no_number_and_keeps_the_last_epoch(tmp_path
             loss = super().forward(logits, target)
             return loss * float("nan") if state.step == 4 and logits.requires_grad else loss
 
-    setup, state = make_setup(tmp_path, Explodes())
+    setup, state = make_setup(tmp_path, 8, Explodes())
     with pytest.raises(LabError, match=r"nan.*step 5.*--lr"):
-        fit(setup, state, 8)
+        train(setup, state)
     last = load_checkpoint(tmp_path / "last.pt")
     assert last["step"] == 3 and all(v.isfinite().all() for v in last["model"].values())
+
+
+def test_fit_saves_inside_the_epoch_when_it_is_time(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr("training.save_state", lambda setup, state: saved.append(state.step))
+    train(*make_setup(tmp_path, 6, save_minutes=1e-9))
+    assert set(saved) == {0, 1, 2, 3, 4, 5, 6}
+    saved.clear()
+    train(*make_setup(tmp_path, 6, save_minutes=60))
+    assert saved == [3, 6]
+
+
+def test_fit_ends_when_no_score_gets_better(tmp_path):
+    setup, state = make_setup(tmp_path / "run", 100, patience=2)
+    for group in state.optimizer.param_groups:
+        group["lr"] = 0.0
+    state.scheduler.base_lrs = [0.0]
+    state.model.apply(lambda each: setattr(each, "momentum", 0.0))  # nothing changes at all
+    train(setup, state)
+    assert [row["epoch"] for row in state.history] == [1, 2, 3]
+    resumed = go_on(tmp_path / "run", 100, patience=2)
+    assert resumed.step == 9  # it had ended, and stays so
+    resumed = go_on(tmp_path / "run", 12, patience=50)
+    assert resumed.step == 12
+
+
+def test_fit_ends_in_time_with_an_evaluation(tmp_path, monkeypatch):
+    clock = itertools.count()  # every look at it takes a second
+    monkeypatch.setattr("time.perf_counter", clock.__next__)
+    monkeypatch.setattr("support.session.EXPORT_SECONDS", 7)
+    setup, state = make_setup(tmp_path, 10**6, minutes=2, started=0.0)
+    train(setup, state)
+    assert 80 < next(clock) <= 120
+    assert 3 < state.step < 10**6 and state.is_evaluated
+    started = float(next(clock))
+    resumed = go_on(tmp_path, 10**6, minutes=2, started=started)
+    assert resumed.step == state.step  # the minutes are those of the whole run
+    resumed = go_on(tmp_path, state.step + 5, minutes=60, started=started)
+    assert resumed.step == state.step + 5
+
+
+def test_fit_lowers_the_rate_on_a_plateau_and_remembers_it(tmp_path):
+    def make(run, steps):
+        setup, state = make_setup(run, steps, scheduler="plateau")
+        state.model.apply(lambda each: setattr(each, "momentum", 0.0))
+        state.scheduler.base_lrs = [1e-12]  # too small to change a score
+        return setup, state
+
+    train(*make(tmp_path / "whole", 30))
+    train(*make(tmp_path / "parts", 12))
+    setup, state = make(tmp_path / "parts", 30)
+    state.load(load_checkpoint(tmp_path / "parts" / "last.pt"))
+    train(setup, state)
+    rates = [float(row["lr"]) for row in history_of(tmp_path / "parts")]
+    assert rates == [float(row["lr"]) for row in history_of(tmp_path / "whole")]
+    waited = PLATEAU_PATIENCE + 1
+    assert rates[waited - 1] == pytest.approx(1e-12)
+    assert rates[waited + 1] == pytest.approx(1e-12 * PLATEAU_FACTOR)
+    assert rates[-1] == pytest.approx(1e-12 * PLATEAU_FACTOR**2)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("make", [WeightedCrossEntropy, FocalLoss])
+def test_train_in_parts_does_what_one_large_batch_does(make, parts):
+    """float32 sums in another order: the weights agree to 1e-5 after six steps."""
+    models, losses = [], []
+    for share in (Share(6), Share(6 // parts, accumulate=parts)):
+        model = small_model().double()
+        fix_batch_norm(model)  # its statistics would be those of the parts
+        loader, _ = get_dataloaders(
+            Squares(), Squares(), share.batch_size, 0, 1, accumulate=share.accumulate
+        )
+        loader = [(images.double(), target) for _ in range(3) for images, target in loader]
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        steps = [(n, share.parts(n)) for _ in range(3) for n in (6, 5)]
+        loss = train_in_parts(
+            model, loader, make(weights=torch.tensor([1.0, 2.0, 5.0])), optimizer, "cpu",
+            steps=steps, processes=Processes(),
+        )  # fmt: skip
+        models.append(model)
+        losses.append(loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert torch.allclose(weights_of(models[0]), weights_of(models[1]), atol=1e-5)
+    assert not torch.allclose(weights_of(models[0]), weights_of(small_model()), atol=1e-2)
+
+
+def test_train_in_parts_of_one_is_train_one_epoch():
+    results = []
+    for in_parts in (False, True):
+        model = small_model()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+        arguments = (model, squares_batches()[0], WeightedCrossEntropy(), optimizer, "cpu")
+        if in_parts:
+            steps = [(n, [n]) for n in (4, 4, 3)]
+            loss = train_in_parts(*arguments, steps=steps, processes=Processes())
+        else:
+            loss = train_one_epoch(*arguments)
+        results.append((loss, weights_of(model)))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
+
+
+def test_train_in_parts_weighs_other_losses_by_their_valid_pixels():
+    class Dice(nn.Module):
+        def forward(self, logits, target):
+            return logits.mean() * (target != 255).float().mean()
+
+    model = small_model().eval()
+    fix_batch_norm(model)
+    batches = list(squares_batches(batch_size=2)[0])[:2]
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    loss = train_in_parts(
+        model, batches, Dice(), frozen, "cpu", steps=[(4, [2, 2])], processes=Processes()
+    )
+    pixels = [(target != 255).sum().item() for _, target in batches]
+    values = [Dice()(model(images), target).item() for images, target in batches]
+    expected = sum(n * v for n, v in zip(pixels, values, strict=True)) / sum(pixels)
+    assert loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_clip_gradients_shortens_long_ones_alone():
+    weight = nn.Linear(2, 1, bias=False)
+    optimizer = build_optimizer("sgd", weight, 1.0, 0.0)
+    clip_gradients(weight, optimizer, torch.amp.GradScaler("cpu", enabled=False), 1.0)
+    for gradient, moved in (([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])):
+        optimizer.state.clear()  # the momentum
+        before = weight.weight.detach().clone()
+        weight.weight.grad = torch.tensor([gradient])
+        optimizer.step()
+        assert (before - weight.weight).tolist()[0] == pytest.approx(moved, rel=1e-4)
 
 
 def test_panels_show_the_photo_again(tmp_path):

@@ -1,0 +1,79 @@
+"""Weights from elsewhere, for fine-tuning; and batch normalisation that stays as it is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from support.runs import load_checkpoint
+from utils import LabError
+
+MOST_NAMED = 6
+
+
+def load_weights(model: nn.Module, path: Path) -> list[str]:
+    """Takes over the weights of a checkpoint, as far as names and shapes agree.
+
+    Args:
+        model: its weights are changed.
+        path: a best.pt or last.pt, the folder of a run, or a state dict.
+
+    Returns:
+        Lines that say how many tensors were taken, and which were not.
+
+    Raises:
+        LabError: when the file cannot be read, or nothing in it fits.
+    """
+    path = path / "best.pt" if path.is_dir() else path
+    found = load_checkpoint(path)
+    if isinstance(found, dict) and isinstance(found.get("model"), dict):
+        found = found["model"]
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise LabError(f"{path}: holds no weights; give a best.pt, a last.pt or a state dict")
+    own = model.state_dict()
+    fits = {key: v for key, v in found.items() if key in own and v.shape == own[key].shape}
+    if not fits:
+        raise LabError(f"{path}: none of its {len(found)} tensors fits this model; is it another?")
+    model.load_state_dict(fits, strict=False)
+    return [
+        f"{path}: {len(fits)} of the model's {len(own)} tensors taken over",
+        *mismatches(own, found),
+    ]
+
+
+def mismatches(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """A line for each kind of tensor that was not taken over; none where everything fits."""
+    other_shape = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own
+        if key in found and found[key].shape != own[key].shape
+    ]
+    kinds = {
+        "of another shape": other_shape,
+        "missing in the file, left as drawn": [key for key in own if key not in found],
+        "without a place in the model": [key for key in found if key not in own],
+    }
+    lines = []
+    for kind, names in kinds.items():
+        if names:
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            lines.append(f"  {len(names)} {kind}: {', '.join(names[:MOST_NAMED])}{more}")
+    return lines
+
+
+class FixedBatchNorm(nn.BatchNorm2d):
+    """A batch normalisation that keeps its running statistics in training mode too."""
+
+    def train(self, mode: bool = True) -> "FixedBatchNorm":
+        """Stays in evaluation mode, whatever `mode` says."""
+        return super().train(False)
+
+
+def fix_batch_norm(model: nn.Module) -> None:
+    """Has every batch normalisation of a model keep its running statistics."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d:
+                fixed = FixedBatchNorm(child.num_features, child.eps, child.momentum)
+                fixed.load_state_dict(child.state_dict())
+                setattr(module, name, fixed.eval())
