@@ -111,6 +111,15 @@ def test_fcn_says_what_is_wrong_with_a_single_small_image():
     model.eval()(torch.randn(1, 3, 32, 20))
 
 
+def test_fcn_with_fixed_normalisation_trains_on_a_single_small_image():
+    model = FCN(4, backbone="resnet18").train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    logits, _ = model(torch.randn(1, 3, 32, 20))
+    logits.sum().backward()
+
+
 def test_backbone_names_the_ones_there_are():
     with pytest.raises(LabError, match="resnet18, resnet34, resnet50"):
         FCN(4, backbone="resnet20")

@@ -81,7 +81,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Returns the features of the stages in `keep`, the largest first."""
-        if self.training:
+        if self.bn1.training:
             require_several_values(x, self.stride)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)
         features = []
