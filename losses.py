@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import zoo.losses
 from utils import LabError
 
 CLASS_WEIGHTS = ("none", "inverse", "sqrt", "median", "effective")
@@ -205,7 +206,10 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return numerator / torch.where(denominator > 0, denominator, 1.0)
 
 
+PLAIN = ("ce", "rmi")
+"""Losses that take no class weights; `wce` and `wrmi` are the same ones with weights."""
 LOSSES = {"ce": WeightedCrossEntropy, "wce": WeightedCrossEntropy, "focal": FocalLoss}
+LOSSES |= zoo.losses.LOSSES
 
 
 def build_loss(
@@ -217,7 +221,7 @@ def build_loss(
     """Builds a loss by its name in `LOSSES`.
 
     Args:
-        name: `ce` takes no weights; `wce` and `focal` may.
+        name: `ce` and `rmi` take no weights; all others may.
         weights: (K,) class weights, as from `class_weights`.
         gamma: of the focal loss.
         ignore_index: the target value of void pixels.
@@ -227,8 +231,8 @@ def build_loss(
     """
     if name not in LOSSES:
         raise LabError(f"unknown loss {name!r}; there are: {', '.join(LOSSES)}")
-    if name == "ce" and weights is not None:
-        raise LabError("the loss ce takes no class weights; use wce, or leave the weights out")
+    if name in PLAIN and weights is not None:
+        raise LabError(f"the loss {name} takes no class weights; use w{name}, or leave them out")
     if name == "focal":
         return FocalLoss(gamma, weights, ignore_index)
     return LOSSES[name](weights, ignore_index)

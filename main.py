@@ -1,9 +1,10 @@
-"""The command line: train a network, test it on a split or on your own photos.
+"""The command line: train a network, test it on a split or on your own photos, compare runs.
 
     python main.py train                                   (toy streets, the defaults)
     python main.py train --datadir cityscapes --cities-train hamburg --cities-val frankfurt
     python main.py test --modelpath runs/NAME/model.onnx --datadir cityscapes --split val
     python main.py test --modelpath model.onnx --image photo.jpg
+    python main.py compare runs
 
 Each command imports what it needs when it runs: `--help` answers at once, and inference with a
 `model.onnx` needs no torch.
@@ -35,12 +36,26 @@ if TYPE_CHECKING:
     from support.session import StopRequest, TrainingState
     from training import Setup
 
-MODEL_NAMES = ("unet",)
-LOSS_NAMES = ("ce", "wce", "focal")
+MODEL_NAMES = (
+    "unet",
+    "my_fcn",
+    *(f"fcn_resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+    *(f"deeplabv3_resnet{depth}" for depth in (50, 101)),
+    *(f"deeplabv3plus_resnet{depth}" for depth in (50, 101)),
+    *(f"segformer_b{size}" for size in range(6)),
+    "hrnet_w18",
+    "hrnet_w48",
+    "hrnet_ocr_w48",
+    "hrnet_ocr_aspp_w48",
+    "hrnet_ocr_ms_w48",
+)
+LOSS_NAMES = ("ce", "wce", "focal", "topk", "dice", "dice_ce", "dice_topk", "tversky", "lovasz")
+LOSS_NAMES += ("mcc", "rmi", "wrmi")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
 OPTIMIZER_NAMES = ("adam", "adamw", "sgd")
 SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
+METRIC_NAMES = ("macro_f1", "mean_iou")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 
 TRAIN_DEFAULTS: dict[str, Any] = {
@@ -50,8 +65,11 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "limit": None,
     "img_size": [128, 256],
     "model": "unet",
-    "num_blocks": 4,
-    "base_channels": 16,
+    "num_blocks": None,
+    "base_channels": None,
+    "pretrained": False,
+    "weights": None,
+    "aux_weights": None,
     "loss": "wce",
     "class_weights": None,
     "gamma": None,
@@ -78,7 +96,13 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "save_minutes": 10.0,
 }
 DEFAULT_EPOCHS = 11
-DEFAULT_CLASS_WEIGHTS = {"ce": "none", "wce": "sqrt", "focal": "none"}
+DEFAULT_SIZES = {
+    "unet": {"num_blocks": 4, "base_channels": 16},
+    "my_fcn": {"num_blocks": 3, "base_channels": 8},
+}
+"""The models whose size can be chosen."""
+DEFAULT_CLASS_WEIGHTS = {"wce": "sqrt", "wrmi": "sqrt"}
+"""The losses that weigh the classes by themselves."""
 DEFAULT_GAMMA = 2.0
 CHANGEABLE_ON_RESUME = (
     "epochs",
@@ -110,7 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Semantic segmentation of street scenes.",
         epilog="Begin with: python main.py train    (toy streets, about two minutes)",
     )
-    commands = parser.add_subparsers(required=True, metavar="{train,test}")
+    commands = parser.add_subparsers(required=True, metavar="{train,test,compare}")
     train_text = (
         "Train a network; its run's folder gets weights, scores, pictures and a model.onnx."
     )
@@ -119,6 +143,10 @@ def build_parser() -> argparse.ArgumentParser:
         commands.add_parser("train", help="train a network", description=train_text)
     )
     add_test_arguments(commands.add_parser("test", help="use a network", description=test_text))
+    compare_text = "Compare runs: mean and deviation over repeats, curves, bars, class by class."
+    add_compare_arguments(
+        commands.add_parser("compare", help="compare runs", description=compare_text)
+    )
     return parser
 
 
@@ -143,22 +171,37 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("H", "W"),
     )
     add = partial(add_with_default, parser.add_argument_group("model"))
-    add("--model", "architecture", choices=MODEL_NAMES)
-    add("--num-blocks", "number of poolings", type=whole, metavar="N")
-    width_help = "channels of the first block; the paper's 64 want a GPU"
-    add("--base-channels", width_help, type=whole, metavar="N")
+    model_help = f"architecture: {', '.join(MODEL_NAMES)}"
+    add("--model", model_help, choices=MODEL_NAMES, metavar="NAME")
+    blocks_help = "number of poolings of unet and my_fcn"
+    add("--num-blocks", blocks_help, sizes_in_words("num_blocks"), type=whole, metavar="N")
+    width_help = "channels of their first block; the paper's 64 want a GPU"
+    add("--base-channels", width_help, sizes_in_words("base_channels"), type=whole, metavar="N")
+    pretrained_help = "begin with torchvision's ImageNet weights (models on a ResNet)"
+    add("--pretrained", pretrained_help, "off", action="store_true")
+    weights_help = "begin with a published state dict of the reference implementation"
+    add("--weights", weights_help, "random weights", metavar="FILE")
+    aux_help = "what the losses of the auxiliary heads weigh; 0 for nothing"
+    aux_options = {"nargs": "+", "type": non_negative, "metavar": "X"}
+    add("--aux-weights", aux_help, "the model's own", **aux_options)
     finetune_help = "begin with the weights of a best.pt, a run or a state dict, where they fit"
     add("--finetune-from", finetune_help, "random weights", metavar="PATH")
     fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
     add("--fix-batchnorm", fix_help, "off", action="store_true")
     add = partial(add_with_default, parser.add_argument_group("loss"))
-    add("--loss", "cross entropy, weighted cross entropy or focal loss", choices=LOSS_NAMES)
+    loss_help = f"what is minimised: {', '.join(LOSS_NAMES)}"
+    add("--loss", loss_help, choices=LOSS_NAMES, metavar="NAME")
     weights_help = "how rare classes weigh more, by their pixels"
-    weights_default = "sqrt for wce, none for the others"
+    weights_default = "sqrt for wce and wrmi, none for the others"
     add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
     gamma_help = "exponent of the focal loss, 0 or more"
     add("--gamma", gamma_help, DEFAULT_GAMMA, type=non_negative, metavar="G")
     add_loop_arguments(parser)
+
+
+def sizes_in_words(key: str) -> str:
+    """The defaults of a size of the models that have it, such as `unet 4, my_fcn 3`."""
+    return ", ".join(f"{name} {sizes[key]}" for name, sizes in DEFAULT_SIZES.items())
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
@@ -254,6 +297,26 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `compare`."""
+    parser.set_defaults(run=compare)
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, or folders full of them"
+    )
+    parser.add_argument(
+        "--metric",
+        choices=METRIC_NAMES,
+        default=METRIC_NAMES[0],
+        help="score to sort by and to draw (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the tables and pictures (default: comparison, beside the runs)",
+    )
+
+
 def train(args: argparse.Namespace) -> int:
     """The command `train`: trains, and says where the results are and what comes next."""
     from support.parallel import join_processes, leave_processes, tell_failure
@@ -299,14 +362,14 @@ def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None
     """
     resumed = run_to_resume(given)
     given = {key: value for key, value in given.items() if key in TRAIN_DEFAULTS}
-    for key in ("datadir", "finetune_from"):
+    for key in ("datadir", "finetune_from", "weights"):
         if given.get(key):
             given[key] = str(Path(given[key]).resolve())
     if resumed is None:
         options = TRAIN_DEFAULTS | given
         if options["epochs"] is None and options["max_steps"] is None:
             options["epochs"] = DEFAULT_EPOCHS
-        return options | complete_loss_options(options), None
+        return options | complete_model_options(options) | complete_loss_options(options), None
     from support.runs import read_config
 
     begun = TRAIN_DEFAULTS | read_config(resumed)["arguments"]
@@ -342,6 +405,26 @@ def in_words(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def complete_model_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The sizes that the model takes when none are given.
+
+    Raises:
+        LabError: for options that the model does not take, or that exclude each other.
+    """
+    model, sizes = options["model"], DEFAULT_SIZES.get(options["model"], {})
+    for key in ("num_blocks", "base_channels"):
+        if key not in sizes and options[key] is not None:
+            flag = key.replace("_", "-")
+            raise LabError(f"--{flag} belongs to {' and '.join(DEFAULT_SIZES)}, not to {model}")
+    if options["pretrained"] and "resnet" not in model:
+        raise LabError(f"--pretrained is for models on a ResNet, not for {model}; see --weights")
+    if options["weights"] and model == "unet":
+        raise LabError("--weights is for models with a reference; for a unet use --finetune-from")
+    if sum(map(bool, (options["pretrained"], options["weights"], options["finetune_from"]))) > 1:
+        raise LabError("--pretrained, --weights and --finetune-from exclude each other: choose one")
+    return {key: options[key] or default for key, default in sizes.items()}
+
+
 def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
     """The class weights and the gamma that the loss takes when none are given.
 
@@ -349,12 +432,12 @@ def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
         LabError: for options that the loss does not take.
     """
     loss, strategy, gamma = options["loss"], options["class_weights"], options["gamma"]
-    if loss == "ce" and strategy not in (None, "none"):
-        raise LabError("--loss ce takes no --class-weights; use --loss wce")
+    if loss in ("ce", "rmi") and strategy not in (None, "none"):
+        raise LabError(f"--loss {loss} takes no --class-weights; use --loss w{loss}")
     if loss != "focal" and gamma is not None:
         raise LabError(f"--gamma belongs to --loss focal, not to {loss}")
     return {
-        "class_weights": strategy or DEFAULT_CLASS_WEIGHTS[loss],
+        "class_weights": strategy or DEFAULT_CLASS_WEIGHTS.get(loss, "none"),
         "gamma": DEFAULT_GAMMA if loss == "focal" and gamma is None else gamma,
     }
 
@@ -401,8 +484,7 @@ def train_assembled(
         with alone_in(run) if is_first else nullcontext():
             if is_first:
                 print("\n".join(opening_lines(setup, state)))
-            if is_new:
-                describe_run(setup, state)
+            describe_run(setup, state)
             fit(setup, state, stop)
             finish_run(setup, state, options)
     except Interrupted as interrupted:
@@ -506,6 +588,14 @@ def test_split(segmenter: "Segmenter", args: argparse.Namespace, output: Path) -
     path = write_metrics(output, result)
     print(score_table(result))
     print(f"the scores are in {path}")
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """The command `compare`: tables and pictures of several runs."""
+    from support.comparison import compare_runs
+
+    print(compare_runs(args.runs, args.output, args.metric, TRAIN_DEFAULTS))
     return 0
 
 

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import zoo
 from utils import LabError
 
 MAX_BLOCKS = 10
@@ -280,16 +281,16 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, right, 0, below), mode="replicate")
 
 
-MODELS = {"unet": UNet}
+MODELS = {"unet": UNet, **zoo.MODELS}
 
 
-def build_model(name: str, num_classes: int, **options: int) -> nn.Module:
+def build_model(name: str, num_classes: int, **options: object) -> nn.Module:
     """Builds a model by its name in `MODELS`.
 
     Args:
         name: a key of `MODELS`.
         num_classes: K.
-        **options: passed on to the model, as `num_blocks` and `base_channels`.
+        **options: passed on to the model, as the UNet's `num_blocks` and `base_channels`.
 
     Raises:
         LabError: for a name that is not there.

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+import zoo
 from data import (
     MEAN,
     STD,
@@ -48,6 +49,7 @@ from support.session import Limits, TrainingState
 from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
 from training import Panels, Setup, is_over
 from utils import MAX_IMAGE_PIXELS, LabError, save_image, seed_everything
+from zoo.auxiliary import WithAuxiliary
 
 
 def assemble(
@@ -81,9 +83,10 @@ def assemble(
         save_minutes=options["save_minutes"],
         started=started,
     )
-    criterion = make_criterion(options, train_set, processes).to(device)
+    criterion = make_criterion(options, train_set, processes)
     panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
     state = make_state(options, device, processes, limits.total_steps, resumed)
+    criterion = with_auxiliary(criterion, state.model, options["aux_weights"]).to(device)
     require_memory(state.model, (options["batch_size"], 3, *options["img_size"]), autocast_dtype)
     config = {
         "command": command,
@@ -140,15 +143,17 @@ def open_loaders(
 
 def logs_stay(state: TrainingState, tag: str, step: int) -> bool:
     """Whether what TensorBoard was told of a step is still true for a run that goes on."""
-    if tag.startswith("best/") or tag.startswith("_hparams_"):
-        return False  # the end will tell it
+    if tag == "file_version":
+        return True
+    if state.step == 0 or tag.startswith(("best/", "_hparams_")):
+        return False  # the beginning, or the end, tells it once more
     is_of_epoch = not tag.startswith("step/")
     return step < state.step or (step == state.step and (state.is_evaluated or not is_of_epoch))
 
 
 def describe_run(setup: Setup, state: TrainingState) -> None:
     """Writes what TensorBoard shows of a run from its beginning: its arguments and its graph."""
-    if setup.log is not None:
+    if setup.log is not None and state.step == 0:
         setup.log.describe(read_config(setup.run))
         setup.log.graph(state.model, setup.panels.images[:1].to(setup.device))
 
@@ -214,15 +219,16 @@ def require_sensible_sizes(options: dict[str, Any], num_images: int) -> None:
             with a single value per channel.
     """
     height, width = options["img_size"]
+    blocks, batch_size = options["num_blocks"] or 0, options["batch_size"]
     if height * width > MAX_IMAGE_PIXELS:
         raise LabError(
             f"--img-size {height} {width}: more than {MAX_IMAGE_PIXELS // 10**6} million pixels"
         )
-    stride, batch_size = 2 ** options["num_blocks"], options["batch_size"]
+    stride = 2**blocks
     bottom = math.ceil(height / stride) * math.ceil(width / stride)
     if bottom == 1 and 1 in (batch_size, num_images % batch_size):
         raise LabError(
-            f"a batch of 1 image of {height}x{width} is one pixel after {options['num_blocks']} "
+            f"a batch of 1 image of {height}x{width} is one pixel after {blocks} "
             "poolings, too little for batch normalisation; raise --img-size or --batch-size, or "
             "lower --num-blocks"
         )
@@ -269,6 +275,24 @@ def make_criterion(
     return build_loss(options["loss"], weights, ignore_index=IGNORE_INDEX, **gamma)
 
 
+def with_auxiliary(
+    criterion: nn.Module, model: nn.Module, aux_weights: list[float] | None
+) -> nn.Module:
+    """The criterion that also takes the auxiliary logits which a model gives in training.
+
+    Raises:
+        LabError: for weights of heads that the model does not have.
+    """
+    count = getattr(model, "aux_count", 0)
+    if aux_weights is not None and len(aux_weights) != count:
+        raise LabError(
+            f"--aux-weights takes {count} numbers for this model, not {len(aux_weights)}"
+        )
+    if count == 0:
+        return criterion
+    return WithAuxiliary(criterion, aux_weights or model.default_aux_weights)
+
+
 def make_state(
     options: dict[str, Any],
     device: torch.device,
@@ -303,12 +327,18 @@ def make_state(
 def make_model(
     options: dict[str, Any], device: torch.device, processes: Processes, is_new: bool
 ) -> nn.Module:
-    """The network on its device, with the weights of --finetune-from if the run is new."""
-    model = build_model(options["model"], len(CLASS_NAMES), **model_options(options))
+    """The network on its device; a new run may begin with weights from elsewhere."""
+    name, size = options["model"], model_options(options)
+    begins_pretrained = {"pretrained": True} if is_new and options["pretrained"] else {}
+    with processes.first_of_node_first():  # which may fetch files
+        model = build_model(name, len(CLASS_NAMES), **size, **begins_pretrained)
+    report = []
     if is_new and options["finetune_from"] is not None:
         report = load_weights(model, Path(options["finetune_from"]))
-        if processes.is_first:
-            print("\n".join(report))
+    if is_new and options["weights"] is not None:
+        report = load_weights(model, Path(options["weights"]), partial(zoo.translate, name))
+    if processes.is_first and report:
+        print("\n".join(report))
     if options["fix_batchnorm"]:
         fix_batch_norm(model)
     elif processes.count > 1 and device.type == "cuda":
@@ -334,8 +364,9 @@ def take_over(state: TrainingState, last: dict[str, Any], path: Path, processes:
 
 
 def model_options(options: dict[str, Any]) -> dict[str, int]:
-    """The arguments that the model's constructor takes."""
-    return {"num_blocks": options["num_blocks"], "base_channels": options["base_channels"]}
+    """The sizes that the model's constructor takes."""
+    sizes = {key: options[key] for key in ("num_blocks", "base_channels")}
+    return {key: value for key, value in sizes.items() if value is not None}
 
 
 def about_model(options: dict[str, Any]) -> dict[str, Any]:

@@ -347,7 +347,8 @@ class TensorBoardLog:
             for path in old:
                 for record in RawEventFileLoader(str(path)).Load():
                     event = Event.FromString(record)
-                    marks = {(value.tag, event.step) for value in event.summary.value}
+                    tags = [value.tag for value in event.summary.value]
+                    marks = {(tag, event.step) for tag in tags or [event.WhichOneof("what")]}
                     if not marks & seen and all(keeps(*mark) for mark in marks):
                         writer.write(record)
                         seen |= marks

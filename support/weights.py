@@ -1,6 +1,6 @@
 """Weights from elsewhere, for fine-tuning; and batch normalisation that stays as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -9,14 +9,21 @@ from support.runs import load_checkpoint
 from utils import LabError
 
 MOST_NAMED = 6
+WRAPPINGS = ("model", "state_dict")
+"""Under which key a checkpoint holds its weights: ours, and the usual one."""
 
 
-def load_weights(model: nn.Module, path: Path) -> list[str]:
+def load_weights(
+    model: nn.Module,
+    path: Path,
+    translate: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state,
+) -> list[str]:
     """Takes over the weights of a checkpoint, as far as names and shapes agree.
 
     Args:
         model: its weights are changed.
         path: a best.pt or last.pt, the folder of a run, or a state dict.
+        translate: gives the tensors of another implementation our names.
 
     Returns:
         Lines that say how many tensors were taken, and which were not.
@@ -26,10 +33,12 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
     """
     path = path / "best.pt" if path.is_dir() else path
     found = load_checkpoint(path)
-    if isinstance(found, dict) and isinstance(found.get("model"), dict):
-        found = found["model"]
+    for key in WRAPPINGS:
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
         raise LabError(f"{path}: holds no weights; give a best.pt, a last.pt or a state dict")
+    found = translate({key.removeprefix("module."): value for key, value in found.items()})
     own = model.state_dict()
     fits = {key: v for key, v in found.items() if key in own and v.shape == own[key].shape}
     if not fits:
