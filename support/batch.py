@@ -146,7 +146,7 @@ signal= training=
 # Slurm sends USR1 to this script some time before the limit, and TERM when it ends the job itself.
 # The training saves itself on either.
 pass_on() {
-    signal=$1 woken=yes
+    signal=$1
     [ -n "$training" ] && kill -s "$signal" "$training" 2>/dev/null
 }
 trap 'pass_on USR1' USR1
@@ -172,13 +172,13 @@ ENDING = """\
     training=$!
     # What came in that very moment is sent again, when there is someone to hear it.
     [ -n "$signal" ] && sleep 1 && kill -s "$signal" "$training" 2>/dev/null
-    # A signal ends `wait` early. Only a wait that nothing disturbed gives the training's own code.
-    woken=yes
-    while [ -n "$woken" ]; do
-        woken=
-        wait "$training"
-        result=$?
+    # Between short sleeps bash sees to signals. A `wait` that a signal interrupts may lose the code
+    # of a training that ends in that moment (bash 5.2), so wait when it has ended.
+    while kill -0 "$training" 2>/dev/null; do
+        sleep 1
     done
+    wait "$training"
+    result=$?
 }
 """
 

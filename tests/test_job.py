@@ -433,13 +433,16 @@ def test_time_limit_saves_and_requeues_under_the_right_name(lab, variables, name
 
 
 def test_several_signals_are_one(lab):
-    script = lab.start_script(submit_long(lab))
-    lab.wait_for(lab.run("one") / "ready")
-    for _ in range(5):
-        script.send_signal(signal.SIGUSR1)
-        time.sleep(0.003)
-    assert script.wait(20) == 0
-    assert lab.asked("scontrol") == ["requeue 41"]
+    folder = submit_long(lab)
+    for start in range(1, 6):
+        script = lab.start_script(folder)
+        lab.wait_for(lab.run("one") / "ready")
+        for _ in range(6):
+            script.send_signal(signal.SIGUSR1)
+            time.sleep(0.003)
+        assert script.wait(20) == 0
+        assert lab.asked("scontrol") == ["requeue 41"] * start
+        (lab.run("one") / "ready").unlink()
 
 
 def test_signal_before_the_training_is_not_lost(lab):
@@ -499,7 +502,7 @@ def test_restarts_are_limited(lab, count, expected):
 
 def test_requeue_is_tried_again(lab):
     (lab.play / "busy").touch()
-    lab.write_program("sleep", "#!/bin/bash\n")
+    lab.write_program("sleep", "#!/bin/bash\nexec /bin/sleep 0.1\n")
     script = lab.start_script(submit_long(lab))
     lab.wait_for(lab.run("one") / "ready")
     script.send_signal(signal.SIGUSR1)
@@ -566,7 +569,7 @@ def test_several_processes_that_failed_are_not_requeued(lab):
     assert lab.asked("scontrol") == []
 
 
-# ------------------------------------------------------------------------------- Slurm's own answers
+# ------------------------------------------------------------------------------ Slurm's own answers
 
 
 def test_missing_slurm_is_explained(lab):
