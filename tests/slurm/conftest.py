@@ -47,11 +47,3 @@ def cluster() -> Iterator[Cluster]:
 def lab(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The lab as a student has it, committed, and tiny streets beside it."""
     return Lab(tmp_path_factory.mktemp("lab") / """Ann's "own" lab""", cluster)
-
-
-@pytest.fixture(autouse=True)
-def no_jobs_left(cluster: Cluster) -> Iterator[None]:
-    """Ends what a failed test has left running."""
-    yield
-    if cluster.ask("squeue", "--noheader", "--format=%i %u").strip():
-        cluster.cancel_all()

@@ -53,7 +53,13 @@ def dependent(lab: Lab, job: Job) -> str:
 
 
 @pytest.fixture(scope="session")
-def plain(cluster, lab):
+def limited(lab):
+    """A job whose time is too short; it runs beside `plain`."""
+    return lab.submit("--time", 1, "--grace", 10, *lab.slowly, name="limited", epochs=EPOCHS)
+
+
+@pytest.fixture(scope="session")
+def plain(lab, limited):
     """An undisturbed job with --then-test, waited for; main.py is another one meanwhile."""
     job = lab.submit("--then-test", name="plain", epochs=EPOCHS)
     main = lab.folder / "main.py"
@@ -96,26 +102,33 @@ def test_status_shows_state_epoch_and_score(lab, plain):
     assert "COMPLETED" in line and str(EPOCHS) in line.split() and f"{best:.4f}" in line
 
 
-def test_time_limit_stops_and_the_run_goes_on(cluster, lab, plain):
-    options = ["--time", 1, "--grace", 10, *lab.slowly]
-    job = lab.submit(*options, name="limited", epochs=EPOCHS)
-    lab.wait(job, "COMPLETED")
-    assert starts(job) == 2 and cluster.job(job.number)["Restarts"] == "1"
+def test_time_limit_stops_and_the_run_goes_on(cluster, lab, plain, limited):
+    lab.wait(limited, "COMPLETED")
+    assert "stopped at step" in limited.log()
+    assert starts(limited) == int(cluster.job(limited.number)["Restarts"]) + 1 >= 2
     assert_same_run(lab.runs / "limited", lab.runs / "plain")
 
 
+@pytest.fixture(scope="session")
+def preempted(cluster, lab, plain):
+    """Jobs in two partitions that had to make room for an urgent one."""
+    partitions = ["normal", "patient"]
+    jobs = {
+        name: lab.submit("--partition", name, *lab.slowly, name=name, epochs=EPOCHS)
+        for name in partitions
+    }
+    for name in partitions:
+        lab.wait_for_epoch(name, 2)
+    urgent = ["--partition=urgent", "--exclusive", "--nodes=2", "--output=/dev/null"]
+    cluster.ask("sbatch", *urgent, "--wrap=sleep 1")
+    return jobs
+
+
 @pytest.mark.parametrize("partition", ["normal", "patient"])
-def test_preempted_job_goes_on(cluster, lab, plain, partition):
-    options = ["--partition", partition, *lab.slowly]
-    job = lab.submit(*options, name=partition, epochs=EPOCHS)
-    lab.wait_for_epoch(partition, 2)
-    cluster.ask(
-        "sbatch", "--partition=urgent", "--exclusive", "--nodes=2", "--output=/dev/null",
-        "--wrap=sleep 1",
-    )  # fmt: skip
-    lab.wait(job, "PENDING")
+def test_preempted_run_goes_on(lab, plain, preempted, partition):
+    job = preempted[partition]
     lab.wait(job, "COMPLETED")
-    assert starts(job) == 2
+    assert starts(job) == 2 and "stopped at step" in job.log()
     assert_same_run(lab.runs / partition, lab.runs / "plain")
 
 
@@ -145,15 +158,14 @@ def most_at_once(jobs):
 
 
 def test_two_nodes_with_two_processes_each_stop_and_go_on(cluster, lab):
-    options = ["--nodes", 2, "--processes-per-node", 2, "--cpus", 1]
-    whole = lab.submit(*options, name="four", epochs=4)
-    lab.wait(whole, "COMPLETED")
+    options = ["--nodes", 2, "--processes-per-node", 2]
     job = lab.submit(*options, *lab.slowly, name="four-stopped", epochs=4)
+    whole = lab.submit(*options, name="four", epochs=4)
     lab.wait_for_epoch("four-stopped", 1)
     cluster.ask("scancel", "--batch", "--signal=USR1", job.number)
-    lab.wait(job, "PENDING")
+    lab.wait(whole, "COMPLETED")
     lab.wait(job, "COMPLETED")
-    assert starts(job) == 2
+    assert starts(job) == 2 and job.log().count("stopped at step") == 1
     assert_same_run(lab.runs / "four-stopped", lab.runs / "four")
 
 
