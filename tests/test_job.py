@@ -852,6 +852,41 @@ def test_cancel_ends_jobs_with_their_tests(lab):
     assert "no job of this lab" in lab.refused("cancel", "7")
 
 
+# ----------------------------------------------------------------------------------------- chapter
+
+
+def chapter_commands():
+    text = (HERE / "subject" / "07_slurm.md").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.startswith("python job.py ")]
+
+
+@pytest.mark.parametrize("line", chapter_commands())
+def test_commands_of_the_chapter_are_taken(lab, line):
+    (lab.folder / "prepared" / "cityscapes").mkdir(parents=True)
+    words = [word.replace("NUMBER", "41") for word in shlex.split(line)[2:]]
+    lab.hand_in("submit", "--", "train")
+    if "--" not in words:
+        assert lab.call(*words)[0] == 0
+        return
+    code, out, err = lab.call(words[0], "--dry-run", *words[1:])
+    assert (code, err) == (0, "")
+    array = out.partition("arguments=(")[2].partition(")")[0]
+    arguments = shlex.split(array.replace("--device cuda", "--device cpu"))
+    command_line.build_parser().parse_args(["train", "--auto-resume", *arguments])
+
+
+def test_file_of_runs_in_the_chapter_is_one(lab):
+    text = (HERE / "subject" / "07_slurm.md").read_text(encoding="utf-8")
+    (lab.folder / "study.txt").write_text(
+        "# study.txt" + text.split("# study.txt")[1].split("```")[0]
+    )
+    words = ["sweep", "--runs", "study.txt", "--local", "--dry-run", "--", "train"]
+    code, out, err = lab.call(*words)
+    assert (code, err, len(out.splitlines())) == (0, "", 4)
+    for line in out.splitlines():
+        command_line.build_parser().parse_args(shlex.split(line)[2:])
+
+
 # ------------------------------------------------------------------------------------------- itself
 
 
