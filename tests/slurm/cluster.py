@@ -30,6 +30,8 @@ PROGRAMS = {
 START_SECONDS = 10
 STOP_SECONDS = 10
 COMMAND_SECONDS = 20
+SLOWEST = 300
+"""Seconds that a job of a few seconds may take on a machine that has other things to do."""
 ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
     "PREEMPTED", "TIMEOUT",
@@ -201,7 +203,7 @@ class Cluster:
         """For example RUNNING."""
         return self.job(number).get("JobState", "")
 
-    def wait_for_state(self, number: int | str, *states: str, seconds: float = 60) -> str:
+    def wait_for_state(self, number: int | str, *states: str, seconds: float = SLOWEST) -> str:
         """Waits until a job is in one of the states; returns it.
 
         Raises:

@@ -10,13 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster import Cluster, wait_until
+from cluster import ENDED, SLOWEST, Cluster, wait_until
 
 from tests.street_files import write_streets
 
 LAB = Path(__file__).resolve().parents[2]
 TRAINING = shlex.split(
-    "--img-size 16 32 --num-blocks 2 --base-channels 4 --batch-size 3 --num-workers 0 --device cpu"
+    "--img-size 16 32 --num-blocks 2 --base-channels 4 --batch-size 1 --num-workers 0 --device cpu"
 )
 SLOW_DISK = """\
 import os, time
@@ -35,10 +35,12 @@ time to be renamed into place."""
 
 
 class Job:
-    """What was submitted: the number, the folder, and what job.py printed."""
+    """What was submitted: its folder, its number, the one that tests it, and its first run."""
 
-    def __init__(self, number: str, folder: Path, text: str) -> None:
-        self.number, self.folder, self.text = number, folder, text
+    def __init__(self, folder: Path) -> None:
+        record = json.loads((folder / "job.json").read_text())
+        self.folder, self.number, self.test = folder, record["job"], record["test_job"]
+        self.run = Path(record["runs"][0]["folder"])
 
     def log(self) -> str:
         """Everything that the job has written."""
@@ -88,27 +90,35 @@ class Lab:
         done = self.call(*words)
         assert done.returncode == 0, done.stderr
         (path,) = set(self.folder.glob("jobs/*/job.json")) - before
-        return Job(json.loads(path.read_text())["job"], path.parent, done.stdout)
+        return Job(path.parent)
 
     def submit(self, *options: object, name: str, epochs: int) -> Job:
         """Submits a training on the tiny streets."""
         words = ["train", *self.training, "--name", name, "--epochs", epochs]
         return self.hand_in("submit", "--time", 10, "--cpus", 1, *options, "--", *words)
 
-    def wait(self, job: Job | str, *states: str, seconds: float = 300) -> str:
-        """Waits until a job is in one of the states; otherwise fails with its log."""
+    def wait(self, job: Job | str, *states: str) -> str:
+        """Waits until a job, or that number, is in one of the states; otherwise shows why not."""
         number = job.number if isinstance(job, Job) else job
         try:
-            return self.cluster.wait_for_state(number, *states, seconds=seconds)
+            return self.cluster.wait_for_state(number, *states)
         except TimeoutError as error:
-            log = job.log()[-3000:] if isinstance(job, Job) else ""
-            raise AssertionError(f"{error}\n{log}\n{self.cluster.logs()}") from None
+            raise self._failure(error, job) from None
 
-    def wait_for_epoch(self, name: str, epoch: int, seconds: float = 120) -> None:
-        """Waits until a run has ended that epoch."""
-        path = self.runs / name / "history.csv"
+    def wait_for_epoch(self, job: Job, epoch: int) -> None:
+        """Waits until the job's run has ended that epoch; otherwise shows why not."""
+        history = job.run / "history.csv"
 
         def reached() -> bool:
-            return path.exists() and len(path.read_text().splitlines()) > epoch
+            if self.cluster.state(job.number) in ENDED:
+                raise TimeoutError(f"job {job.number} ended before epoch {epoch} did")
+            return history.exists() and len(history.read_text().splitlines()) > epoch
 
-        wait_until(reached, seconds, f"{name} has ended epoch {epoch}")
+        try:
+            wait_until(reached, SLOWEST, f"epoch {epoch} of job {job.number} has ended")
+        except TimeoutError as error:
+            raise self._failure(error, job) from None
+
+    def _failure(self, error: TimeoutError, job: Job | str) -> AssertionError:
+        log = job.log()[-3000:] if isinstance(job, Job) else ""
+        return AssertionError(f"{error}\n{log}\n{self.cluster.logs()}")
