@@ -69,7 +69,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
 def explain(error: BaseException, number: str) -> tuple[str, str]:
     """The verdict and the message for a failed test of TODO `number`."""
     todo = BY_NUMBER[number]
-    title = f"TODO {number} ({todo.title})"
+    title = f"TODO {number} ({todo.title}{', optional' * todo.is_optional})"
     unsolved = find_unsolved(error)
     if unsolved is not None:
         other, place = unsolved
@@ -142,9 +142,10 @@ def find_unsolved(error: BaseException) -> tuple[str, str] | None:
 def place_in_lab(error: BaseException) -> str | None:
     """The innermost line of the student's files in a traceback, as "models.py:118"."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.name in LAB_FILES and path.resolve().parent == LAB:
-            return f"{path.name}:{frame.lineno}"
+        path = Path(frame.filename).resolve()
+        name = path.relative_to(LAB).as_posix() if path.is_relative_to(LAB) else ""
+        if name in LAB_FILES:
+            return f"{name}:{frame.lineno}"
     return None
 
 
@@ -167,7 +168,7 @@ def pytest_terminal_summary(terminalreporter: object) -> None:
                 verdicts.setdefault(report.todo, []).append((report.verdict, report.message))
     if not verdicts:
         return
-    solved = [n for n, found in verdicts.items() if all(v == "passed" for v, _ in found)]
+    solved = {n for n, found in verdicts.items() if all(v == "passed" for v, _ in found)}
     line = terminalreporter.write_line
     unsolved = {}
     for todo in TODOS:
@@ -181,4 +182,15 @@ def pytest_terminal_summary(terminalreporter: object) -> None:
         number, (verdict, message) = next(iter(unsolved.items()))
         line(f"\nfirst: {BY_NUMBER[number].statement if verdict == 'to do' else message}")
         line(f"more: python lab.py hint {number}\n")
-    line(f"{len(solved)} of {len(verdicts)} TODOs are solved")
+    line(count(solved, set(verdicts)))
+
+
+def count(solved: set[str], tested: set[str]) -> str:
+    """How many TODOs are solved, in words; the optional ones apart."""
+    optional = {number for number in tested if BY_NUMBER[number].is_optional}
+    sums = []
+    if tested - optional or not optional:
+        sums.append(f"{len(solved - optional)} of {len(tested - optional)} TODOs")
+    if optional:
+        sums.append(f"{len(solved & optional)} of {len(optional)} optional ones")
+    return f"{' and '.join(sums)} are solved"

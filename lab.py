@@ -18,6 +18,7 @@ import os
 import sys
 import textwrap
 import time
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def progress(args: argparse.Namespace) -> int:
     for chapter, title in CHAPTERS.items():
         todos = [todo for todo in lab.todos if todo.chapter == chapter]
         if todos:
-            print(paint(f"{chapter}  {title}", "title"))
+            optional = ", optional" if all(todo.is_optional for todo in todos) else ""
+            print(paint(f"{chapter}  {title}{optional}", "title"))
         for todo in todos:
             points = f"{todo.points} point{'s' if todo.points > 1 else ' '}"
             state = states[todo.number]
@@ -134,15 +136,28 @@ def progress(args: argparse.Namespace) -> int:
     elif set(states.values()) - {DONE, WRONG, TO_DO, BLOCKED}:
         print(f"some of it is not up to date: {command('check')}")
     if todo := next_todo(lab, states):
-        print(f"next: TODO {todo.number} ({places(lab, todo)}): {command('hint', todo.number)}")
+        print(f"next: {name_of(todo)} ({places(lab, todo)}): {command('hint', todo.number)}")
     return 0
 
 
 def total(lab: Lab, states: dict[str, str]) -> str:
-    """The sums in one line."""
-    done = [todo for todo in lab.todos if states[todo.number] == DONE]
-    points, most = sum(todo.points for todo in done), sum(todo.points for todo in lab.todos)
-    return f"{len(done)} of {len(lab.todos)} TODOs done, {points} of {most} points"
+    """The sums in one line: of the TODOs, and apart from them of the optional ones."""
+    sums = []
+    for is_optional, what, kind in (
+        (False, "TODOs done", "points"),
+        (True, "optional ones", "extra points"),
+    ):
+        todos = [todo for todo in lab.todos if todo.is_optional == is_optional]
+        done = [todo for todo in todos if states[todo.number] == DONE]
+        points, most = sum(todo.points for todo in done), sum(todo.points for todo in todos)
+        if todos or not is_optional:
+            sums.append(f"{len(done)} of {len(todos)} {what}, {points} of {most} {kind}")
+    return "; and ".join(sums)
+
+
+def name_of(todo: Todo) -> str:
+    """A TODO as it is spoken of."""
+    return f"{'optional ' * todo.is_optional}TODO {todo.number}"
 
 
 def next_todo(lab: Lab, states: dict[str, str]) -> Todo | None:
@@ -180,11 +195,15 @@ def uses_colors() -> bool:
 
 
 def check(args: argparse.Namespace) -> int:
-    """The command `check`: exit code 0 only when everything that was asked for passes."""
+    """The command `check`: exit code 0 only when everything that was asked for passes.
+
+    An optional TODO that nobody named may stay open.
+    """
     solved = is_solved_lab(HERE)
     lab = Lab(HERE)
     numbers = select(TODOS if solved else lab.todos, args.which)
-    return 0 if run_check(lab, numbers, None, keep=not solved) else 1
+    may_stay_open = set() if args.which else {n for n in numbers if BY_NUMBER[n].is_optional}
+    return 0 if run_check(lab, numbers, None, not solved, may_stay_open) else 1
 
 
 def select(todos: tuple[Todo, ...] | list[Todo], which: list[str]) -> list[str]:
@@ -204,7 +223,13 @@ def select(todos: tuple[Todo, ...] | list[Todo], which: list[str]) -> list[str]:
     return [todo.number for todo in todos if todo.number in found or not which]
 
 
-def run_check(lab: Lab, numbers: list[str], ready: Runner | None, keep: bool = True) -> bool:
+def run_check(
+    lab: Lab,
+    numbers: list[str],
+    ready: Runner | None,
+    keep: bool = True,
+    may_stay_open: Container[str] = (),
+) -> bool:
     """Tests some TODOs, shows what to mend first and the short table; whether all pass."""
     if importlib.util.find_spec("pytest") is None:
         raise LabError("pytest is not installed: pip install -r requirements.txt")
@@ -234,8 +259,12 @@ def run_check(lab: Lab, numbers: list[str], ready: Runner | None, keep: bool = T
         print(f"note: {remark}")
     show_table(lab, numbers, findings, keep)
     print(f"{time.monotonic() - start:.1f} s")
-    passed = {number for number, each in findings.items() if each.verdict == "passed"}
-    return bool(numbers) and passed >= set(numbers)
+    fine = {
+        number
+        for number, each in findings.items()
+        if each.verdict == "passed" or (each.verdict == TO_DO and number in may_stay_open)
+    }
+    return bool(numbers) and fine >= set(numbers)
 
 
 def show_first(lab: Lab, findings: dict[str, Finding]) -> None:
@@ -293,7 +322,7 @@ def hint(args: argparse.Namespace) -> int:
         given, before = {}, 0
     count = len(todo.hints)
     now = min(max(before, 0) + 1, count)
-    print(paint(f"TODO {todo.number}  {todo.title}  ({places(lab, todo)})", "title"))
+    print(paint(f"{name_of(todo)}  {todo.title}  ({places(lab, todo)})", "title"))
     print(wrap(todo.statement))
     for number, text in enumerate(todo.hints[:now], start=1):
         print()
@@ -359,7 +388,7 @@ def check_watched(lab: Lab, number: str, ready: Runner) -> str | None:
     following = next_todo(lab, lab.states())
     if following is None:
         return None
-    print(f"\nTODO {number} is done. Next: TODO {following.number} ({places(lab, following)})")
+    print(f"\nTODO {number} is done. Next: {name_of(following)} ({places(lab, following)})")
     print(wrap(following.statement))
     return following.number
 

@@ -14,6 +14,7 @@ CHAPTERS = {
     5: "Losses",
     6: "Training loop",
     7: "Deployment",
+    9: "Going further",
 }
 
 
@@ -29,6 +30,7 @@ class Todo:
         needs: numbers of the TODOs that must be solved before its tests can pass.
         statement: what to do, with shapes.
         hints: of rising explicitness.
+        is_optional: whether it is counted apart, for extra points.
     """
 
     number: str
@@ -38,6 +40,7 @@ class Todo:
     needs: tuple[str, ...]
     statement: str
     hints: tuple[str, ...]
+    is_optional: bool = False
 
     @property
     def chapter(self) -> int:

@@ -113,10 +113,10 @@ def describe(error: BaseException) -> str:
         return f"{Path(error.filename).name}:{error.lineno}: {error.msg}"
     here = Path.cwd().resolve()
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        folder = Path(frame.filename).resolve().parent
-        if folder in (here, here / "support") and Path(frame.filename).name != "verdicts.py":
-            name = Path(frame.filename).resolve().relative_to(here).as_posix()
-            return f"{name}:{frame.lineno}: {text}"
+        path = Path(frame.filename).resolve()
+        is_ours = path.parent in (here, here / "support", here / "zoo")
+        if is_ours and path.name != "verdicts.py":
+            return f"{path.relative_to(here).as_posix()}:{frame.lineno}: {text}"
     return text
 
 
@@ -144,7 +144,8 @@ def forget_compiled(lab: Path) -> None:
     They go by second and size alone: after two quick saves, the first would be tested again.
     """
     for name in LAB_FILES:
-        for path in (lab / "__pycache__").glob(f"{Path(name).stem}.*.pyc"):
+        file = lab / name
+        for path in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
             with suppress(OSError):
                 path.unlink()
 

@@ -101,7 +101,9 @@ def build_command(args: argparse.Namespace) -> int:
     """Writes the student edition, and says what comes next."""
     numbers = chosen(args.todos)
     files = build(args.target, numbers)
-    print(f"{args.target}: {len(files)} files, {len(numbers)} TODOs to do")
+    optional = sum(BY_NUMBER[number].is_optional for number in numbers)
+    more = f" and {optional} optional ones" if optional else ""
+    print(f"{args.target}: {len(files)} files, {len(numbers) - optional} TODOs{more} to do")
     print("next: open its README.md; before handing it out, python -m teacher verify")
     return 0
 

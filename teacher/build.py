@@ -18,6 +18,7 @@ COPIED = (
     "main.py",
     "utils.py",
     "lab.py",
+    "job.py",
     "conftest.py",
     "test_implementation.py",
     "requirements.txt",
@@ -26,7 +27,7 @@ COPIED = (
     "LICENSE",
 )
 FOLDERS = {"support": "*.py", "toycity": "*.py", "subject": "*.md", "subject/figures": "*.png"}
-FOLDERS |= {"pretrained": "*"}
+FOLDERS |= {"pretrained": "*", "zoo": "*.py"}
 
 
 def build(target: Path, numbers: list[str]) -> list[str]:
@@ -56,9 +57,9 @@ def build(target: Path, numbers: list[str]) -> list[str]:
         raise LabError(f"{target}: cannot be made ({error.strerror})") from error
     try:
         files = {name: to_edition(text, name, set(numbers)) for name, text in solved.items()}
-        for name, text in files.items():
-            (scratch / name).write_text(text, encoding="utf-8", newline="\n")
         copy_files(scratch)
+        for name, text in files.items():  # some of them among those of a folder that was copied
+            (scratch / name).write_text(text, encoding="utf-8", newline="\n")
         write_workflow(scratch, numbers)
         write_record(scratch, files, numbers)
         scratch.chmod(0o755)
@@ -75,9 +76,6 @@ def copy_files(folder: Path) -> None:
     """Copies what students get as it is, and their own README, Makefile and settings."""
     for name in COPIED:
         shutil.copy(LAB / name, folder / name)
-    for name in ("job.py",):
-        if (LAB / name).is_file():
-            shutil.copy(LAB / name, folder / name)
     for name, pattern in FOLDERS.items():
         for path in sorted((LAB / name).glob(pattern)):
             if path.is_file() and path.name != "figures.py":
@@ -88,12 +86,17 @@ def copy_files(folder: Path) -> None:
 
 
 def write_workflow(folder: Path, numbers: list[str]) -> None:
-    """Writes the workflow by which GitHub Classroom grades: a command and points for each TODO."""
+    """Writes the workflow by which GitHub Classroom grades: a command and points for each TODO.
+
+    Optional TODOs have no step: what Classroom adds up is what there is to earn.
+    """
     head = (TEACHER / "edition" / "classroom.yml").read_text(encoding="utf-8")
     (folder / "classroom.yml").unlink()
     steps, runners, results = [], [], []
     for number in numbers:
         todo, name = BY_NUMBER[number], "todo-" + number.replace(".", "-")
+        if todo.is_optional:
+            continue
         runners.append(name)
         results.append(
             f"          {name.upper()}_RESULTS: ${{{{ steps.{name}.outputs.result }}}}\n"

@@ -152,6 +152,8 @@ class Grading:
             return TodoMark(number, 0, "unreadable", submission.faults[number])
         own = [part for part in self.places if todo_of(part) == number]
         missing = [part for part in own if part not in submission.parts]
+        if missing == own and BY_NUMBER[number].is_optional:
+            return TodoMark(number, 0, "to do", f"optional TODO {number} was not handed in")
         if missing:
             where = f"{self.places[missing[0]]} has no region {missing[0]}"
             return TodoMark(number, 0, "unreadable", f"missing: {where}")
@@ -262,7 +264,9 @@ def summary(marks: list[Mark], seconds: float) -> str:
     noted = sum(bool(mark.remarks) for mark in marks)
     mean = sum(mark.total for mark in marks) / max(len(marks), 1)
     highest = marks[0].highest if marks else 0
+    extra = sum(mark.extra for mark in marks) / max(len(marks), 1)
+    extra = f" and {extra:.1f} extra ones" if extra else ""
     return (
-        f"{count} in {seconds:.0f} s: on average {mean:.1f} of {highest} points, "
+        f"{count} in {seconds:.0f} s: on average {mean:.1f} of {highest} points{extra}, "
         f"{noted} with remarks"
     )

@@ -15,6 +15,8 @@ STYLE = """body { font: 16px/1.5 sans-serif; max-width: 52em; margin: 2em auto; 
 table { border-collapse: collapse; } td, th { padding: .2em .8em; border-bottom: 1px solid #ccc; }
 td { vertical-align: top; } pre { white-space: pre-wrap; margin: 0; } .passed { color: #060; }"""
 MAX_MESSAGE = 6_000
+OPTIONAL = "Optional TODOs, for extra points:"
+OPTIONAL_ROW = f'<tr><th colspan="5">{OPTIONAL}</th></tr>'
 
 
 @dataclass
@@ -45,13 +47,25 @@ class Mark:
 
     @property
     def total(self) -> int:
-        """The points of all TODOs."""
-        return sum(todo.points for todo in self.todos)
+        """The points of all TODOs but the optional ones."""
+        return sum(todo.points for todo in self.todos if not is_optional(todo.number))
+
+    @property
+    def extra(self) -> int:
+        """The points of the optional TODOs."""
+        return sum(todo.points for todo in self.todos if is_optional(todo.number))
 
     @property
     def highest(self) -> int:
-        """The points that there are to earn."""
-        return sum(BY_NUMBER[todo.number].points for todo in self.todos)
+        """The points that there are to earn, extra ones apart."""
+        numbers = [todo.number for todo in self.todos if not is_optional(todo.number)]
+        return sum(BY_NUMBER[number].points for number in numbers)
+
+    @property
+    def sums(self) -> str:
+        """What was earned, in words."""
+        extra = f" and {self.extra} extra" if self.extra else ""
+        return f"{self.total} of {self.highest} points{extra}"
 
     def to_json(self) -> dict:
         """The mark as JSON has it."""
@@ -67,19 +81,37 @@ class Mark:
         return cls(**values | {"todos": [TodoMark(**todo) for todo in values["todos"]]})
 
 
+def is_optional(number: str) -> bool:
+    """Whether the points of a TODO are extra."""
+    return BY_NUMBER[number].is_optional
+
+
+def prefix(number: str) -> str:
+    """What stands before an optional TODO's name."""
+    return "optional " if is_optional(number) else ""
+
+
 def write_csv(path: Path, marks: list[Mark], numbers: list[str]) -> None:
-    """Writes a row for each submission, by name; the file is whole at any time."""
+    """Writes a row for each submission, by name; the file is whole at any time.
+
+    The optional TODOs stand at the end, after the sum of their points, `extra`.
+    """
+    optional = [number for number in numbers if is_optional(number)]
+    required = [number for number in numbers if not is_optional(number)]
     with (
         atomic_path(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow([*COLUMNS, *numbers])
+        writer.writerow([*COLUMNS, *required, *(["extra", *optional] if optional else [])])
         for mark in sorted(marks, key=lambda mark: mark.submission):
             points = {todo.number: todo.points for todo in mark.todos}
             remarks = "; ".join(mark.remarks)
             row = [harmless(mark.submission), mark.total, mark.highest, harmless(remarks)]
-            writer.writerow([*row, *(points.get(number, 0) for number in numbers)])
+            row += [points.get(number, 0) for number in required]
+            if optional:
+                row += [mark.extra, *(points.get(number, 0) for number in optional)]
+            writer.writerow(row)
 
 
 def harmless(cell: str) -> str:
@@ -111,11 +143,13 @@ def write_reports(folder: Path, name: str, mark: Mark) -> None:
 
 def as_text(mark: Mark) -> str:
     """The report of a student to read anywhere."""
-    lines = [f"{mark.submission}: {mark.total} of {mark.highest} points", ""]
+    lines = [f"{mark.submission}: {mark.sums}", ""]
     lines += [f"note: {remark}" for remark in mark.remarks]
     lines += [""] if mark.remarks else []
     for todo in mark.todos:
         facts = BY_NUMBER[todo.number]
+        if facts.is_optional and OPTIONAL not in lines:
+            lines += ["", OPTIONAL]
         lines.append(
             f"TODO {todo.number:<4} {todo.points}/{facts.points}  {todo.verdict:<10} {facts.title}"
         )
@@ -130,6 +164,8 @@ def as_html(mark: Mark) -> str:
     for todo in mark.todos:
         facts = BY_NUMBER[todo.number]
         message = html.escape(printable(todo.message))
+        if facts.is_optional and OPTIONAL_ROW not in rows:
+            rows.append(OPTIONAL_ROW)
         rows.append(
             f'<tr class="{"passed" if todo.verdict == "passed" else "failed"}">'
             f"<td>{todo.number}</td><td>{html.escape(facts.title)}</td>"
@@ -140,7 +176,7 @@ def as_html(mark: Mark) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>\n'
         f"<style>{STYLE}</style></head><body>\n<h1>{name}</h1>\n"
-        f"<p>{mark.total} of {mark.highest} points</p>\n<ul>{remarks}</ul>\n"
+        f"<p>{mark.sums}</p>\n<ul>{remarks}</ul>\n"
         "<table><tr><th>TODO</th><th></th><th>points</th><th></th><th>why</th></tr>\n"
         + "\n".join(rows)
         + "\n</table></body></html>\n"
@@ -160,7 +196,7 @@ def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], troubl
         mark = Mark("", [trouble], [TodoMark(number, 0, "not graded") for number in numbers])
     tests = [
         {
-            "name": f"TODO {todo.number}: {BY_NUMBER[todo.number].title}",
+            "name": f"{prefix(todo.number)}TODO {todo.number}: {BY_NUMBER[todo.number].title}",
             "number": todo.number,
             "score": todo.points,
             "max_score": BY_NUMBER[todo.number].points,
@@ -171,7 +207,7 @@ def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], troubl
         for todo in mark.todos
     ]
     results = {
-        "score": mark.total,
+        "score": mark.total + mark.extra,
         "output": printable("\n".join(mark.remarks)),
         "execution_time": round(mark.seconds, 1),
         "stdout_visibility": "hidden",

@@ -41,7 +41,10 @@ from teacher.processes import (
 )
 
 LAB = Path(__file__).resolve().parent.parent
-NEEDED = (*LAB_FILES, "utils.py", "conftest.py", "support", "toycity")
+NEEDED = (
+    *(name for name in LAB_FILES if "/" not in name),
+    *("utils.py", "conftest.py", "support", "toycity", "zoo"),
+)
 CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 MAX_REPORT_BYTES = 4_000_000
 LOOK_EVERY = 0.05
@@ -203,6 +206,7 @@ def import_heavy_modules() -> None:
     import torch._dynamo  # by every optimiser, seconds late otherwise
     import torch.onnx._internal.exporter._core
     import torch.utils.data
+    import torchvision.models  # noqa: F401
 
     import teacher.watching  # noqa: F401  (behind the walls its file cannot be seen)
 
@@ -236,7 +240,8 @@ class Child:
         shutil.copytree(template, lab)
         for name, text in job.files.items():
             (lab / name).write_text(text, encoding="utf-8", errors="replace", newline="\n")
-            for compiled in (lab / "__pycache__").glob(f"{Path(name).stem}.*.pyc"):
+            file = lab / name
+            for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
                 compiled.unlink()
         (self.folder / "tmp").mkdir()
         self.secret = secrets.token_hex(16)

@@ -1,7 +1,8 @@
 """Reads what students hand in, folders or zips, without trusting any of it.
 
-Only the six files of the lab and the description of the edition are read, each at most 1 MB, and
-nothing of a zip is ever written to disk. Whatever is wrong with a submission becomes a sentence.
+Only the files of the lab that have TODOs and the description of the edition are read, each at most
+1 MB, and nothing of a zip is ever written to disk. Whatever is wrong with a submission becomes a
+sentence.
 """
 
 import json
@@ -26,6 +27,7 @@ from support.regions import (
     parse_answers,
     to_edition,
 )
+from support.todos import TODOS
 from utils import LabError
 
 RECORD = ".lab/edition.json"
@@ -36,6 +38,7 @@ MAX_MEMBERS = 50_000
 MAX_DIRECTORY_BYTES = 16 * 2**20
 MAX_FOLDERS = 2_000
 MAX_DEPTH = 6
+REQUIRED_FILES = tuple(dict.fromkeys(t.file for t in TODOS if not t.is_optional))
 PASSED_OVER = {".lab", ".git", ".venv", "venv", "site-packages", "__pycache__", "__MACOSX"}
 SUSPICIOUS = re.compile(r"_getframe|currentframe|f_back|f_locals|\bgc\b|\bctypes\b|\b_pytest\b")
 """Words by which code under test could look into the tests; no honest answer needs them."""
@@ -153,7 +156,7 @@ def read_submission(name: str, path: Path, solved: dict[str, str]) -> Submission
         if file in files:
             texts[file] = decode(files[file], file, submission.remarks)
     if files:
-        missing = [file for file in LAB_FILES if file not in files]
+        missing = [file for file in REQUIRED_FILES if file not in files]
         if missing:
             submission.remarks.append(f"missing: {', '.join(missing)}")
     for file, text in texts.items():
@@ -202,9 +205,8 @@ def read_folder(folder: Path, remarks: list[str]) -> dict[str, bytes]:
         if count >= MAX_FOLDERS:
             remarks.append(f"has more than {MAX_FOLDERS} folders; not all were searched")
             break
-        own = [each for each in LAB_FILES if each in files]
-        if own:
-            places[relative.as_posix()] = own
+        for each in files:
+            note_lab_file(PurePosixPath(relative.as_posix()) / each, places)
         zips += [Path(place) / each for each in files if each.lower().endswith(".zip")]
     if places:
         root = choose_root(places, remarks)
@@ -231,7 +233,7 @@ def read_regular(path: Path, name: str, remarks: list[str]) -> bytes | None:
         if stat.S_ISLNK(information.st_mode):
             remarks.append(f"{name} is a symbolic link, which is not followed")
             return None
-        if name == RECORD and stat.S_ISLNK(os.lstat(path.parent).st_mode):
+        if "/" in name and stat.S_ISLNK(os.lstat(path.parent).st_mode):
             return None
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
@@ -249,6 +251,18 @@ def read_regular(path: Path, name: str, remarks: list[str]) -> bytes | None:
         remarks.append(f"{name} is longer than 1 MB and was not read")
         return None
     return data
+
+
+def note_lab_file(path: PurePosixPath, places: dict[str, list[str]]) -> None:
+    """Adds a file to the folder that it would make a lab of, if it is called like one of its files.
+
+    `zoo/losses.py` speaks for the folder that `zoo` is in, not for `zoo`.
+    """
+    for name in sorted(LAB_FILES, key=len, reverse=True):
+        parts = PurePosixPath(name).parts
+        if path.parts[-len(parts) :] == parts:
+            places.setdefault(str(PurePosixPath(*path.parts[: -len(parts)])), []).append(name)
+            return
 
 
 def choose_root(places: dict[str, list[str]], remarks: list[str]) -> str:
@@ -273,10 +287,8 @@ def read_zip(path: Path, remarks: list[str]) -> dict[str, bytes]:
             members = safe_members(archive, remarks)
             places: dict[str, list[str]] = {}
             for member in members:
-                if PurePosixPath(member).name in LAB_FILES:
-                    place = PurePosixPath(member).parent
-                    if not PASSED_OVER & set(place.parts):
-                        places.setdefault(str(place), []).append(PurePosixPath(member).name)
+                if not PASSED_OVER & set(PurePosixPath(member).parent.parts):
+                    note_lab_file(PurePosixPath(member), places)
             if not places:
                 raise LabError("holds no file of the lab")
             root = PurePosixPath(choose_root(places, remarks))

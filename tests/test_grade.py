@@ -47,6 +47,7 @@ def hand_in(folder: Path, files: dict[str, str | bytes]) -> Path:
     folder.mkdir(parents=True)
     for name, content in files.items():
         data = content if isinstance(content, bytes) else content.encode()
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
 

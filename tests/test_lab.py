@@ -103,7 +103,7 @@ def make_edition(folder: Path, version: str = "1", metrics: str = METRICS, **oth
     """A student edition as the teacher builds it, its six files nearly empty."""
     files = {name: f'"""{name}"""\n' for name in LAB_FILES} | {"metrics.py": metrics}
     files = {name: to_edition(text, name, NUMBERS) for name, text in files.items()}
-    folder.mkdir(parents=True)
+    (folder / "zoo").mkdir(parents=True)
     for name, text in (files | {"test_implementation.py": TESTS, "notes.md": "notes\n"}).items():
         (folder / name).write_bytes(text.encode())
     for name in ("lab.py", "utils.py", "conftest.py"):
