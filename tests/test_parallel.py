@@ -130,7 +130,8 @@ def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, nu
     )
     assert code == 0, errors
     whole = [*words, "--max-steps", step + 3, "--scheduler", "constant", "--name", "whole"]
-    assert finish(start(2, whole))[0] == 0
+    code, _, errors = finish(start(2, whole))
+    assert code == 0, errors
     ours, expected = (load_checkpoint(tmp_path / n / "last.pt")["model"] for n in ("a", "whole"))
     assert all(torch.equal(ours[key], expected[key]) for key in expected)
 

@@ -1,0 +1,80 @@
+"""What saving `last.pt` costs: its share of an epoch's time, as `main.py train` saves.
+
+    python -m benchmarks.checkpoint --rounds 5
+
+One epoch of the toy streets and one checkpoint take turns; the share is that of a checkpoint after
+each epoch. Saving every ten minutes besides costs what is printed in the last column.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from data import CityscapesDataset, get_dataloaders, resolve_datadir, train_transforms
+from losses import build_loss
+from models import UNet
+from support.hardware import pick_autocast_dtype
+from support.labels import CLASS_NAMES
+from support.parallel import Processes
+from support.schedules import build_optimizer, build_scheduler
+from support.session import TrainingState
+from training import train_one_epoch
+from utils import seed_everything
+
+SAVE_SECONDS = 600
+
+
+def make_state(base_channels: int) -> TrainingState:
+    """A UNet with its optimiser, as `main.py train` builds them."""
+    model = UNet(len(CLASS_NAMES), 4, base_channels).to(memory_format=torch.channels_last)
+    optimizer = build_optimizer("adamw", model, 3e-3, 1e-2)
+    return TrainingState(
+        model=model,
+        optimizer=optimizer,
+        scheduler=build_scheduler("cosine", optimizer, 1000),
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+        horizon=1000,
+        images_per_step=4,
+    )
+
+
+def main() -> None:
+    """Prints a line for each width of the UNet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="epochs and checkpoints (default: 5)")
+    rounds = parser.parse_args().rounds
+    seed_everything(0)
+    device = torch.device("cpu")
+    dataset = CityscapesDataset(
+        resolve_datadir(None), "train", transform=train_transforms((128, 256))
+    )
+    loader, _ = get_dataloaders(dataset, dataset, 4, 0, 0)
+    print(f"{'base':>4}{'epoch':>10}{'last.pt':>10}{'size':>10}{'per epoch':>11}{'per 10 min':>12}")
+    for base_channels in (16, 32):
+        state, epochs, saves = make_state(base_channels), [], []
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "last.pt"
+            for _ in range(rounds):
+                start = time.perf_counter()
+                train_one_epoch(
+                    state.model, loader, build_loss("ce"), state.optimizer, device,
+                    autocast_dtype=pick_autocast_dtype("auto", device),
+                )  # fmt: skip
+                middle = time.perf_counter()
+                state.save(path, Processes())
+                epochs.append(middle - start)
+                saves.append(time.perf_counter() - middle)
+            size = path.stat().st_size / 2**20
+        epoch, save = statistics.median(epochs), statistics.median(saves)
+        print(
+            f"{base_channels:>4}{epoch:>8.2f} s{1000 * save:>7.0f} ms{size:>6.1f} MiB"
+            f"{save / epoch:>11.2%}{save / SAVE_SECONDS:>12.3%}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""Runs that are stopped, killed, resumed and fine-tuned: nothing lost, nothing doubled."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from street_files import write_streets
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from torch import nn
+
+import main as command_line
+import models
+from support.runs import TensorBoardLog, alone_in, create_run, load_checkpoint, save_checkpoint
+from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
+from utils import LabError
+
+LAB = Path(__file__).resolve().parent.parent
+SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
+SMALL += ["--batch-size", "3", "--num-workers", "0"]
+
+
+def call(*words: object) -> int:
+    """Runs main.py in this process; usage errors too come back as an exit code."""
+    try:
+        return command_line.main([str(word) for word in words])
+    except SystemExit as exit_:
+        return exit_.code
+
+
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory):
+    return write_streets(tmp_path_factory.mktemp("streets"))
+
+
+@pytest.fixture(scope="module")
+def run(streets, tmp_path_factory):
+    """A whole run of one epoch."""
+    logdir = tmp_path_factory.mktemp("runs")
+    words = ["--datadir", streets, "--epochs", 1, "--logdir", logdir, "--name", "a"]
+    assert call("train", *words, *SMALL) == 0
+    return logdir / "a"
+
+
+# -------------------------------------------------------------------------------------- killed
+
+
+def kill_runs(streets: Path, folder: Path, trials: int, seed: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "tests/killing.py", streets, folder,
+         "--trials", str(trials), "--seed", str(seed)],
+        cwd=LAB, capture_output=True, text=True, timeout=1200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks the sessions of a run")
+def test_killed_runs_end_as_if_nothing_had_happened(streets, tmp_path):
+    assert "2 runs, " in kill_runs(streets, tmp_path, trials=2, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks the sessions of a run")
+def test_thirty_killed_runs_end_as_if_nothing_had_happened(streets, tmp_path):
+    assert "30 runs, " in kill_runs(streets, tmp_path, trials=30, seed=0)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_save_checkpoint_keeps_the_last_one_when_the_disk_is_full(tmp_path, monkeypatch, is_new):
+    path = tmp_path / "last.pt"
+    if not is_new:
+        save_checkpoint(path, {"step": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LabError, match="No space left"):
+        save_checkpoint(path, {"step": 2})
+    assert [each.name for each in tmp_path.iterdir()] == ([] if is_new else ["last.pt"])
+    if not is_new:
+        assert load_checkpoint(path)["step"] == 1
+
+
+def test_create_run_shows_no_folder_without_its_first_files(tmp_path):
+    def dies(folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create_run(tmp_path, "a", "", dies)
+    assert not list(tmp_path.iterdir())
+    run = create_run(tmp_path, "a", "", lambda folder: (folder / "last.pt").touch())
+    assert [path.name for path in run.iterdir()] == ["last.pt"]
+
+
+# --------------------------------------------------------------------------------- what agrees
+
+
+def test_resume_names_everything_that_differs(run, capsys):
+    words = ["--resume", run, "--lr", "0.5", "--loss", "focal", "--epochs", "2"]
+    assert call("train", *words) == 2
+    error = capsys.readouterr().err
+    assert "--lr 0.5 contradicts 0.003" in error and "--loss focal contradicts wce" in error
+    assert "epochs" not in error and len(error.splitlines()) == 1
+
+
+def test_resume_names_the_data_that_differ(run, streets, tmp_path, capsys):
+    copy = shutil.copytree(streets, tmp_path / "streets")
+    for path in (copy / "leftImg8bit" / "val").rglob("*.png"):
+        path.rename(path.with_name(path.name.replace("_000000_", "_000009_")))
+    for path in (copy / "gtFine" / "val").rglob("*.png"):
+        path.rename(path.with_name(path.name.replace("_000000_", "_000009_")))
+    own = shutil.copytree(run, tmp_path / "a")
+    assert call("train", "--resume", own, "--datadir", copy, "--epochs", "2") == 2
+    error = capsys.readouterr().err
+    assert "the validation images are not those" in error and "training" not in error
+
+
+def test_resume_refuses_steps_of_another_size(run, capsys):
+    assert call("train", "--resume", run, "--batch-size", "2", "--epochs", "2") == 2
+    assert "takes 3 images a step" in capsys.readouterr().err
+
+
+def test_auto_resume_begins_then_goes_on(streets, tmp_path, capsys):
+    words = ["train", "--datadir", streets, "--logdir", tmp_path, *SMALL, "--auto-resume"]
+    assert call(*words, "--epochs", "1") == 2  # which run?
+    assert "--name" in capsys.readouterr().err
+    words += ["--name", "a"]
+    assert call(*words, "--max-steps", "2") == 0
+    begun = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert call(*words, "--max-steps", "4") == 0
+    assert load_checkpoint(tmp_path / "a" / "last.pt")["step"] == 4
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["command"] == begun["command"] and config["arguments"]["max_steps"] == 4
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(run, capsys):
+    with alone_in(run):
+        assert call("train", "--resume", run, "--epochs", "2") == 2
+    assert "another process is training this run" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_at_once_leaves_its_name_free(streets, tmp_path, capsys):
+    words = ["train", "--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
+    assert call(*words, "--lr", "1e30", "--optimizer", "sgd", "--max-steps", "9") == 2
+    assert "--lr" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+    assert call(*words, "--max-steps", "1") == 0
+
+
+def test_a_signal_before_the_training_says_so(streets, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("support.assembly.open_data", interrupted)
+    words = ["train", "--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
+    assert call(*words) == 143
+    assert "stopped before the first step" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------ the curves
+
+
+def logged(run: Path) -> list[tuple[str, int]]:
+    found = []
+    for path in sorted(run.glob("events.out.tfevents.*")):
+        for event in EventFileLoader(str(path)).Load():
+            found += [(value.tag, event.step) for value in event.summary.value]
+    return found
+
+
+def test_tensorboard_log_keeps_what_stays_and_nothing_twice(tmp_path):
+    log = TensorBoardLog(tmp_path, ["road"])
+    for step in (10, 20, 30):
+        log.step(step, 1.0, 0.1)
+    log.close()
+    log = TensorBoardLog(tmp_path, ["road"], lambda tag, step: step <= 20)
+    for step in (20, 30):
+        log.step(step, 1.0, 0.1)
+    log.flush()
+    steps = [step for tag, step in logged(tmp_path) if tag == "step/loss"]
+    assert steps == [10, 20, 20, 30]  # the run's business: it logs no step twice
+    log.close()
+    log = TensorBoardLog(tmp_path, ["road"])
+    log.close()
+    assert [step for tag, step in logged(tmp_path) if tag == "step/loss"] == [10, 20, 30]
+
+
+def test_tensorboard_log_survives_a_record_that_was_cut_off(tmp_path):
+    log = TensorBoardLog(tmp_path, ["road"])
+    for step in range(5):
+        log.step(step, 1.0, 0.1)
+    log.close()
+    (path,) = tmp_path.glob("events*")
+    path.write_bytes(path.read_bytes()[:-9])
+    log = TensorBoardLog(tmp_path, ["road"])
+    log.step(9, 1.0, 0.1)
+    log.close()
+    steps = [step for tag, step in logged(tmp_path) if tag == "step/loss"]
+    assert sorted(steps) == [0, 1, 2, 3, 4, 9]
+
+
+# ---------------------------------------------------------------------------------- fine-tuning
+
+
+def test_finetune_begins_with_the_weights_of_a_run(run, streets, tmp_path, capsys):
+    words = ["train", "--datadir", streets, "--logdir", tmp_path, *SMALL, "--optimizer", "sgd"]
+    words += ["--lr", "1e-30", "--max-steps", "1", "--fix-batchnorm", "--finetune-from", run]
+    assert call(*words, "--name", "b") == 0
+    assert "tensors taken over" in capsys.readouterr().out
+    best, tuned = (load_checkpoint(each / "best.pt")["model"] for each in (run, tmp_path / "b"))
+    assert best.keys() == tuned.keys()
+    assert all(torch.equal(best[key], tuned[key]) for key in best)
+
+
+def test_load_weights_reports_what_did_not_fit(tmp_path):
+    other = models.UNet(5, num_blocks=2, base_channels=4).state_dict()
+    other["extra"] = torch.zeros(1)
+    del other["encoder.bottom.0.weight"]
+    torch.save({"model": other}, tmp_path / "other.pt")
+    model = models.UNet(3, num_blocks=2, base_channels=4)
+    text = "\n".join(load_weights(model, tmp_path / "other.pt"))
+    assert "2 of another shape: decoder.head.weight (5, 4, 1, 1) instead of (3, 4, 1, 1)" in text
+    assert "1 missing in the file, left as drawn: encoder.bottom.0.weight" in text
+    assert "1 without a place in the model: extra" in text
+    key = "decoder.bottom.0.weight"
+    assert torch.equal(model.state_dict()[key], other[key])
+
+
+@pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, {"a": 1}, [1, 2]])
+def test_load_weights_refuses_what_fits_nowhere(tmp_path, content):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(LabError, match=r"other\.pt"):
+        load_weights(models.UNet(3, 2, 4), tmp_path / "other.pt")
+
+
+def test_fix_batch_norm_keeps_the_statistics(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)))
+    fix_batch_norm(model)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.train()(torch.randn(2, 3, 4, 4) + 5)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert isinstance(model[1][0], FixedBatchNorm) and model.training
