@@ -162,7 +162,7 @@ TOGETHER = """\
     export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$grace
     srun --ntasks-per-node=1 --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 \\
         "$python" -m torch.distributed.run --nnodes="$SLURM_JOB_NUM_NODES" \\
-        --nproc-per-node="$processes" --rdzv-backend=c10d --rdzv-id="$job" \\
+        --nproc-per-node="$processes" --rdzv-backend=c10d --rdzv-id="$job-$$" \\
         --rdzv-endpoint="$(hostname):$((10000 + SLURM_JOB_ID % 20000))" \\
         --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 \\
         main.py train --auto-resume "${arguments[@]}" &
