@@ -338,12 +338,12 @@ def test_fusion_adds_every_stream_to_every_other():
 def test_views_are_joined_from_the_largest_down():
     """Constant maps, which resizing does not change: p = a½ p½ + (1 - a½) (a1 p1 + (1 - a1) p2)."""
     model = small_model("ms")
-    scales, views, attention = (0.5, 1.0, 2.0), (10.0, 20.0, 40.0), (0.25, 0.5, 0.9)
+    scales, views, attention = (0.5, 1.0, 2.0), (10.0, 20.0, 40.0), (0.25, 0.6, 0.9)
     sizes = [(4, 6), (9, 13), (18, 26)]
     maps = [torch.full((1, 2, *size), view) for size, view in zip(sizes, views, strict=True)]
     weights = [torch.full((1, 1, *size), a) for size, a in zip(sizes, attention, strict=True)]
     joined = model.join(scales, maps, weights)
-    expected = 0.25 * 10 + 0.75 * (0.5 * 20 + 0.5 * 40)
+    expected = 0.25 * 10 + 0.75 * (0.6 * 20 + 0.4 * 40)
     assert torch.allclose(joined, torch.full((1, 2, 9, 13), expected))
 
 
