@@ -98,8 +98,8 @@ def test_hrnet_streams_equal_timm_with_bilinear_fusion(dtype, tolerance):
 # ------------------------------------------------------------------ the official codes: numbers
 
 # (logits · sine wave, length of logits) of the official codes, the main logits first, for the
-# weights and the picture of `wave`. "hrnet" and "ocr aligned" are from HRNet-Semantic-Segmentation,
-# branch HRNet-OCR, commit 0bbb288, the others from NVIDIA/semantic-segmentation, commit 7726b14,
+# weights and the picture of `wave`. Both "hrnet" and "ocr aligned": HRNet-Semantic-Segmentation,
+# branch HRNet-OCR, commit 0bbb288; the others: NVIDIA/semantic-segmentation, commit 7726b14,
 # with the logits that it hands to its losses. Dropout off; the logits interpolated to SIZE.
 RECORDED = {
     "hrnet": {
