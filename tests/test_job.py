@@ -51,6 +51,9 @@ while step < args.epochs:
     step += 1
     if stop:
         last.write_text(str(step))
+        if stop[0] == signal.SIGINT:
+            time.sleep(0.3)
+            (run / "signals.txt").write_text(str(len(stop)))
         raise SystemExit(128 + stop[0])
 last.write_text(str(step))
 if args.code:
@@ -127,11 +130,14 @@ class Lab:
         author = ("-c", "user.name=Ann", "-c", "user.email=ann@localhost")
         self.git(*author, "commit", "--quiet", "--message=lab")
 
-    def start(self, *words: object, **variables: str) -> subprocess.Popen:
+    def start(
+        self, *words: object, start_new_session: bool = False, **variables: str
+    ) -> subprocess.Popen:
         """Starts job.py."""
         return subprocess.Popen(
             [sys.executable, "job.py", *map(str, words)], cwd=self.folder, text=True,
             env=self.environment | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=start_new_session,
         )  # fmt: skip
 
     def call(self, *words: object, **variables: str) -> tuple[int, str, str]:
@@ -771,6 +777,16 @@ def test_local_sweep_goes_on_where_it_was_stopped(lab):
     starts = {name: (lab.run(name) / "starts.txt").read_text().split() for name in ("ce", "wce")}
     assert starts == {"ce": ["0"], "wce": ["0", str(step)]}
     assert (lab.run("focal") / "summary.txt").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="groups of processes")
+def test_ctrl_c_reaches_the_training_once(lab):
+    words = ["sweep", "--local", "--grid", "loss=ce", "--", "train", "--epochs", 300]
+    process = lab.start(*words, start_new_session=True)
+    lab.wait_for(lab.run("ce") / "ready")
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    assert (lab.run("ce") / "signals.txt").read_text() == "1"
 
 
 def test_local_sweep_is_ended_by_its_scheduler_too(lab):
