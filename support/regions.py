@@ -21,8 +21,11 @@ from pathlib import Path
 
 from utils import LabError
 
-LAB_FILES = ("data.py", "models.py", "metrics.py", "losses.py", "training.py", "deploy.py")
-"""The files that have regions, in the order of the chapters."""
+LAB_FILES = (
+    *("data.py", "models.py", "metrics.py", "losses.py", "training.py", "deploy.py"),
+    *("zoo/blocks.py", "zoo/segformer.py", "zoo/losses.py", "zoo/losses_region.py"),
+)
+"""The files that have regions, in the order of the chapters; those of the zoo are optional."""
 
 PART = re.compile(r"[1-9]\d*\.[1-9]\d*[a-z]?")
 MARKER = re.compile(r"^[ \t]*# ?<(/?)(solution|answer) +([^>\s]+) *> *$")

@@ -395,6 +395,95 @@ TODOS = (
             "transpose(2, 0, 1) moves the channels to the front; reshape would mix the pixels.",
         ),
     ),
+    Todo(
+        number="9.1",
+        title="atrous spatial pyramid pooling",
+        file="zoo/blocks.py",
+        points=3,
+        needs=(),
+        statement=(
+            "`ASPP`: (a) the branches from cin to cout channels: a 1x1 convolution, a 3x3 one for "
+            "each of the `rates`, separable or not, and `ImagePooling`; (b) `forward`: every "
+            "branch sees the same x, and what they saw stands side by side along the channels, "
+            "(B, branches * cout, H, W), in any order; (c) `ImagePooling`: one vector (B, cout, 1, "
+            "1) per image, spread over all its pixels."
+        ),
+        hints=(
+            "The branches differ in how far they look. All of them keep the height and the width.",
+            "conv_norm_relu(cin, cout, rate=rate, separable=separable) pads by its rate already.",
+            "torch.cat([branch(x) for branch in self.convs], dim=1); in a plain list, PyTorch "
+            "would not find the branches: nn.ModuleList.",
+            "vector.expand(-1, -1, height, width) repeats without copying.",
+        ),
+        is_optional=True,
+    ),
+    Todo(
+        number="9.2",
+        title="efficient self-attention",
+        file="zoo/segformer.py",
+        points=3,
+        needs=(),
+        statement=(
+            "`EfficientSelfAttention.forward`: softmax(Q Kᵀ / √d) V in each head, d = C / heads. "
+            "The queries are made of x (B, H, W, C), the keys and values of `self.reduction(x)`, "
+            "which has R² times fewer positions. `split_heads` puts the positions in a row and the "
+            "heads apart; join them again to (B, H, W, C). The last linear layer follows below."
+        ),
+        hints=(
+            "query (B, heads, N, d), key and value (B, heads, N / R², d): scores (B, heads, N, "
+            "N / R²), and each query's weights add up to 1 over the keys.",
+            "F.scaled_dot_product_attention(query, key, value) divides by √d and takes the softmax "
+            "over the last axis.",
+            "The result is (B, heads, N, d). transpose(1, 2) brings a position's heads together; "
+            "then, and only then, reshape(x.shape).",
+        ),
+        is_optional=True,
+    ),
+    Todo(
+        number="9.3",
+        title="soft Dice and Tversky loss",
+        file="zoo/losses.py",
+        points=2,
+        needs=(),
+        statement=(
+            "`tversky`, which is Dice at α = β = ½: for each class, TP = Σ p over its own pixels, "
+            "FP = Σ p over all other valid pixels, FN = Σ (1 - p) over its own, each over the "
+            "whole batch; the index TP / (TP + α·FP + β·FN); and the mean of 1 - index over the "
+            "classes that have pixels (`mean_over_classes`). No smoothing: `ratio` divides safely. "
+            "`probabilities` and `truth` are (B, K, H, W), `valid` is (B, 1, H, W), `counts` (K,) "
+            "says how many pixels each class has."
+        ),
+        hints=(
+            "First the sums over (0, 2, 3), batch, height and width, then one division per class.",
+            "truth is False at void pixels, but p is not 0 there: FP needs `valid`.",
+            "TP + FN is the number of the class's pixels, TP + FP the sum of p over valid ones.",
+        ),
+        is_optional=True,
+    ),
+    Todo(
+        number="9.4",
+        title="Lovász-Softmax",
+        file="zoo/losses_region.py",
+        points=3,
+        needs=(),
+        statement=(
+            "(a) `LovaszLoss.forward`: each class's errors |truth - p|, times the slopes of (b), "
+            "added up over the pixels; their mean over the classes that have pixels. (b) "
+            "`lovasz_slopes`, for one class: let the pixels turn wrong one after the other, the "
+            "largest error first; the slope of a pixel is what 1 - IoU grows by when its turn "
+            "comes. `errors_k` and `is_k` are (N,), the errors of the valid pixels and whether the "
+            "truth is the class; `slopes_k` has their order."
+        ),
+        hints=(
+            "With i pixels wrong, m of them of the class, which has n pixels: the intersection is "
+            "n - m, the union n + i - m.",
+            "order = errors_k.argsort(descending=True); is_k[order].cumsum(0) is m for each i.",
+            "The slopes are the differences of 1 - intersection / union, which begins at 0 with "
+            "nothing wrong. They come in the order of sorting: slopes_k[order] = steps.",
+            "(a) p where truth is False, 1 - p where it is True: torch.where. No division by N.",
+        ),
+        is_optional=True,
+    ),
 )
 
 BY_NUMBER = {todo.number: todo for todo in TODOS}

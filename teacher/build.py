@@ -21,6 +21,7 @@ COPIED = (
     "job.py",
     "conftest.py",
     "test_implementation.py",
+    "test_implementation_zoo.py",
     "requirements.txt",
     "constraints.txt",
     "environment.yml",

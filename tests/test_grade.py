@@ -342,6 +342,37 @@ def test_reports_are_escaped():
     assert "\x1b" not in page + text
 
 
+def test_optional_todos_give_extra_points_and_cost_none(tmp_path):
+    numbers = ["5.1", "9.3", "9.4"]
+    hand_in(tmp_path / "all" / "keen", lab_with({part: RIGHT[part] for part in ("5.1", "9.3")}))
+    old = {name: text for name, text in lab_with(RIGHT).items() if "/" not in name}
+    hand_in(tmp_path / "all" / "plain", old)
+    out = tmp_path / "marks.csv"
+    keen, plain = grade([tmp_path / "all"], out, numbers, 1, Limits(60))
+    assert (keen.total, keen.highest, keen.extra) == (2, 2, 2) and not keen.remarks
+    assert (plain.total, plain.highest, plain.extra) == (2, 2, 0) and not plain.remarks
+    assert set(verdicts(plain).values()) == {"passed", "to do"}
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["submission", "total", "max", "remarks", "5.1", "extra", "9.3", "9.4"]
+    assert rows[1] == ["keen", "2", "2", "", "2", "2", "2", "0"]
+    text = as_text(keen)
+    assert "keen: 2 of 2 points and 2 extra" in text and "Optional TODOs" in text
+    write_gradescope(tmp_path, keen, numbers, "")
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["score"] == 4
+
+
+def test_files_of_a_folder_belong_to_the_folder_above_it(tmp_path):
+    files = {f"anna/lab/{name}": text for name, text in lab_with(RIGHT).items()}
+    submission = read_submission("anna", zip_up(tmp_path / "anna.zip", files), SOLVED)
+    assert set(submission.parts) == set(RIGHT) and not submission.remarks
+    folder = hand_in(tmp_path / "bert", lab_with(RIGHT))
+    (folder / "zoo").rename(tmp_path / "elsewhere")
+    (folder / "zoo").symlink_to(tmp_path / "elsewhere")
+    submission = read_submission("bert", folder, SOLVED)
+    assert not any(part.startswith("9") for part in submission.parts)
+
+
 def test_the_same_lab_has_the_same_digest():
     assert digest_of_lab() == digest_of_lab()
     assert set(LAB_FILES) == set(EMPTY)

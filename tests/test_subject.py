@@ -27,13 +27,15 @@ from metrics import (
     mean_iou,
     pixel_accuracy,
 )
-from models import UNet
-from subject import figures
+from models import MODELS, UNet
+from subject import figures, zoo_figures
 from support.labels import CLASS_NAMES, LABELS
 from support.todos import BY_NUMBER
 from teacher.__main__ import build_parser as teacher_parser
 from teacher.__main__ import chosen
 from teacher.build import COPIED
+from zoo.losses_region import lovasz_slopes
+from zoo.segformer import REDUCTIONS
 
 LAB = Path(__file__).resolve().parent.parent
 SUBJECT, ANSWERS = LAB / "subject", LAB / "teacher" / "answers"
@@ -121,7 +123,7 @@ def check_training(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if "resume" in args:
         return
     options, _ = command_line.training_options(vars(args))
-    assert options["model"] == "unet"
+    assert options["model"] in MODELS
     if options["datadir"] is None:
         # The export takes longer than all the rest, and `scratch` has made one.
         monkeypatch.setattr("support.assembly.export_onnx", lambda *arguments: None)
@@ -374,6 +376,17 @@ def test_loss_chapter_tables():
         )
 
 
+def test_last_chapter_counts_pairs_and_bounds_the_iou():
+    text = TEXT["09_going_further.md"]
+    positions, keys = 512 * 1024 // 16, 512 * 1024 // (4 * REDUCTIONS[0]) ** 2
+    assert f"{positions:,} positions" in text and f"leaves {keys} of them" in text
+    assert positions**2 > 1e9 and f"{positions // keys} times fewer" in text
+    errors = torch.tensor([0.9, 0.5, 0.2]).view(1, 1, 1, 3)
+    slopes = lovasz_slopes(torch.cat([errors, errors], dim=1), torch.tensor([[[0, 1, 1]]]))[:, 1:]
+    assert torch.allclose(slopes, torch.tensor(1 / 3))
+    assert f"1.6 / 3 = {(errors * slopes).sum():.3f}" in text
+
+
 def test_sizes_at_inference():
     answer = (ANSWERS / "08_deployment.md").read_text(encoding="utf-8")
     for photo in ((1080, 1920), (4032, 3024)):
@@ -387,7 +400,7 @@ def test_sizes_at_inference():
 
 
 def test_figures_are_there_and_small():
-    for name in figures.FIGURES:
+    for name in (*figures.FIGURES, *zoo_figures.FIGURES):
         path = SUBJECT / "figures" / f"{name}.png"
         assert 1000 < path.stat().st_size < MAX_FIGURE_BYTES
         assert any(f"(figures/{name}.png)" in text for text in TEXT.values())

@@ -64,6 +64,9 @@ def test_edition_has_nothing_that_students_should_not_have(edition):
     needed = {"README.md", "Makefile", "lab.py", "main.py", "conftest.py", "requirements.txt"}
     needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/classroom.yml"}
     needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
+    needed |= {"job.py", "test_implementation_zoo.py"}
+    needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("zoo/*.py")}
+    needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("support/*.py")}
     assert needed <= names
 
 
@@ -102,12 +105,38 @@ def test_an_empty_edition_shows_help_and_samples(edition):
 
 
 def test_every_test_of_an_empty_edition_is_red_with_its_own_number(edition):
-    result = run(edition, "-m", "pytest", "test_implementation.py", "-p", "no:cacheprovider")
+    result = run(edition, "-m", "pytest", "-p", "no:cacheprovider")
     assert result.returncode == 1
     assert "passed" not in result.stdout and "Traceback" not in result.stdout
     for number in EVERY:
         assert f"TODO {number} (" in result.stdout, number
-    assert "0 of 20 TODOs are solved" in result.stdout
+    assert "0 of 20 TODOs and 0 of 4 optional ones are solved" in result.stdout
+
+
+def test_optional_todos_are_counted_apart(edition):
+    shown = run(edition, "lab.py").stdout
+    assert "9  Going further, optional" in shown
+    assert "0 of 20 TODOs done, 0 of 44 points; and 0 of 4 optional ones, 0 of 11 extra" in shown
+
+
+def test_all_but_the_zoo_works_while_the_optional_todos_are_open(tmp_path):
+    folder, toydata = tmp_path / "open", Path(os.environ.get("LAB_TOYDATA", LAB / "toydata"))
+    build(folder, [todo.number for todo in TODOS if todo.is_optional])
+    if not toydata.is_dir():
+        pytest.skip("no toy data")
+    train = ["main.py", "train", "--datadir", str(toydata), "--img-size", "32", "64", "--dry-run"]
+    train += ["--num-workers", "0", "--limit", "4"]
+    unet = run(folder, *train, "--base-channels", "4", "--loss", "focal", seconds=300)
+    assert unet.returncode == 0, unet.stderr
+    for number, choice in (
+        ("9.1", ["--model", "deeplabv3_resnet50"]),
+        ("9.2", ["--model", "segformer_b0"]),
+        ("9.3", ["--loss", "dice_ce"]),
+        ("9.4", ["--loss", "lovasz"]),
+    ):
+        result = run(folder, *train, *choice, seconds=300)
+        assert result.returncode == 2 and "Traceback" not in result.stderr, result.stderr
+        assert result.stderr.strip().splitlines()[-1].startswith(f"error: TODO {number} is still")
 
 
 def test_an_edition_of_some_chapters_has_the_others_solved(tmp_path):
@@ -132,9 +161,10 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path):
 def test_the_workflow_has_a_step_with_its_points_for_each_todo(edition):
     text = (edition / ".github" / "workflows" / "classroom.yml").read_text(encoding="utf-8")
     for todo in TODOS:
-        assert f"command: python lab.py check {todo.number}\n" in text
+        has_step = f"command: python lab.py check {todo.number}\n" in text
+        assert has_step != todo.is_optional
     points = [line.split()[-1] for line in text.splitlines() if "max-score" in line]
-    assert list(map(int, points)) == [todo.points for todo in TODOS]
+    assert list(map(int, points)) == [todo.points for todo in TODOS if not todo.is_optional]
 
 
 def test_the_catalogue_is_rich_enough():

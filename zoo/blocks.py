@@ -186,6 +186,8 @@ class ASPP(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        # TODO 9.1a: the branches: 1x1, 3x3 for each rate (separable or not), the whole image.
+        # <solution 9.1a>
         self.convs = nn.ModuleList(
             [
                 conv_norm_relu(cin, cout, kernel=1),
@@ -193,14 +195,22 @@ class ASPP(nn.Module):
                 ImagePooling(cin, cout),
             ]
         )
-        branches = len(self.convs)
+        # <student>
+        # self.convs = nn.ModuleList(...)
+        # </solution 9.1a>
+        branches = len(rates) + 2
         self.project = nn.Sequential(
             *conv_norm_relu(branches * cout, cout, kernel=1), nn.Dropout(dropout)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the branches saw, joined and projected to `cout` channels."""
+        # TODO 9.1b: every branch sees the same x; what they saw stands side by side.
+        # <solution 9.1b>
         seen = torch.cat([branch(x) for branch in self.convs], dim=1)
+        # <student>
+        # seen = ...  # (B, branches * cout, H, W)
+        # </solution 9.1b>
         return self.project(seen)
 
 
@@ -222,7 +232,14 @@ class ImagePooling(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Returns one vector per image, spread over its pixels."""
         height, width = x.shape[-2:]
-        return super().forward(x).expand(-1, -1, height, width)
+        vector = super().forward(x)  # (B, cout, 1, 1)
+        # TODO 9.1c: the same vector at every pixel.
+        # <solution 9.1c>
+        spread = vector.expand(-1, -1, height, width)
+        # <student>
+        # spread = ...  # (B, cout, H, W)
+        # </solution 9.1c>
+        return spread
 
 
 class VectorNorm(nn.BatchNorm2d):

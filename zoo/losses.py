@@ -237,10 +237,16 @@ def tversky(
     probabilities = logits.softmax(dim=1)
     truth, valid = one_hot(class_ids, logits.shape[1]), (class_ids >= 0).unsqueeze(1)
     counts = class_counts(class_ids, logits.shape[1])  # (K,)
+    # TODO 9.3: TP, FP and FN of each class over the whole batch, soft; the mean of 1 - index.
+    # <solution 9.3>
     hits = (probabilities * truth).sum(dim=(0, 2, 3))
     too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
     index = ratio(hits, hits + alpha * too_much + beta * (counts - hits))
-    return mean_over_classes(1 - index, counts, class_weights)
+    loss = mean_over_classes(1 - index, counts, class_weights)
+    # <student>
+    # loss = ...  # a scalar
+    # </solution 9.3>
+    return loss
 
 
 LOSSES = {

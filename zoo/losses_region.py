@@ -57,10 +57,18 @@ class LovaszLoss(SegmentationLoss):
         logits, class_ids = self.prepare(logits, target)
         probabilities = logits.softmax(dim=1)
         truth = one_hot(class_ids, logits.shape[1])
+        counts = class_counts(class_ids, logits.shape[1])
+        # TODO 9.4a: errors |truth - p|, times their slopes, added up; the mean over the classes.
+        # <solution 9.4a>
         errors = torch.where(truth, 1 - probabilities, probabilities)
         slopes = lovasz_slopes(errors.detach(), class_ids)
-        counts = class_counts(class_ids, logits.shape[1])
-        return mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights)
+        loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights)
+        # <student>
+        # errors = ...  # (B, K, H, W)
+        # slopes = lovasz_slopes(errors.detach(), class_ids)
+        # loss = ...  # a scalar
+        # </solution 9.4a>
+        return loss
 
 
 def lovasz_slopes(errors: Tensor, class_ids: Tensor) -> Tensor:
@@ -76,8 +84,11 @@ def lovasz_slopes(errors: Tensor, class_ids: Tensor) -> Tensor:
     valid = class_ids >= 0
     valid_ids = class_ids[valid]
     for k in valid_ids.bincount().nonzero().flatten().tolist():
-        order = errors[:, k][valid].argsort(descending=True)
-        is_class = valid_ids[order] == k
+        errors_k, is_k = errors[:, k][valid], valid_ids == k  # (N,) for N valid pixels
+        # TODO 9.4b: from the largest error down, what each pixel adds to 1 - IoU by being wrong.
+        # <solution 9.4b>
+        order = errors_k.argsort(descending=True)
+        is_class = is_k[order]
         found = is_class.cumsum(dim=0)
         size = found[-1]
         # with the first i pixels wrong, IoU = intersection / union; the i-th either takes one off
@@ -86,7 +97,11 @@ def lovasz_slopes(errors: Tensor, class_ids: Tensor) -> Tensor:
         union = size + torch.arange(1, len(order) + 1, device=order.device) - found
         union = union.to(errors.dtype)
         step = torch.where(is_class, 1 / union, intersection / (union * (union - 1)))
-        slopes[:, k][valid] = torch.empty_like(step).scatter_(0, order, step)
+        slopes_k = torch.empty_like(step).scatter_(0, order, step)
+        # <student>
+        # slopes_k = ...  # (N,), in the order of errors_k
+        # </solution 9.4b>
+        slopes[:, k][valid] = slopes_k
     return slopes
 
 
