@@ -283,6 +283,7 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write each prediction as official label ids, and as an overlay (default: off)",
     )
+    add_view_arguments(parser.add_argument_group("how the network sees a photo"))
     parser.add_argument(
         "--device",
         choices=DEVICE_NAMES,
@@ -295,6 +296,43 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the results (default: predictions, or test_SPLIT beside the model)",
     )
+
+
+def add_view_arguments(group: argparse._ArgumentGroup) -> None:
+    """The part of `test` about scales, mirror images and windows."""
+    group.add_argument(
+        "--scales",
+        type=positives,
+        metavar="S,S,...",
+        help="average over these factors of the size at which the network sees a photo, such as "
+        "0.5,1,2; with --window, of the photo's own size (default: 1)",
+    )
+    group.add_argument(
+        "--flip", action="store_true", help="average over the mirror image too (default: off)"
+    )
+    group.add_argument(
+        "--window",
+        nargs=2,
+        type=whole,
+        metavar=("H", "W"),
+        help="go over the photo at its own size, H x W pixels at a time (default: whole photo)",
+    )
+    group.add_argument(
+        "--overlap",
+        type=below_one,
+        metavar="X",
+        help="part of a --window that the next one sees again, at most 0.9 (default: one third)",
+    )
+
+
+def positives(text: str) -> list[float]:
+    """An argparse type: numbers above 0, separated by commas."""
+    try:
+        return [positive(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not numbers above 0, separated by commas, such as 0.5,1,2"
+        ) from error
 
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -528,7 +566,15 @@ def test(args: argparse.Namespace) -> int:
         for flag in ("datadir", "cities", "limit"):
             if vars(args)[flag]:
                 raise LabError(f"--{flag} goes with --split, not with --image")
-    segmenter = open_segmenter(args.modelpath, args.device)
+    from support.scales import extend_segmenter
+
+    segmenter = extend_segmenter(
+        open_segmenter(args.modelpath, args.device),
+        args.scales,
+        args.flip,
+        args.window,
+        args.overlap,
+    )
     if args.image is not None:
         return test_images(segmenter, args.image, args.output or Path("predictions"))
     output = args.output or args.modelpath.parent / f"test_{args.split}"
@@ -583,6 +629,10 @@ def test_split(segmenter: "Segmenter", args: argparse.Namespace, output: Path) -
         "split": args.split,
         "cities": dataset.cities,
         "images": len(dataset),
+        "scales": args.scales or [1.0],
+        "flip": args.flip,
+        "window": args.window,
+        "overlap": args.overlap,
         "data_fingerprint": dataset.fingerprint(),
     }
     path = write_metrics(output, result)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import zoo.losses
 from losses import (
     CLASS_WEIGHTS,
     LOSSES,
@@ -226,7 +227,7 @@ def test_weights_are_buffers_and_the_ignore_index_is_free():
 
 
 def test_build_loss_gives_each_name_its_loss():
-    assert set(LOSSES) == {"ce", "wce", "focal"}
+    assert set(LOSSES) == {"ce", "wce", "focal", *zoo.losses.LOSSES}
     assert all(isinstance(build_loss(name), nn.Module) for name in LOSSES)
     focal = build_loss("focal", torch.ones(3), gamma=1.5)
     assert isinstance(focal, FocalLoss) and focal.gamma == 1.5
@@ -236,8 +237,9 @@ def test_build_loss_gives_each_name_its_loss():
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: build_loss("dice"), "ce, wce, focal"),
-        (lambda: build_loss("ce", torch.ones(3)), "no class weights"),
+        (lambda: build_loss("huber"), "ce, wce, focal"),
+        (lambda: build_loss("ce", torch.ones(3)), "no class weights; use wce"),
+        (lambda: build_loss("rmi", torch.ones(3)), "no class weights; use wrmi"),
         (lambda: FocalLoss(-1.0), "gamma"),
     ],
 )

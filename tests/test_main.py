@@ -42,7 +42,8 @@ SMALL = [
     "0",
 ]
 RUN_FILES = {
-    "config.json", "history.csv", "last.pt", "best.pt", "model.onnx", "samples.png", "summary.txt",
+    "config.json", "history.csv", "last.pt", "best.pt", "model.onnx", "metrics.json",
+    "samples.png", "summary.txt",
 }  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_help_states_the_defaults_that_hold():
         cwd=LAB, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"},
     ).stdout  # fmt: skip
     for key, value in command_line.TRAIN_DEFAULTS.items():
-        if isinstance(value, int | float | str):
+        if isinstance(value, int | float | str) and value is not False:
             flag = text[text.index(f"  --{key.replace('_', '-')}") :]
             assert float_or_text(value) in flag.partition(")")[0], key
 
@@ -289,7 +290,25 @@ TRAIN_FAULTS = {
     "workers -1": (["--num-workers", "-1"], "--num-workers"),
     "workers without number": (["--num-workers", "100000"], "--num-workers"),
     "unknown model": (["--model", "resnet"], "unet"),
-    "unknown loss": (["--loss", "dice"], "focal"),
+    "unknown loss": (["--loss", "huber"], "focal"),
+    "blocks for a resnet": (["--model", "fcn_resnet18", "--num-blocks", "3"], "belongs to unet"),
+    "pretrained unet": (["--pretrained"], "--weights"),
+    "two beginnings": (
+        ["--model", "my_fcn", "--weights", "{tmp}/a", "--finetune-from", "{tmp}/b"],
+        "choose one",
+    ),
+    "weights that are not there": (
+        ["--model", "my_fcn", "--weights", "{tmp}/none.pt"],
+        "none.pt",
+    ),
+    "finetune from nothing": (["--finetune-from", "{tmp}/none.pt"], "none.pt"),
+    "auxiliary weights for a unet": (["--aux-weights", "0.4"], "--aux-weights takes 0"),
+    "warm-up for ever": (["--warm-up", "1"], "--warm-up"),
+    "patience 0": (["--patience", "0"], "--patience"),
+    "accumulate 0": (["--accumulate", "0"], "--accumulate"),
+    "step too large": (["--batch-size", "3", "--accumulate", "9"], "--accumulate"),
+    "minutes 0": (["--max-minutes", "0"], "--max-minutes"),
+    "clip 0": (["--clip-norm", "0"], "--clip-norm"),
     "weights for ce": (["--loss", "ce", "--class-weights", "inverse"], "ce"),
     "gamma for wce": (["--loss", "wce", "--gamma", "2"], "focal"),
     "negative gamma": (["--loss", "focal", "--gamma", "-2"], "--gamma"),

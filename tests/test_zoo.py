@@ -1,0 +1,204 @@
+"""What every model of the registry keeps, whatever is inside; parity stands in files of its own."""
+
+import ast
+import copy
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from street_files import write_streets
+from torchvision.models.segmentation import fcn_resnet50
+
+import main as command_line
+import models
+import zoo
+from deploy import OnnxSegmenter, export_onnx
+from losses import build_loss
+from support.labels import CLASS_NAMES, PALETTE
+from support.runs import load_checkpoint
+from support.weights import load_weights
+from utils import LabError
+from zoo.auxiliary import WithAuxiliary
+
+ZOO = Path(zoo.__file__).parent
+SMALLEST = ("unet", "my_fcn", "fcn_resnet18", "deeplabv3plus_resnet50", "segformer_b0", "hrnet_w18")
+"""One of each architecture, and the deep ones only in the slow tests."""
+DEEP = tuple(name for name in models.MODELS if name not in SMALLEST)
+NAMES = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in DEEP)]
+METADATA = {"classes": list(CLASS_NAMES[:5]), "palette": PALETTE[:5].tolist()}
+METADATA |= {"mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+def build(name: str, num_classes: int = 5) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return models.build_model(name, num_classes)
+
+
+def criterion_of(model: torch.nn.Module) -> torch.nn.Module:
+    return WithAuxiliary(build_loss("ce"), getattr(model, "default_aux_weights", ()))
+
+
+def test_registry_knows_every_file_of_the_zoo():
+    assert [*models.MODELS] == ["unet", *(name for names in zoo.FILES.values() for name in names)]
+    others = {"__init__", "auxiliary", "blocks", "losses", "losses_region"}
+    assert {path.stem for path in ZOO.glob("*.py")} - others == set(zoo.FILES)
+    for file, names in zoo.FILES.items():
+        assert tuple(import_module(f"zoo.{file}").MODELS) == names
+
+
+def test_zoo_files_are_short_and_import_each_other_one_way():
+    for path in ZOO.glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert len(source.splitlines()) <= 300, path
+        imported = {
+            node.module
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        local = {name for name in imported if name.split(".")[0] in ("zoo", "support", "models")}
+        backbone = {"zoo.blocks", "zoo.losses_region"}
+        if path.stem.startswith("hrnet_"):
+            backbone |= {"zoo.hrnet", "zoo.hrnet_ocr"}
+        assert local <= backbone, path
+
+
+def test_build_model_names_the_known_ones():
+    with pytest.raises(LabError, match="segformer_b0"):
+        models.build_model("segformer", 5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_gives_logits_at_the_size_of_the_picture(name):
+    model = build(name).eval()
+    with torch.no_grad():
+        for batch, height, width in ((1, 65, 97), (2, 64, 48)):
+            logits = model(torch.randn(batch, 3, height, width))
+            assert logits.shape == (batch, 5, height, width) and logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_in_evaluation_repeats_itself_and_sees_each_picture_alone(name):
+    model = build(name).eval()
+    images = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        logits = model(images)
+        assert torch.equal(logits, model(images))
+        assert torch.allclose(logits[:1], model(images[:1]), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_learns_with_every_parameter(name):
+    """A few steps on one batch lower its loss, and no parameter is left without a gradient."""
+    model = build(name).train()
+    criterion = criterion_of(model)
+    images, target = torch.randn(2, 3, 64, 96), torch.randint(0, 5, (2, 64, 96))
+    target[images[:, 0] > 0] = 2
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    losses = []
+    for _ in range(4):
+        loss = criterion(model(images), target)
+        optimizer.zero_grad()
+        loss.backward()
+        without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+        assert not without or losses, without
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_keeps_the_contract_of_auxiliary_heads(name):
+    model, images = build(name).train(), torch.randn(2, 3, 64, 64)
+    output, count = model(images), getattr(model, "aux_count", 0)
+    if count == 0:
+        assert isinstance(output, torch.Tensor)
+    else:
+        logits, auxiliary = output
+        assert len(auxiliary) == count == len(model.default_aux_weights)
+        assert all(each.shape == logits.shape == (2, 5, 64, 64) for each in auxiliary)
+    assert isinstance(model.eval()(images), torch.Tensor)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_comes_back_from_its_state_dict(name):
+    model, other = build(name), models.build_model(name, 5)
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(model.eval()(images), other.eval()(images))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_runs_in_bfloat16(name):
+    model, images = build(name).train(), torch.randn(2, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(images)
+    loss = criterion_of(model)(output, torch.randint(0, 5, (2, 64, 64)))
+    loss.backward()
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_holds_its_tensors_where_it_lies(name):
+    """On the `meta` device, a tensor made on the CPU inside `forward` would not fit."""
+    model = build(name).eval().to("meta")
+    assert model(torch.zeros(1, 3, 64, 64, device="meta")).device.type == "meta"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.MODELS)
+def test_model_exports_with_dynamic_sizes(name, tmp_path):
+    """`export_onnx` itself compares the logits with PyTorch's, at two sizes and batch sizes."""
+    if name in ("segformer_b3", "segformer_b4", "segformer_b5", "fcn_resnet152"):
+        pytest.skip("as its smaller sisters, only deeper: minutes for nothing new")
+    model = build(name).eval()
+    export_onnx(model, tmp_path / "model.onnx", (64, 96), METADATA)
+    photo = np.random.default_rng(0).integers(0, 256, (100, 210, 3)).astype(np.uint8)
+    assert OnnxSegmenter(tmp_path / "model.onnx").predict(photo).shape == (100, 210)
+
+
+@pytest.mark.parametrize(
+    "name", ["fcn_resnet18", pytest.param("hrnet_w18", marks=pytest.mark.slow)]
+)
+def test_model_trains_resumes_and_is_tested_by_the_command_line(name, tmp_path):
+    streets = write_streets(tmp_path / "streets")
+    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--batch-size", 2]
+    words += ["--model", name, "--loss", "dice_ce", "--num-workers", 0]
+    words += ["--logdir", tmp_path, "--name", "a", "--auto-resume"]
+    for steps in (1, 2):
+        assert command_line.main([*map(str, words), "--max-steps", str(steps)]) == 0
+    assert load_checkpoint(tmp_path / "a" / "last.pt")["step"] == 2
+    for file in ("model.onnx", "best.pt"):
+        words = ["test", "--modelpath", tmp_path / "a" / file, "--datadir", streets]
+        words += ["--split", "val", "--output", tmp_path / file]
+        assert command_line.main([*map(str, words)]) == 0
+    first, second = ((tmp_path / each / "metrics.json").read_text().split('"judged"')[0]
+                     for each in ("model.onnx", "best.pt"))  # fmt: skip
+    assert first == second
+
+
+def test_weights_of_a_reference_are_taken_over(tmp_path):
+    reference = fcn_resnet50(weights=None, weights_backbone=None, num_classes=19, aux_loss=True)
+    torch.save(reference.state_dict(), tmp_path / "published.pth")
+    model = models.build_model("fcn_resnet50", 19)
+    report = load_weights(
+        model, tmp_path / "published.pth", lambda state: zoo.translate("fcn_resnet50", state)
+    )
+    count = len(model.state_dict())
+    assert report == [
+        f"{tmp_path / 'published.pth'}: {count} of the model's {count} tensors taken over"
+    ]
+    images = torch.randn(1, 3, 32, 64)
+    with torch.no_grad():
+        expected = reference.eval()(images)["out"]
+        assert torch.allclose(model.eval()(images), expected, atol=1e-5)
+
+
+def test_models_of_the_zoo_are_imported_when_they_are_built():
+    """The UNet does not wait for torchvision."""
+    script = "import sys, models; assert 'torchvision' not in sys.modules, 'torchvision'"
+    subprocess.run([sys.executable, "-c", script], cwd=ZOO.parent, check=True)
