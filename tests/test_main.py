@@ -251,6 +251,20 @@ def test_test_gives_the_same_scores_from_best_pt(run, streets, tmp_path):
     assert scores[0]["pixel_accuracy"] == pytest.approx(scores[1]["pixel_accuracy"], abs=1e-3)
 
 
+def test_test_averages_over_scales_and_mirror_images(run, streets, tmp_path):
+    words = ["--modelpath", run / "model.onnx", "--datadir", streets, "--split", "val"]
+    views = ["--scales", "0.5,1,2", "--flip"]
+    assert call("test", *words, *views, "--output", tmp_path / "views") == 0
+    assert call("test", *words, "--window", 16, 32, "--output", tmp_path / "windows") == 0
+    judged = json.loads((tmp_path / "views" / "metrics.json").read_text())["judged"]
+    assert judged["scales"] == [0.5, 1.0, 2.0] and judged["flip"] is True
+    pixels = [
+        sum(row["pixels"] for row in json.loads(path.read_text())["classes"].values())
+        for path in sorted(tmp_path.glob("*/metrics.json"))
+    ]
+    assert len(pixels) == 2 and pixels[0] == pixels[1] > 0
+
+
 def test_test_segments_photos_without_torch(run, tmp_path):
     photo = tmp_path / "my photo.jpg"
     Image.fromarray(draw_pair(0, (50, 70))[0]).save(photo)
@@ -402,6 +416,7 @@ def test_train_says_what_to_lower_when_memory_runs_out(streets, tmp_path, capfd,
     assert "error: out of memory" in errors and "--batch-size" in errors
 
 
+ONE_PHOTO = ("--modelpath", "{run}/model.onnx", "--image", "{photo}")
 TEST_FAULTS = {
     "no model": (["--modelpath", "{tmp}/none.onnx", "--image", "{photo}"], "none.onnx"),
     "not a model": (["--modelpath", "{photo}", "--image", "{photo}"], "photo.png"),
@@ -416,6 +431,10 @@ TEST_FAULTS = {
     ),
     "unknown split": (["--modelpath", "{run}/model.onnx", "--split", "dev"], "val"),
     "no modelpath": (["--image", "{photo}"], "--modelpath"),
+    "scale 0": ([*ONE_PHOTO, "--scales", "0.5,0"], "--scales"),
+    "scales in words": ([*ONE_PHOTO, "--scales", "half"], "--scales"),
+    "overlap of nothing": ([*ONE_PHOTO, "--overlap", "0.5"], "--window"),
+    "window 0": ([*ONE_PHOTO, "--window", "0", "32"], "--window"),
 }
 
 
