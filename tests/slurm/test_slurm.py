@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from cluster import wait_until
+from cluster import SLOWEST, wait_until
 from lab_copy import Job
 
 pytestmark = pytest.mark.slurm
 
 EPOCHS = 20
 """Of the runs that are compared with each other."""
+
+STOPPED = "stopped at step"
+"""What a training says that has saved itself."""
 
 
 def history(run):
@@ -59,12 +62,15 @@ def limited(lab):
 
 
 @pytest.fixture(scope="session")
-def plain(lab, limited):
+def plain(cluster, lab, limited):
     """An undisturbed job with --then-test, waited for; main.py is another one meanwhile."""
     job = lab.submit("--then-test", name="plain", epochs=EPOCHS)
     main = lab.folder / "main.py"
     try:
         main.write_text("raise SystemExit('not the code that was submitted')\n")
+        wait_until(lambda: STOPPED in limited.log(), SLOWEST, "the time limit stops a training")
+        # once is enough, and a busy machine may need more than a minute for what is left
+        cluster.ask("scontrol", "update", f"JobId={limited.number}", "TimeLimit=10")
         lab.wait(job, "COMPLETED")
         lab.wait(job.test, "COMPLETED")
     finally:
@@ -91,8 +97,8 @@ def test_log_lies_in_the_job_folder(lab, plain):
 
 def test_then_test_judges_the_network(lab, plain):
     assert (plain.folder / f"slurm-{plain.test}.out").exists()
-    (path,) = plain.run.rglob("metrics.json")
-    assert json.loads(path.read_text())["judged"]["images"] == 2
+    result = json.loads((plain.run / "test_val" / "metrics.json").read_text())
+    assert result["judged"]["images"] == 2
 
 
 def test_status_shows_state_epoch_and_score(lab, plain):
@@ -104,7 +110,7 @@ def test_status_shows_state_epoch_and_score(lab, plain):
 
 def test_time_limit_stops_and_the_run_goes_on(cluster, lab, plain, limited):
     lab.wait(limited, "COMPLETED")
-    assert "stopped at step" in limited.log()
+    assert STOPPED in limited.log()
     assert starts(limited) == int(cluster.job(limited.number)["Restarts"]) + 1 >= 2
     assert_same_run(limited.run, plain.run)
 
@@ -128,7 +134,7 @@ def preempted(cluster, lab, plain):
 def test_preempted_run_goes_on(lab, plain, preempted, partition):
     job = preempted[partition]
     lab.wait(job, "COMPLETED")
-    assert starts(job) == 2 and "stopped at step" in job.log()
+    assert starts(job) == 2 and STOPPED in job.log()
     assert_same_run(job.run, plain.run)
 
 
@@ -165,7 +171,7 @@ def test_two_nodes_with_two_processes_each_stop_and_go_on(cluster, lab):
     cluster.ask("scancel", "--batch", "--signal=USR1", job.number)
     lab.wait(whole, "COMPLETED")
     lab.wait(job, "COMPLETED")
-    assert starts(job) == 2 and job.log().count("stopped at step") == 1
+    assert starts(job) == 2 and job.log().count(STOPPED) == 1
     # DistributedDataParallel adds up in another order in its first step, so also in a resumed one
     assert_same_run(job.run, whole.run, tolerance=1e-5)
 
