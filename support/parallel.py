@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -26,6 +26,7 @@ from utils import LabError
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others; rank 0 may be writing, or making the toy data."""
 FAILURE = "lab/failure"
+WATCH = "watches for failures"
 WATCH_SECONDS = 0.5
 
 
@@ -37,11 +38,13 @@ class Processes:
         rank: the number of this process among all; 0 alone writes.
         count: how many there are, on all nodes.
         local_rank: the number of this process on its node, and of its GPU.
+        is_leaving: ends the thread that watches for another's failure.
     """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    is_leaving: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def is_first(self) -> bool:
@@ -123,7 +126,8 @@ def join_processes() -> Processes:
         dist.init_process_group(backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:  # torch has no narrower kinds here
         raise LabError(f"the processes of torchrun do not find each other: {error}") from error
-    threading.Thread(target=_end_with_the_others, args=(_store(),), daemon=True).start()
+    words = (_store(), processes.is_leaving)
+    threading.Thread(target=_end_with_the_others, args=words, name=WATCH, daemon=True).start()
     return processes
 
 
@@ -131,7 +135,16 @@ def leave_processes(processes: Processes) -> None:
     """Parts from the others at the end of the work, all together."""
     if processes.count > 1:
         processes.wait()
+        _stop_watching(processes)
         dist.destroy_process_group()
+
+
+def _stop_watching(processes: Processes) -> None:
+    """Ends the watching thread: Python, ending, would abort a process with one inside the store."""
+    processes.is_leaving.set()
+    for thread in threading.enumerate():
+        if thread.name == WATCH:
+            thread.join()
 
 
 def tell_failure(processes: Processes, message: str) -> bool:
@@ -155,10 +168,11 @@ def _store() -> dist.Store:
     return dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=30))
 
 
-def _end_with_the_others(store: dist.Store) -> NoReturn:
+def _end_with_the_others(store: dist.Store, is_leaving: threading.Event) -> None:
     """Ends this process when another one has failed, whatever it is waiting for."""
     while True:
-        time.sleep(WATCH_SECONDS)
+        if is_leaving.wait(WATCH_SECONDS):
+            return
         try:
             if store.check([FAILURE]):
                 break

@@ -19,8 +19,7 @@ float32. Where implementations differ, this is the published weights':
 * The Mix-FFN is four times as wide as its input in every stage; the paper's table 6 says 8 for two.
 * Dropout before the classifier drops whole channels, as NVlabs'; transformers' drops single values.
 * Layer normalisation adds 1e-5 to the variance, as in transformers; NVlabs' blocks add 1e-6.
-* Sides below 29 pixels are padded with zeros, and the logits cropped back: the first attention
-  needs a window of 8×8 positions at stride 4. The references fail there.
+* Sides below 29 pixels, 8 positions at stride 4, are padded inside. The references fail there.
 """
 
 import math
@@ -215,8 +214,7 @@ class SegFormer(nn.Module):
         drop_path: the last block's rate of stochastic depth.
 
     Shape:
-        x: (B, 3, H, W) → logits (B, K, H, W), for any H, W ≥ 1; only the exported network wants
-        multiples of `stride`, which spare it the padding (and the export most of its time).
+        x: (B, 3, H, W) → logits (B, K, H, W), for any H, W ≥ 1 (exported: multiples of `stride`).
     """
 
     stride = math.prod(STRIDES)
@@ -237,7 +235,7 @@ class SegFormer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns one logit per class and pixel."""
         height, width = x.shape[-2:]
-        if not torch.compiler.is_exporting():
+        if not torch.compiler.is_exporting():  # which takes most of its time to reason about sizes
             x = F.pad(x, (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height)))
         logits = self.decode_head(self.segformer(x))  # (B, K, H/4, W/4)
         return resize(logits, x.shape[-2:])[..., :height, :width]
