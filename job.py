@@ -65,6 +65,7 @@ from support.sweeps import (
     plan_run,
     read_progress,
     repeated,
+    require_same_options,
     runs_text,
     safe_name,
     shown,
@@ -200,6 +201,11 @@ def make_order(args: argparse.Namespace) -> Order:
         )
     gpus = int(args.gpus_per_node.rpartition(":")[2]) if args.gpus_per_node else 1
     names = {flag: vars(args)[flag] for flag in ("partition", "account", "qos", "constraint")}
+    python = args.python or sys.executable
+    if os.sep in python:
+        python = os.path.abspath(python)
+        if not os.access(python, os.X_OK):
+            raise JobError(f"--python {python}: no such program")
     return Order(
         time=args.time,
         memory=args.mem,
@@ -214,7 +220,7 @@ def make_order(args: argparse.Namespace) -> Order:
         grace=args.grace,
         max_restarts=args.max_restarts,
         setup=args.setup,
-        python=args.python or sys.executable,
+        python=python,
     )
 
 
@@ -268,7 +274,7 @@ def launch(
     try:
         fill(folder, args, order, options, runs)
         hand_over(folder, args, order, options, name, runs)
-    except NoAnswerError:
+    except (NoAnswerError, KeyboardInterrupt):
         raise  # Slurm may have taken it nevertheless
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -318,7 +324,7 @@ def hand_over(
     after = [f"--dependency=afterok:{record['job']}", "--kill-on-invalid-dep=yes"]
     try:
         record["test_job"] = hand_in(folder / "test.sh", [*test_options, *after])
-    except JobError:
+    except (JobError, KeyboardInterrupt):
         slurm("scancel", record["job"])
         raise
     write_record(folder, record)
@@ -338,6 +344,9 @@ def sweep(args: argparse.Namespace) -> int:
     lines = named(repeated(lines, args.repeat, common))
     plan = partial(plan_run, name="", needs_gpu=bool(order.gpus), may_exist=True)
     runs = [plan([*common, *line]) for line in lines]
+    require_same_options(runs)
+    if args.local and args.check:
+        raise JobError("--check asks Slurm, and --local trains without it; leave one out")
     if args.local:
         code = sweep_here(args, runs, runs_text(lines, common))
     else:

@@ -96,6 +96,7 @@ def assemble(
             "precision": precision_name(autocast_dtype),
             "num_workers": train_loader.num_workers,
             "processes": processes.count,
+            "horizon": state.horizon,
         },
         "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
     }
@@ -409,7 +410,10 @@ def open_run(
     if processes.is_first:
         check_writable(resumed)
         remove_leftovers(resumed)
-        write_config(resumed, **config | {"command": begun.get("command", config["command"])})
+        command = begun.get("command", config["command"])
+        if any(options[key] != begun["arguments"].get(key) for key in ("epochs", "max_steps")):
+            command += "\n" + config["command"]  # both made the run, one after the other
+        write_config(resumed, **config | {"command": command})
         if state.history:
             write_history(resumed, state.history)
     return resumed

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.sweeps import JobError, Run, last_line, options_of
+from support.sweeps import LAB, JobError, Run, last_line, options_of, read_arguments
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,10 @@ def array_arguments(runs: Sequence[Run]) -> str:
 
 def environment(order: Order) -> str:
     """The lines that make the environment."""
-    setup = f"{order.setup}\n[ $? -eq 0 ] || exit 1\n" if order.setup else ""
+    setup = ""
+    if order.setup:  # what it sets for itself, such as set -e, must not end this script
+        setup = f"cd {shlex.quote(str(LAB))} || exit 1\n{order.setup}\n"
+        setup += "[ $? -eq 0 ] || exit 1\nset +eu\n"
     return f"{setup}export PYTHONUNBUFFERED=1 OMP_NUM_THREADS={order.cpus}\n"
 
 
@@ -293,7 +296,10 @@ def test_script(order: Order, name: str, folder: Path, run: Run) -> tuple[str, l
     """The script that judges a run's network, and its options for sbatch."""
     words = ["--modelpath", str(run.folder / "model.onnx"), "--datadir", str(run.datadir)]
     words += ["--split", "val"]
-    if cities := options_of(run.arguments).get("--cities-val"):
+    cities = options_of(run.arguments).get("--cities-val")
+    if cities is None and (run.folder / "config.json").is_file():  # of --resume
+        cities = read_arguments(run.folder).get("cities_val")
+    if cities:
         words += ["--cities", *cities]
     options = order.testing_options(f"{name}-test")
     return testing_script(order, options, folder, words), options

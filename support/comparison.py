@@ -75,6 +75,11 @@ class Run:
         return max(self.history, key=lambda row: row["val_macro_f1"], default=None)
 
     @property
+    def horizon(self) -> int | None:
+        """The steps over which the learning rate falls; resumed to more epochs, it keeps them."""
+        return self.config.get("resolved", {}).get("horizon")
+
+    @property
     def data(self) -> tuple[str, str]:
         """The fingerprints of the training and of the validation images."""
         parts = str(self.config["data_fingerprint"]).split()
@@ -83,7 +88,7 @@ class Run:
     def command(self) -> str:
         """The command line that made the run, put together from its arguments if need be."""
         typed = self.config.get("command")
-        if isinstance(typed, str) and typed and "--resume" not in typed:
+        if isinstance(typed, str) and typed and "--resume" not in typed.splitlines()[0]:
             return typed
         words = ["python", "main.py", "train"]
         for key, value in self.arguments.items():
@@ -366,7 +371,7 @@ def group_runs(runs: Sequence[Run]) -> list[Setting]:
             for key, value in run.arguments.items()
             if key not in NO_SETTING and value is not None
         }
-        key = json.dumps([run.data, arguments], sort_keys=True)
+        key = json.dumps([run.data, run.horizon, arguments], sort_keys=True)
         settings.setdefault(key, Setting([])).runs.append(run)
     return list(settings.values())
 
@@ -393,6 +398,8 @@ def name_settings(settings: Sequence[Setting]) -> None:
         setting.name = ", ".join(pairs)
     if len({setting.runs[0].data for setting in settings}) > 1:
         _tell_apart(settings, lambda setting: f", data={_data_name(setting)}")
+    if len({setting.runs[0].horizon for setting in settings}) > 1:
+        _tell_apart(settings, lambda setting: f", schedule over {setting.runs[0].horizon} steps")
     numbers = {id(setting): number for number, setting in enumerate(settings, start=1)}
     _tell_apart(settings, lambda setting: f" ({numbers[id(setting)]})")
 

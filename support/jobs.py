@@ -106,7 +106,15 @@ def take_snapshot(folder: Path, outside: Sequence[Path], allow_dirty: bool) -> s
             git("add", "--all", "--", *files, index=index)
             tree = git("write-tree", index=index).strip()
         diff = folder / "changes.diff"
-        git("diff", "--binary", "--relative", f"--output={diff}", commit, tree)
+        # What a user has set for the eye (colours, another differ) would be no patch.
+        form = [
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
+        ]
+        git("diff", *form, "--binary", "--relative", f"--output={diff}", commit, tree)
     unpack(tree, folder / "code")
     origin = commit + ("+changes" if changes else "")
     (folder / "code" / "COMMIT").write_text(f"{origin}\n")
@@ -122,7 +130,10 @@ def unpack(tree: str, target: Path) -> None:
     archive = target.with_suffix(".tar")
     git("archive", "--format=tar", f"--output={archive}", tree)
     target.mkdir()
-    subprocess.run(["tar", "-xf", str(archive), "-C", str(target)], check=True)
+    command = ["tar", "-xf", str(archive), "-C", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise JobError(f"the code cannot be unpacked ({last_line(done.stderr)})")
     archive.unlink()
     if not (target / "main.py").is_file():
         raise JobError(f"{LAB / 'main.py'} is not in the commit; git add it and commit")
@@ -168,9 +179,10 @@ def read_records() -> list[tuple[Path, dict]]:
     for path in JOBS.glob("*/job.json"):
         try:
             record = read_record(path.parent)
-        except (OSError, ValueError):
+            if record["job"] and elements(record) and record["submitted"]:
+                found.append((path.parent, record))
+        except (OSError, ValueError, LookupError, TypeError):
             continue  # a job being handed in at this moment, or an edited file
-        found += [(path.parent, record)] if record["job"] else []
     return sorted(found, key=lambda each: each[1]["submitted"])
 
 

@@ -108,7 +108,8 @@ def remove_leftovers(run: Path) -> None:
 def alone_in(run: Path) -> Iterator[None]:
     """Keeps a second process from going on with the same run meanwhile.
 
-    The lock ends with its process, however that ends. File systems without locks go without.
+    The lock ends with its process, however that ends, and is not handed down to loader workers,
+    which may outlive it by some seconds. File systems without locks go without.
 
     Raises:
         LabError: when another process is at it.
@@ -116,19 +117,20 @@ def alone_in(run: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    folder = os.open(run, os.O_RDONLY)
-    try:
+    path = run / ".lock"
+    with path.open("w") as file:
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
             raise LabError(
                 f"{run}: another process is training this run; wait for it, or stop it first"
             ) from error
         except OSError:
             pass
-        yield
-    finally:
-        os.close(folder)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def remove_if_unused(run: Path) -> None:
@@ -169,7 +171,7 @@ def write_config(
 
     Args:
         run: the run's folder.
-        command: the line that began the run.
+        command: the line that began the run, and those that made it longer or shorter.
         arguments: every argument of the command.
         resolved: what `auto` came to on this machine.
         fingerprint: of the data.

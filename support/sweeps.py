@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,12 @@ LAB = Path(__file__).resolve().parent.parent
 TOYDATA = LAB / "toydata"
 SPEAKING = ("--loss", "--model", "--optimizer", "--scheduler")
 """Options whose value says by itself what it is; in a run's name others stand with theirs."""
+USR1 = getattr(signal, "SIGUSR1", None)
 STOPPED = {130: "Ctrl-C", 138: "USR1", 143: "SIGTERM"}
 PLACES = ("--logdir", "--name", "--device", "--num-workers")
 """Options that do not change what a run learns."""
+FILES = ("--finetune-from", "--weights")
+"""Options whose value is a path beside those of the data and the run."""
 LONGEST_NAME = 60
 
 
@@ -73,7 +77,7 @@ def plan_run(words: Sequence[str], name: str, *, needs_gpu: bool, may_exist: boo
         JobError: for a path that is not there, a run that is, or a name that is none.
     """
     parser = CommandLine(prog="main.py train", add_help=False)
-    for flag in ("--datadir", "--logdir", "--name", "--resume", "--finetune-from", "--device"):
+    for flag in ("--datadir", "--logdir", "--name", "--resume", *FILES, "--device"):
         parser.add_argument(flag)
     parser.add_argument("--auto-resume", action="store_true")
     known, rest = parser.parse_known_args(list(words))
@@ -94,8 +98,8 @@ def plan_run(words: Sequence[str], name: str, *, needs_gpu: bool, may_exist: boo
             )
     datadir = absolute("--datadir", known.datadir) if known.datadir else TOYDATA
     arguments = ["--datadir", str(datadir)]
-    if known.finetune_from:
-        arguments += ["--finetune-from", str(absolute("--finetune-from", known.finetune_from))]
+    for flag, path in zip(FILES, (known.finetune_from, known.weights), strict=True):
+        arguments += [flag, str(absolute(flag, path))] if path else []
     if known.device or needs_gpu:
         arguments += ["--device", known.device or "cuda"]
     arguments += [*rest, "--logdir", str(folder.parent), "--name", folder.name]
@@ -153,7 +157,11 @@ def grid_lines(grid: Sequence[str]) -> list[list[str]]:
     axes = {}
     for item in grid:
         key, equals, text = item.partition("=")
-        flag, values = "--" + key.lstrip("-"), [shlex.split(value) for value in text.split(",")]
+        flag = "--" + key.lstrip("-")
+        try:
+            values = [shlex.split(value) for value in text.split(",")]
+        except ValueError as error:
+            raise JobError(f"--grid {item}: {error}") from error
         if not equals or not key or not all(values):
             raise JobError(f"--grid {item}: write it as lr=1e-3,3e-4")
         if flag in axes:
@@ -169,10 +177,15 @@ def file_lines(path: Path) -> list[list[str]]:
         JobError: for a line that is none, or when there is none.
     """
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise JobError(f"{path}: not a text file in UTF-8") from error
+    for number, text in enumerate(content.splitlines(), start=1):
         try:
             words = shlex.split(text, comments=True)
-            options_of(words)
+            if {"--resume", "--"} & options_of(words).keys():
+                raise ValueError("a sweep names its runs itself; leave out --resume and --")
         except ValueError as error:
             raise JobError(f"{path}, line {number}: {error}") from error
         if words:
@@ -212,11 +225,21 @@ def named(lines: list[list[str]]) -> list[list[str]]:
     result: dict[str, list[str]] = {}
     for line, each in zip(lines, options, strict=True):
         parts = [name_part(flag, each[flag]) for flag in differing or flags if flag in each]
-        name = " ".join(each.get("--name", ())) or safe_name("-".join(parts) or "default")
+        name = " ".join(each.get("--name", ())) or short_name("-".join(parts) or "default")
         if name.casefold() in result:
             raise JobError(f"two runs would be called {name}; write a --name into their lines")
         result[name.casefold()] = line if "--name" in each else [*line, "--name", name]
     return list(result.values())
+
+
+def short_name(text: str) -> str:
+    """A safe name; one that is too long keeps its last part, the seed, and gets a checksum."""
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.")
+    if len(name) <= LONGEST_NAME:
+        return safe_name(name)
+    last = name.rpartition("-")[2][:12]
+    end = f"-{zlib.crc32(text.encode()):08x}-{last}"
+    return safe_name(name[: LONGEST_NAME - len(end)].rstrip("-.") + end)
 
 
 def name_part(flag: str, values: Sequence[str]) -> str:
@@ -251,6 +274,28 @@ def agrees(run: Run) -> bool:
     return True
 
 
+def require_same_options(runs: Sequence[Run]) -> None:
+    """Raises `JobError` when a run that is there began with options that are not given now.
+
+    Going on keeps every option of the beginning, so a first try with `--limit 8` would else stand
+    for the real run. What is given and differs, the training itself refuses.
+    """
+    for run in runs:
+        try:
+            config = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+            words = shlex.split(config["command"].splitlines()[0])
+            begun = options_of(words[words.index("train") + 1 :])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+        now = {*options_of(run.arguments), *PLACES, "--datadir", "--resume", "--auto-resume"}
+        dropped = [" ".join([flag, *begun[flag]]) for flag in begun if flag not in now]
+        if dropped:
+            raise JobError(
+                f"{shown(run.folder)} began with {', '.join(dropped)}, which is not given now; "
+                "give it again, choose another --logdir, or delete that run"
+            )
+
+
 def plain(text: str) -> str:
     """A number or a path in the one way of writing it."""
     try:
@@ -283,7 +328,7 @@ def train_here(runs: Sequence[Run], logs: Path) -> int:
             continue
         print(f"{line}{'goes on' if run.folder.exists() else 'begins'}", flush=True)
         start, log = time.monotonic(), logs / f"{safe_name(run.folder.name)}.log"
-        code = train_one(run, log)
+        code, stop = train_one(run, log)
         if code in STOPPED:
             print(f"{line}stopped by {STOPPED[code]} and saved; the same command goes on")
             return code
@@ -291,6 +336,9 @@ def train_here(runs: Sequence[Run], logs: Path) -> int:
         said = last_line(log.read_text(encoding="utf-8", errors="replace"))
         result = score_of(run) if code == 0 else f"FAILED ({code}): {said}; see {shown(log)}"
         print(f"{line}{result}, {time.monotonic() - start:.0f} s", flush=True)
+        if stop is not None:  # it came when this run was at its end
+            print(f"stopped by {STOPPED.get(stop, 'USR1')}; the same command goes on", flush=True)
+            return stop
     if failed:
         print(f"{failed} of {len(runs)} runs failed", file=sys.stderr)
     return int(failed > 0)
@@ -301,8 +349,8 @@ def training_command(run: Run) -> list[str]:
     return [sys.executable, str(LAB / "main.py"), "train", "--auto-resume", *run.arguments]
 
 
-def train_one(run: Run, log: Path) -> int:
-    """Trains one run with its output in a file; returns the exit code.
+def train_one(run: Run, log: Path) -> tuple[int, int | None]:
+    """Trains one run with its output in a file; returns its exit code, and that of a stop signal.
 
     It runs in a session of its own, so that a Ctrl-C reaches it once, passed on from here.
     """
@@ -311,24 +359,31 @@ def train_one(run: Run, log: Path) -> int:
             training_command(run), stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
 
+    stops = []
+
     def pass_on(number: int, frame: object) -> None:
+        number = signal.SIGTERM if number not in (signal.SIGINT, USR1) else number
+        stops.append(128 + number)
         if os.name == "posix":  # elsewhere the console itself has told the training
             training.send_signal(number)
 
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if os.name == "posix" else [])]
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if os.name == "posix":  # a closed terminal too, unless nohup has it ignored
+        numbers += [signal.SIGUSR1, signal.SIGHUP]
+    numbers = [each for each in numbers if signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         code = training.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return 128 - code if code < 0 else code
+    return (128 - code if code < 0 else code), (stops[-1] if stops else None)
 
 
 def score_of(run: Run) -> str:
     """The epoch and the score of a run, in words."""
     epoch, score = read_progress(run.folder)
-    return f"macro F1 {score} after epoch {epoch}"
+    return f"best macro F1 {score}, {epoch} epochs"
 
 
 def make_toy_data(runs: Sequence[Run]) -> None:

@@ -169,7 +169,7 @@ def test_parallel_failure_ends_all_within_seconds_and_says_why(streets, tmp_path
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert process.returncode != 0
-    assert len(re.findall(r"^error: .*the disk of process 1 is gone", process.stderr, re.M)) == 1
+    assert len(re.findall("error: the disk of process 1 is gone", process.stderr)) == 1
     assert time.monotonic() - begun < 120  # and not the two hours of the back end
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 import main as command_line
 import models
-from support.runs import TensorBoardLog, alone_in, create_run, load_checkpoint, save_checkpoint
+from support.runs import TensorBoardLog, create_run, load_checkpoint, save_checkpoint
 from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
 from utils import LabError
 
@@ -141,10 +141,22 @@ def test_auto_resume_begins_then_goes_on(streets, tmp_path, capsys):
     assert config["command"] == begun["command"] and config["arguments"]["max_steps"] == 4
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a second process holds the lock")
 def test_a_run_is_trained_by_one_process_at_a_time(run, capsys):
-    with alone_in(run):
-        assert call("train", "--resume", run, "--epochs", "2") == 2
-    assert "another process is training this run" in capsys.readouterr().err
+    script = "import sys, time; from pathlib import Path; from support.runs import alone_in\n"
+    script += "with alone_in(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)\n"
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, run], cwd=LAB, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "locked\n"
+        assert call("train", "--resume", run, "--epochs", "1") == 2
+        assert "another process is training this run" in capsys.readouterr().err
+    finally:
+        other.kill()
+        other.wait()
+    assert call("train", "--resume", run, "--epochs", "1") == 0  # a kill leaves no lock behind
+    assert not (run / ".lock").exists()
 
 
 def test_a_run_that_fails_at_once_leaves_its_name_free(streets, tmp_path, capsys):
