@@ -115,6 +115,8 @@ CHANGEABLE_ON_RESUME = (
     "num_workers",
     "device",
     "datadir",
+    "logdir",
+    "name",
 )
 """What a resumed run may do otherwise. Batch size and accumulation may change together alone: the
 images of a step must stay as many as they were, over all processes."""
@@ -483,7 +485,7 @@ def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
 def train_run(options: dict[str, Any], resumed: Path | None, processes: "Processes") -> Path:
     """Trains one run, new or resumed, to its end; returns its folder."""
     from support.assembly import assemble
-    from support.runs import require_new_name
+    from support.runs import alone_in, require_new_name
     from support.session import Interrupted, StopRequest
     from utils import seed_everything
 
@@ -492,7 +494,9 @@ def train_run(options: dict[str, Any], resumed: Path | None, processes: "Process
     seed_everything(options["seed"])
     stop = StopRequest(is_alone=processes.count == 1)
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-    with stop.listening():
+    # before anything in the folder is touched
+    alone = alone_in(resumed) if resumed and processes.is_first else nullcontext()
+    with alone, stop.listening():
         try:
             setup, state = assemble(options, resumed, processes, command)
         except Interrupted as interrupted:
@@ -519,12 +523,17 @@ def train_assembled(
 
     run, is_first = setup.run, setup.processes.is_first
     try:
-        with alone_in(run) if is_first else nullcontext():
-            if is_first:
-                print("\n".join(opening_lines(setup, state)))
-            describe_run(setup, state)
-            fit(setup, state, stop)
-            finish_run(setup, state, options)
+        with alone_in(run) if is_first and is_new else nullcontext():
+            try:
+                if is_first:
+                    print("\n".join(opening_lines(setup, state)))
+                describe_run(setup, state)
+                fit(setup, state, stop)
+                finish_run(setup, state, options)
+            except Exception:
+                if is_new and is_first:
+                    remove_if_unused(run)
+                raise
     except Interrupted as interrupted:
         if is_first:
             last = setup.limits.total_steps
@@ -532,10 +541,6 @@ def train_assembled(
             print(f"go on with: {resume_command(run)}", file=sys.stderr)
         leave_processes(setup.processes)
         raise SystemExit(128 + interrupted.signal_number) from None
-    except Exception:
-        if is_new and is_first:
-            remove_if_unused(run)
-        raise
     finally:
         if setup.log is not None:
             setup.log.close()

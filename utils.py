@@ -110,9 +110,12 @@ def run_command(args: argparse.Namespace) -> int:
             raise
         line = f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
     except RuntimeError as error:  # how torch says it, on the GPU and on the CPU
-        if not re.search("out of memory|can't allocate memory|bad_alloc", str(error)):
+        if re.search("DataLoader worker .*(killed|exited)", str(error)):
+            line = "a process that loads images was killed (memory?); lower --num-workers"
+        elif re.search("out of memory|can't allocate memory|bad_alloc", str(error)):
+            line = "out of memory; lower --batch-size, --img-size or --base-channels"
+        else:
             raise
-        line = "out of memory; lower --batch-size, --img-size or --base-channels"
     except OSError as error:
         line = f"{error.filename or 'a file'}: {error.strerror or error}"
     except KeyboardInterrupt:

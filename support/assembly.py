@@ -6,6 +6,7 @@ with. Options are the arguments of `main.py train` by name, as in a run's `confi
 
 import math
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,13 @@ from deploy import export_onnx
 from losses import build_loss, class_weights
 from models import build_model
 from support.data_commands import training_size
-from support.hardware import pick_autocast_dtype, pick_device, pick_num_workers, require_memory
+from support.hardware import (
+    pick_autocast_dtype,
+    pick_device,
+    pick_num_workers,
+    rehearse,
+    require_memory,
+)
 from support.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
 from support.parallel import Processes
 from support.report import scores, write_metrics
@@ -76,48 +83,60 @@ def assemble(
         train_set, val_set = open_data(options)
     require_sensible_sizes(options, len(train_set))
     train_loader, val_loader = open_loaders(options, train_set, val_set, device, processes)
-    limits = Limits(
+    limits = make_limits(options, train_loader, started)
+    criterion = make_criterion(options, train_set, processes)
+    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
+    state = make_state(options, device, processes, limits.total_steps, resumed)
+    criterion = with_auxiliary(criterion, state.model, options["aux_weights"]).to(device)
+    require_fitting_batches(state.model, train_loader, options["img_size"], autocast_dtype)
+    resolved = {
+        "device": str(device),
+        "precision": precision_name(autocast_dtype),
+        "num_workers": train_loader.num_workers,
+        "processes": processes.count,
+        "horizon": state.horizon,
+    }
+    fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
+    config = {"command": command, "arguments": options, "resolved": resolved}
+    run = open_run(config | {"fingerprint": fingerprint}, state, resumed, processes)
+    log = None
+    if processes.is_first:
+        log = TensorBoardLog(run, CLASS_NAMES, partial(logs_stay, state))
+    setup = Setup(
+        run, device, processes, limits, autocast_dtype, train_loader, val_loader, criterion,
+        log, panels, about_model(options),
+    )  # fmt: skip
+    return setup, state
+
+
+def make_limits(options: dict[str, Any], train_loader: DataLoader, started: float) -> Limits:
+    """When the run ends, and how often it is saved."""
+    return Limits(
         total_steps=count_steps(options, train_loader),
         patience=options["patience"],
         minutes=options["max_minutes"],
         save_minutes=options["save_minutes"],
         started=started,
     )
-    criterion = make_criterion(options, train_set, processes)
-    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
-    state = make_state(options, device, processes, limits.total_steps, resumed)
-    criterion = with_auxiliary(criterion, state.model, options["aux_weights"]).to(device)
-    require_memory(state.model, (options["batch_size"], 3, *options["img_size"]), autocast_dtype)
-    config = {
-        "command": command,
-        "arguments": options,
-        "resolved": {
-            "device": str(device),
-            "precision": precision_name(autocast_dtype),
-            "num_workers": train_loader.num_workers,
-            "processes": processes.count,
-            "horizon": state.horizon,
-        },
-        "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
-    }
-    run = open_run(config, state, resumed, processes)
-    log = None
-    if processes.is_first:
-        log = TensorBoardLog(run, CLASS_NAMES, partial(logs_stay, state))
-    setup = Setup(
-        run=run,
-        device=device,
-        processes=processes,
-        limits=limits,
-        autocast_dtype=autocast_dtype,
-        train_loader=train_loader,
-        val_loader=val_loader,
-        criterion=criterion,
-        log=log,
-        panels=panels,
-        about_model=about_model(options),
-    )
-    return setup, state
+
+
+def require_fitting_batches(
+    model: nn.Module,
+    train_loader: DataLoader,
+    size: Sequence[int],
+    autocast_dtype: torch.dtype | None,
+) -> None:
+    """Finds out before the first step whether every batch of an epoch can be trained on.
+
+    Raises:
+        LabError: when the memory is too small for the largest, or batch normalisation has nothing
+            to go by in the smallest.
+    """
+    sampler = train_loader.sampler
+    require_memory(model, (sampler.share.batch_size, 3, *size), autocast_dtype)
+    last_step = sampler.images_of_step(sampler.share.steps(sampler.length) - 1)
+    if min(sampler.share.parts(last_step)) <= 1:
+        rehearse(model, (1, 3, *size))
 
 
 def open_loaders(
@@ -196,9 +215,15 @@ def opening_lines(setup: Setup, state: TrainingState) -> list[str]:
     elif total_steps > state.horizon:
         lines.append(
             f"note: the learning-rate schedule ends at step {state.horizon}, with which the run "
-            "began; later steps keep its last rate"
+            f"began; later steps keep its last rate, {last_rate(state):.2g}"
         )
     return lines
+
+
+def last_rate(state: TrainingState) -> float:
+    """The learning rate at which the run's schedule ends."""
+    scheduler = state.scheduler
+    return scheduler.base_lrs[0] * scheduler.lr_lambdas[0](state.horizon)
 
 
 def open_data(options: dict[str, Any]) -> tuple[CityscapesDataset, CityscapesDataset]:
@@ -306,6 +331,8 @@ def make_state(
     model = make_model(options, device, processes, is_new=last is None)
     optimizer = build_optimizer(options["optimizer"], model, options["lr"], options["weight_decay"])
     horizon = last["horizon"] if last else total_steps
+    if not isinstance(horizon, int):
+        raise LabError(f"{resumed / 'last.pt'}: does not fit the run's config.json, or is damaged")
     half = pick_autocast_dtype(options["precision"], device) == torch.float16
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     if options["clip_norm"] is not None:
@@ -359,9 +386,34 @@ def take_over(state: TrainingState, last: dict[str, Any], path: Path, processes:
             f"--accumulate x processes make {state.images_per_step}; change one of the three"
         )
     try:
+        begun, now = (
+            each["param_groups"][0].keys()
+            for each in (last["optimizer"], state.optimizer.state_dict())
+        )
+        if begun != now:
+            raise ValueError("another optimiser")
         state.load(last, processes.rank)
+        numbers = (state.step, state.best_score + 1, state.seconds)
+        if not (min(numbers) >= 0 and all("step" in row for row in state.history)):
+            raise ValueError("impossible numbers")
+        if state.history:
+            require_best(path.with_name("best.pt"), state.model)
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, LabError):
+            raise
         raise LabError(f"{path}: does not fit the run's config.json, or is damaged") from error
+
+
+def require_best(path: Path, model: nn.Module) -> None:
+    """Finds out before hours of training whether the best weights so far are there and fit.
+
+    Raises:
+        LabError: when they do not.
+    """
+    best = load_checkpoint(path, ("model", "matrix", "score", "epoch", "step"))["model"]
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    if not isinstance(best, dict) or {key: value.shape for key, value in best.items()} != shapes:
+        raise LabError(f"{path}: weights of another model; restore the run's own best.pt")
 
 
 def model_options(options: dict[str, Any]) -> dict[str, int]:

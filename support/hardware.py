@@ -70,8 +70,8 @@ def require_memory(
 ) -> None:
     """Finds out whether a training step on the CPU can fit: Linux kills what takes too much.
 
-    The tensors that a forward pass keeps for the gradients are added up on torch's `meta` device,
-    where they have sizes but no memory. A GPU says by itself when it is full.
+    The tensors that a forward pass keeps for the gradients are added up. A GPU says by itself when
+    it is full.
 
     Args:
         model: where it will train.
@@ -92,7 +92,7 @@ def require_memory(
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        copy.deepcopy(model).to("meta")(torch.zeros(shape, device="meta"))
+        rehearse(model, shape)
     free = next(
         int(line.split()[1]) * 1024
         for line in meminfo.read_text().splitlines()
@@ -103,6 +103,29 @@ def require_memory(
             f"out of memory: a step would take more than {kept / 2**30:.0f} GB, and "
             f"{free / 2**30:.0f} GB are free; lower --batch-size, --img-size or --base-channels"
         )
+
+
+def rehearse(model: nn.Module, shape: tuple[int, ...]) -> None:
+    """A forward pass in training mode on torch's `meta` device: sizes, but no numbers.
+
+    Args:
+        model: is left as it is.
+        shape: of a batch, (B, 3, H, W).
+
+    Raises:
+        LabError: when the model cannot train on such a batch.
+    """
+    network = copy.deepcopy(model).to("meta").train()
+    try:
+        network(torch.zeros(shape, device="meta"))
+    except LabError:
+        raise
+    except ValueError as error:  # batch normalisation with a single value for each channel
+        raise LabError(
+            f"the model cannot train on a batch of {shape[0]} of {shape[2]}x{shape[3]} ({error}); "
+            "choose a --batch-size that leaves no single image at an epoch's end, or a larger "
+            "--img-size"
+        ) from error
 
 
 def pick_num_workers(device: torch.device) -> int:

@@ -17,6 +17,10 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
+GRACE_SECONDS = 60
+"""How long a worker outlives a SIGTERM (Slurm sends it to every process): its parent's step ends
+first, and so the parent can save."""
+
 
 class SampleKey(int):
     """An index that also knows its epoch and the seed, from which random changes are drawn.
@@ -159,6 +163,9 @@ def start_worker(worker_id: int) -> None:
     Ctrl-C reaches every process; only the parent may act on it, to save and to stop the others.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
     cv2.setNumThreads(0)  # the workers are the parallel part
     seed = torch.initial_seed() % 2**32  # from the loader's generator, different in each worker
     random.seed(seed)

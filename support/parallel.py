@@ -94,19 +94,44 @@ class Processes:
         if self.local_rank == 0:
             self.wait()
 
-    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model whose backward pass averages the gradients over the processes."""
+    def wrap(self, model: nn.Module, device: torch.device, images: Tensor) -> nn.Module:
+        """The model whose backward pass averages the gradients over the processes.
+
+        Args:
+            model: on its device; it is left as it is.
+            device: where it trains.
+            images: (B, 3, H, W), two or more, for the rehearsal.
+        """
         if self.count == 1:
             return model
-        return DistributedDataParallel(
+        wrapped = DistributedDataParallel(
             model, device_ids=[device.index] if device.type == "cuda" else None
         )
+        _rehearse(wrapped, images.to(device))
+        return wrapped
 
     def align_buffers(self, model: nn.Module) -> None:
         """Gives every process rank 0's buffers: BatchNorm's running statistics differ on CPUs."""
         if self.count > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)
+
+
+def _rehearse(model: DistributedDataParallel, images: Tensor) -> None:
+    """Takes one step for nothing, and undoes all traces of it.
+
+    In its first step DistributedDataParallel finds out in which order the gradients are ready, and
+    adds them up in that order from the second one on. Without the rehearsal, the first step after a
+    resume would differ in its last digits from the same step of an undisturbed run.
+    """
+    kept = {key: value.clone() for key, value in model.module.state_dict().items()}
+    random_state = torch.get_rng_state()
+    output = model.train()(images)
+    logits = [output] if isinstance(output, Tensor) else [output[0], *output[1]]
+    (0.0 * sum(each.sum() for each in logits)).backward()
+    model.zero_grad(set_to_none=True)
+    model.module.load_state_dict(kept)
+    torch.set_rng_state(random_state)
 
 
 def join_processes() -> Processes:

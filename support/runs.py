@@ -6,6 +6,7 @@ lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
 """
 
 import csv
+import glob
 import json
 import os
 import platform
@@ -84,6 +85,7 @@ def create_run(
     wanted = name or f"{datetime.now():%Y%m%d-%H%M%S}-{default_name}"
     run, number = logdir / wanted, 1
     scratch = logdir / f".{wanted}.{os.getpid()}.partial"
+    remove_abandoned(logdir, wanted)
     try:
         scratch.mkdir(parents=True)
         fill(scratch)
@@ -96,6 +98,14 @@ def create_run(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return run
+
+
+def remove_abandoned(logdir: Path, name: str) -> None:
+    """Removes folders in the making whose process, on this machine, was killed."""
+    for scratch in logdir.glob(f".{glob.escape(name)}.*.partial"):
+        number = scratch.name.split(".")[-2]
+        if number == str(os.getpid()) or not Path("/proc", number).exists():
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def remove_leftovers(run: Path) -> None:
@@ -196,9 +206,10 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config["arguments"], dict) or "data_fingerprint" not in config:
+        arguments, fingerprint = config["arguments"], config["data_fingerprint"]
+        if not isinstance(arguments, dict) or len(fingerprint.split()) != 2:
             raise ValueError("incomplete")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path}: no readable config.json; {run} is not a run to resume") from error
     return config
 

@@ -203,6 +203,7 @@ class Progress:
         stop: hears the signals.
         log: TensorBoard; None in the processes that do not write.
         write: writes `last.pt`; every process calls it.
+        evaluation_batches: of one evaluation, in this process.
     """
 
     def __init__(
@@ -214,9 +215,11 @@ class Progress:
         stop: StopRequest,
         log: TensorBoardLog | None,
         write: Callable[[], None],
+        evaluation_batches: int,
     ) -> None:
         self.state, self.limits, self.processes = state, limits, processes
         self.stop, self.log, self.write = stop, log, write
+        self.evaluation_batches = evaluation_batches
         self.look_every = 1 if device.type == "cpu" else CHECK_EVERY
         self.seconds_before = state.seconds
         self._saved = self._decided = time.perf_counter()
@@ -282,7 +285,9 @@ class Progress:
         """Whether the rest of the time is needed for the last evaluation and the export."""
         if self.limits.minutes is None or self.state.step == 0:
             return False
-        needed = self._step_seconds + 1.5 * self.state.evaluation_seconds + EXPORT_SECONDS
+        first_guess = self.evaluation_batches * self._step_seconds
+        evaluation = 1.5 * self.state.evaluation_seconds or first_guess
+        needed = self._step_seconds + evaluation + EXPORT_SECONDS
         return self.state.seconds + needed > 60 * self.limits.minutes
 
     def until_time_is_up(self, steps: Iterable) -> Iterator:

@@ -82,7 +82,8 @@ def fix_batch_norm(model: nn.Module) -> None:
     """Has every batch normalisation of a model keep its running statistics."""
     for module in model.modules():
         for name, child in module.named_children():
-            if type(child) is nn.BatchNorm2d:
+            if isinstance(child, nn.BatchNorm2d):
                 fixed = FixedBatchNorm(child.num_features, child.eps, child.momentum)
+                fixed.to(child.weight)
                 fixed.load_state_dict(child.state_dict())
                 setattr(module, name, fixed.eval())

@@ -115,10 +115,12 @@ def ranks_of(process: subprocess.Popen) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the ranks in /proc")
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, number):
+@pytest.mark.parametrize(("number", "count"), [(signal.SIGUSR1, 3), (signal.SIGTERM, 2)])
+def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, number, count):
     words = ["train", "--datadir", streets, "--logdir", tmp_path, "--batch-size", 2]
-    process = start(2, [*words, "--max-steps", 100000, "--scheduler", "constant", "--name", "a"])
+    process = start(
+        count, [*words, "--max-steps", 100000, "--scheduler", "constant", "--name", "a"]
+    )
     wait_for(tmp_path / "a" / "history.csv", process)
     os.kill(ranks_of(process)[1], number)  # to the one that does not write
     code, _, errors = finish(process)
@@ -126,11 +128,11 @@ def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, nu
     step = load_checkpoint(tmp_path / "a" / "last.pt")["step"]
     assert f"stopped at step {step} of" in errors
     code, _, errors = finish(
-        start(2, ["train", "--resume", tmp_path / "a", "--max-steps", step + 3])
+        start(count, ["train", "--resume", tmp_path / "a", "--max-steps", step + 3])
     )
     assert code == 0, errors
     whole = [*words, "--max-steps", step + 3, "--scheduler", "constant", "--name", "whole"]
-    code, _, errors = finish(start(2, whole))
+    code, _, errors = finish(start(count, whole))
     assert code == 0, errors
     ours, expected = (load_checkpoint(tmp_path / n / "last.pt")["model"] for n in ("a", "whole"))
     assert all(torch.equal(ours[key], expected[key]) for key in expected)

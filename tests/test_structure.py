@@ -36,6 +36,7 @@ ALLOWED = {
     "support.schedules": {"utils"},
     "support.runs": {"utils"},
     "support.parallel": {"utils"},
+    "support.parts": {"metrics", "support.parallel"},
     "support.weights": {"support.runs", "utils"},
     "support.comparison": {"utils"},
     "support.sweeps": set(),
@@ -64,6 +65,7 @@ ALLOWED = {
     "training": {
         "metrics",
         "support.parallel",
+        "support.parts",
         "support.plots",
         "support.runs",
         "support.session",

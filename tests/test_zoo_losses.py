@@ -603,3 +603,11 @@ def test_rmi_of_a_picture_without_a_region_is_its_binary_cross_entropy():
     bce = RegionMutualInformationLoss(share=1)(logits, target)
     both = RegionMutualInformationLoss(share=0.25)(logits, target)
     assert both.item() == pytest.approx(0.25 * bce.item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("pixels", [1, 4, 20])
+def test_mcc_of_a_perfect_prediction_of_a_rare_class_is_zero(pixels):
+    target = torch.zeros(1, 64, 128, dtype=torch.int64)
+    target[0, 0, :pixels] = 1
+    logits = 100.0 * torch.nn.functional.one_hot(target, 2).permute(0, 3, 1, 2)
+    assert losses.build_loss("mcc")(logits, target).item() == pytest.approx(0.0, abs=1e-6)

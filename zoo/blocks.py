@@ -115,7 +115,8 @@ def require_several_values(x: Tensor, stride: int) -> None:
     if batch == 1 and height <= stride and width <= stride:
         raise LabError(
             f"one image of {height}x{width} pixels is too little to train on: batch normalisation "
-            f"needs more than one value; use batches of two, or images above {stride} pixels"
+            f"needs more than one value; use images above {stride} pixels, or a batch size by "
+            "which an epoch does not end with a single image"
         )
 
 

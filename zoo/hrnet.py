@@ -109,7 +109,7 @@ class HighResolutionNet(nn.Module):
 
     def streams(self, x: Tensor) -> list[Tensor]:
         """Returns the four streams of the last stage: (B, 2^i C, H/2^(i+2), W/2^(i+2))."""
-        if self.training:
+        if self.bn1.training:
             require_several_values(x, SHRINKING)
         x = F.relu(self.bn1(self.conv1(x)))  # (B, 64, H/2, W/2)
         x = F.relu(self.bn2(self.conv2(x)))  # (B, 64, H/4, W/4)

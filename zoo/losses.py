@@ -2,7 +2,7 @@
 
 The convention, which `ce`, `wce` and `focal` keep as well:
 
-- Void pixels change nothing: neither the value nor any gradient, whatever their logits.
+- Void pixels change nothing: neither the value nor any gradient, whatever their (finite) logits.
 - Classes that have no valid pixel in the batch are left out of means over classes. (In Dice,
   predicting them costs through the true classes, which lose that probability.)
 - Reduction: to one scalar, over the whole batch, as if its images were one. Losses of pixels are

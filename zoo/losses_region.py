@@ -122,16 +122,16 @@ class MatthewsLoss(SegmentationLoss):
         """
         logits, class_ids = self.prepare(logits, target)
         weights = pixel_weights(class_ids, self.weights, logits.dtype)  # (B, H, W)
-        total = weights.sum()
         predicted = weights.unsqueeze(1) * logits.softmax(dim=1)  # (B, K, H, W)
         truth = one_hot(class_ids, logits.shape[1])
-        right = ratio(torch.where(truth, predicted, 0).sum(dim=(0, 2, 3)), total)  # (K,) shares
-        predicted = ratio(predicted.sum(dim=(0, 2, 3)), total)
-        actual = ratio((weights.unsqueeze(1) * truth).sum(dim=(0, 2, 3)), total)
+        total = exact_sums(weights.unsqueeze(1))  # (1,)
+        right = ratio(exact_sums(torch.where(truth, predicted, 0)), total)  # (K,) shares
+        actual = ratio(exact_sums(weights.unsqueeze(1) * truth), total)
+        predicted = ratio(exact_sums(predicted), total)
         covariance = (right - predicted * actual).sum()
         variances = (predicted * (1 - predicted)).sum() * (actual * (1 - actual)).sum()
-        deviations = (variances.clamp(min=0) + torch.finfo(logits.dtype).eps).sqrt()
-        return (total > 0).to(logits.dtype) - covariance / deviations
+        deviations = (variances.clamp(min=0) + torch.finfo(variances.dtype).eps).sqrt()
+        return ((total > 0).sum() - covariance / deviations).to(logits)
 
 
 class RegionMutualInformationLoss(SegmentationLoss):
@@ -231,6 +231,12 @@ class RegionMutualInformationLoss(SegmentationLoss):
         missing = [max(0, self.radius - length) for length in cells.shape[:-3:-1]]
         cells = F.pad(cells.double(), (0, missing[0], 0, missing[1]))
         return F.unfold(cells, self.radius).unflatten(1, (cells.shape[1], -1))
+
+
+def exact_sums(maps: Tensor) -> Tensor:
+    """(B, C, H, W) → (C,) float64: a rare class's variance is lost in float32 beside 1e-7."""
+    maps = maps.cpu() if maps.device.type == "mps" else maps  # knows no float64
+    return maps.sum(dim=(0, 2, 3), dtype=torch.float64)
 
 
 def log_det(matrices: Tensor) -> Tensor:
