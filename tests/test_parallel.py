@@ -114,6 +114,7 @@ def ranks_of(process: subprocess.Popen) -> list[int]:
     return sorted(map(int, children))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the ranks in /proc")
 @pytest.mark.parametrize(("number", "count"), [(signal.SIGUSR1, 3), (signal.SIGTERM, 2)])
 def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, number, count):
@@ -138,6 +139,7 @@ def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, nu
     assert all(torch.equal(ours[key], expected[key]) for key in expected)
 
 
+@pytest.mark.slow
 def test_parallel_run_is_resumed_by_one_process_with_as_many_images_a_step(runs, tmp_path):
     run = runs[0] / "two"
     code, _, errors = finish(start(1, ["train", "--resume", run, "--epochs", 4]))
