@@ -61,6 +61,7 @@ def kill_runs(streets: Path, folder: Path, trials: int, seed: int) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks the sessions of a run")
 def test_killed_runs_end_as_if_nothing_had_happened(streets, tmp_path):
     assert "2 runs, " in kill_runs(streets, tmp_path, trials=2, seed=1)

@@ -11,6 +11,8 @@ from zoo.blocks import ASPP, ImagePooling
 from zoo.deeplabv3 import DeepLabV3
 from zoo.deeplabv3plus import DeepLabV3Plus
 
+pytestmark = pytest.mark.slow  # half a minute; tests/test_zoo.py has the quick look
+
 SIZES = [(24, 312), (65, 47)]
 """The first is long enough for the rate 36 to find other features than itself."""
 

@@ -14,6 +14,8 @@ from zoo import blocks, fcn, my_fcn
 from zoo.fcn import FCN
 from zoo.my_fcn import MyFCN, add_margin
 
+pytestmark = pytest.mark.slow  # half a minute; tests/test_zoo.py has the quick look
+
 SIZES = [(64, 96), (65, 47)]
 
 
@@ -104,7 +106,7 @@ def test_fcn_without_auxiliary_head_gives_logits_alone_in_training():
 
 def test_fcn_says_what_is_wrong_with_a_single_small_image():
     model = FCN(4, backbone="resnet18").train()
-    with pytest.raises(LabError, match="batches of two"):
+    with pytest.raises(LabError, match="single image"):
         model(torch.randn(1, 3, 32, 20))
     model(torch.randn(1, 3, 33, 20))
     model(torch.randn(2, 3, 32, 20))

@@ -16,6 +16,8 @@ from zoo.hrnet import HighResolutionModule, HighResolutionNet, HRNet
 from zoo.hrnet_ocr import HRNetOCR, ObjectAttention, gather_regions
 from zoo.hrnet_ocr_ms import HRNetOCRMultiScale
 
+pytestmark = pytest.mark.slow  # half a minute; tests/test_zoo.py has the quick look
+
 CLASSES, WIDTH, SIZE = 5, 8, (75, 53)  # of the recorded numbers; a small width is quick
 PIXEL_CHANNELS, KEY_CHANNELS, ASPP_CHANNELS, ATTENTION_CHANNELS = 512, 256, 256, 256
 
