@@ -46,19 +46,21 @@ def main() -> None:
     """Prints a line for each width of the UNet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="epochs and checkpoints (default: 5)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--widths", nargs="+", type=int, default=[16, 32], help="base channels")
+    parser.add_argument("--limit", type=int, help="images of an epoch (default: all 320)")
+    args = parser.parse_args()
     seed_everything(0)
     device = torch.device("cpu")
     dataset = CityscapesDataset(
-        resolve_datadir(None), "train", transform=train_transforms((128, 256))
+        resolve_datadir(None), "train", limit=args.limit, transform=train_transforms((128, 256))
     )
     loader, _ = get_dataloaders(dataset, dataset, 4, 0, 0)
     print(f"{'base':>4}{'epoch':>10}{'last.pt':>10}{'size':>10}{'per epoch':>11}{'per 10 min':>12}")
-    for base_channels in (16, 32):
+    for base_channels in args.widths:
         state, epochs, saves = make_state(base_channels), [], []
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "last.pt"
-            for _ in range(rounds):
+            for _ in range(args.rounds):
                 start = time.perf_counter()
                 train_one_epoch(
                     state.model, loader, build_loss("ce"), state.optimizer, device,
