@@ -647,6 +647,7 @@ class TverskyByHand(LossByHand):
         alpha, beta = self.alpha, self.beta
         hits, too_much, missed = counts = self.counts(self.p)
         every, size = self.p.sum((0, 2, 3)), self.truth.sum((0, 2, 3))
+        everywhere = self.valid.sum()
         valid_p, valid_squares = hits + too_much, (self.p**2 * self.valid[:, None]).sum((0, 2, 3))
         best = self.p.argmax(1)[:, None] == np.arange(self.num_classes)[None, :, None, None]
         right = 1 - self.index(counts, alpha, beta)
@@ -682,6 +683,12 @@ class TverskyByHand(LossByHand):
                 "this is the index; the loss is 1 - index": 1 - right,
                 "the sign is turned round; the loss is 1 - index": right - 1,
                 "the loss is -log of the index; 1 - index": -np.log(1 - right),
+                "FP is Σ 1 - p over the other pixels; it is the p that they give to the class": (
+                    1 - self.index((hits, (everywhere - size) - too_much, missed), alpha, beta)
+                ),
+                "TP counts twice, but α and β stay as they are: Dice's α and β are ½ already": (
+                    1 - 2 * hits / (2 * hits + alpha * too_much + beta * missed)
+                ),
                 "predictions are counted hard, by argmax: no gradient; the counts are soft": (
                     1 - self.index(self.counts(best.astype(float)), alpha, beta)
                 ),
@@ -761,6 +768,12 @@ class LovaszByHand(LossByHand):
             "the errors have a sign, p - truth: take what is wrong, |truth - p|": (
                 with_slopes(p - truth)
             ),
+            "the errors are sorted by truth - p, with its sign; take |truth - p|": np.array(
+                [self.of_class(k, (self.truth[:, k] - self.p[:, k])[self.valid]) for k in classes]
+            ),
+            "the errors are sorted by p - truth, with its sign; take |truth - p|": np.array(
+                [self.of_class(k, (self.p[:, k] - self.truth[:, k])[self.valid]) for k in classes]
+            ),
             "the errors are squared": with_slopes((truth - p) ** 2),
             "the errors are cross entropies; they are |truth - p|": (
                 with_slopes(-np.log(np.where(truth, p, 1 - p)))
@@ -809,6 +822,8 @@ def wrong_slopes(errors: np.ndarray, is_class: np.ndarray) -> dict[str, np.ndarr
     found = is_class[order].cumsum()
     no_union = np.diff(np.concatenate([[0.0], found / size]))
     all_union = np.diff(np.concatenate([[0.0], 1 - (size - found) / (size + count)]))
+    union_of_all = np.diff(np.concatenate([[0.0], 1 - (size - found) / len(errors)]))
+    dice = np.diff(np.concatenate([[0.0], 1 - 2 * (size - found) / (2 * size - 2 * found + count)]))
     return {
         "the errors are sorted from the smallest up; the largest comes first": up,
         "the errors are not sorted: the slopes go from the largest error down": (
@@ -833,6 +848,10 @@ def wrong_slopes(errors: np.ndarray, is_class: np.ndarray) -> dict[str, np.ndarr
         "class and not class are exchanged": others[back],
         "the union stays the size of the class; each false alarm makes it larger": no_union[back],
         "the union grows with every pixel; a missed one is in it already": all_union[back],
+        "the union holds every pixel from the start; those of other classes join when wrong": (
+            union_of_all[back]
+        ),
+        "these are the differences of 1 - Dice; the IoU is wanted": dice[back],
         "the slopes are divided by the number of pixels": steps[back] / len(errors),
         "all pixels count the same": np.full(len(errors), 1 / len(errors)),
         "all slopes are 1": np.ones(len(errors)),
@@ -883,6 +902,11 @@ def check_loss(
     value = leaf.item() if isinstance(leaf, Tensor) and leaf.numel() == 1 else math.nan
     if not near(value, expected):
         likely = recognise(lambda each: near(value, each), hand.mistakes())
+        if isinstance(leaf, Tensor) and leaf.shape == () and not math.isfinite(value):
+            likely = (
+                "an absent class has nothing to divide by, and an index of 0: 0 / 0, or its "
+                "logarithm; `ratio` divides safely, and no logarithm is taken"
+            )
         got = f"{value:.6g}" if isinstance(leaf, Tensor) and leaf.shape == () else describe(leaf)
         wrong(given=given, expected=f"{expected:.6g}", got=got, likely=likely)
     _, gradient = value_and_gradient(criterion, logits, target, given)

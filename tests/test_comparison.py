@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import support.comparison as comparison
 from main import TRAIN_DEFAULTS
+from support import compared, comparison, comparison_figures, comparison_text
 from support.comparison import compare_runs
 from support.runs import HISTORY_COLUMNS
 from utils import LabError, read_image
@@ -361,9 +361,9 @@ def test_mean_curve_ends_with_its_shortest_run(tmp_path):
     for seed, scores in enumerate(((0.1, 0.3, 0.5), (0.2, 0.5))):
         make_run(tmp_path / str(seed), scores, seed=seed)
     make_run(tmp_path / "2", (0.9, 0.9), finished=False, seed=2)
-    runs = [comparison.read_run(tmp_path / name, {}) for name in "012"]
-    (setting,) = comparison.group_runs(runs)
-    epochs, mean, spread = comparison.mean_curve(setting, "macro_f1")
+    runs = [compared.read_run(tmp_path / name, {}) for name in "012"]
+    (setting,) = compared.group_runs(runs)
+    epochs, mean, spread = comparison_figures.mean_curve(setting, "macro_f1")
     assert epochs == [1, 2]
     np.testing.assert_allclose(mean, [0.15, 0.4])
     np.testing.assert_allclose(spread, [np.std([0.1, 0.2], ddof=1), np.std([0.3, 0.5], ddof=1)])
@@ -376,15 +376,15 @@ def test_figures_hold_many_settings_with_long_names(tmp_path):
         rare = f1_of_classes(0.01 * number)
         arguments = {"lr": 0.001 * (number + 1), "cities_train": cities[: number % 3 + 1]}
         make_run(tmp_path / f"{number}", (0.1, 0.02 * number), classes=rare, **arguments)
-    runs = [comparison.read_run(tmp_path / str(number), {}) for number in range(23)]
-    made = comparison.make_comparison(runs, "macro_f1")
-    assert "The figures show the best 20 settings and the baseline." in comparison.notes(made)
-    shown = comparison.shown_in_figures(made)
+    runs = [compared.read_run(tmp_path / str(number), {}) for number in range(23)]
+    made = compared.make_comparison(runs, "macro_f1")
+    assert "The figures show the best 20 settings and the baseline." in comparison_text.notes(made)
+    shown = comparison_figures.shown_in_figures(made)
     assert len(shown) == 21 and shown[-1] is made.baseline
     for figure in (
-        comparison.draw_curves(made, shown),
-        comparison.draw_bars(made, shown),
-        comparison.draw_classes(made, shown),
+        comparison_figures.draw_curves(made, shown),
+        comparison_figures.draw_bars(made, shown),
+        comparison_figures.draw_classes(made, shown),
     ):
         assert texts_apart(figure)
 

@@ -165,3 +165,30 @@ weights = torch.ones_like(index) if class_weights is None else class_weights.to(
 here = counts > 0
 loss = (weights * (1 - index))[here].sum() / weights[here].sum()
 # </answer 9.3>
+
+# wrong: the_others_probability
+# says: FP is Σ 1 - p over the other pixels
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = ((1 - probabilities) * (valid & ~truth)).sum(dim=(0, 2, 3))
+index = ratio(hits, hits + alpha * too_much + beta * (counts - hits))
+loss = mean_over_classes(1 - index, counts, class_weights)
+# </answer 9.3>
+
+# wrong: twice_tp_and_half_the_rest
+# says: TP counts twice, but α and β stay as they are
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+index = ratio(2 * hits, 2 * hits + alpha * too_much + beta * (counts - hits))
+loss = mean_over_classes(1 - index, counts, class_weights)
+# </answer 9.3>
+
+# wrong: logarithm_of_the_index
+# says: no logarithm is taken
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+index = ratio(hits, hits + alpha * too_much + beta * (counts - hits))
+loss = mean_over_classes(-index.log(), counts, class_weights)
+# </answer 9.3>

@@ -174,3 +174,42 @@ errors = torch.where(truth, 1 - probabilities, probabilities).detach()
 slopes = lovasz_slopes(errors, class_ids)
 loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights)
 # </answer 9.4a>
+
+# wrong: union_of_everything
+# says: the union holds every pixel from the start
+# <answer 9.4b>
+order = errors_k.argsort(descending=True)
+found = is_k[order].cumsum(0)
+losses = 1 - (found[-1] - found) / len(order)
+steps = losses.diff(prepend=losses.new_zeros(1)).to(errors.dtype)
+slopes_k = torch.empty_like(steps)
+slopes_k[order] = steps
+# </answer 9.4b>
+
+# wrong: differences_of_dice
+# says: these are the differences of 1 - Dice
+# <answer 9.4b>
+order = errors_k.argsort(descending=True)
+found, i = is_k[order].cumsum(0), torch.arange(1, len(order) + 1)
+rest = found[-1] - found
+losses = 1 - 2 * rest / (2 * rest + i)
+steps = losses.diff(prepend=losses.new_zeros(1)).to(errors.dtype)
+slopes_k = torch.empty_like(steps)
+slopes_k[order] = steps
+# </answer 9.4b>
+
+# wrong: signed_truth_minus_p
+# says: sorted by truth - p, with its sign
+# <answer 9.4a>
+errors = truth.to(logits.dtype) - probabilities
+slopes = lovasz_slopes(errors.detach(), class_ids)
+loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights)
+# </answer 9.4a>
+
+# wrong: signed_p_minus_truth
+# says: sorted by p - truth, with its sign
+# <answer 9.4a>
+errors = probabilities - truth.to(logits.dtype)
+slopes = lovasz_slopes(errors.detach(), class_ids)
+loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights)
+# </answer 9.4a>
