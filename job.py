@@ -25,8 +25,10 @@ from functools import partial
 from pathlib import Path
 
 from support.batch import (
+    LONGEST_GRACE,
     Order,
     check_script,
+    further_option,
     gpu_count,
     memory_size,
     plain_word,
@@ -64,6 +66,7 @@ from support.sweeps import (
     named,
     plan_run,
     read_progress,
+    read_score,
     repeated,
     require_same_options,
     runs_text,
@@ -140,14 +143,15 @@ def add_order(command: argparse.ArgumentParser) -> None:
     option_help = "a further option of sbatch, as --slurm-option=--exclude=n3; may be repeated"
     add(
         "--slurm-option",
-        type=plain_word,
+        type=further_option,
         action="append",
         default=[],
         metavar="O",
         help=option_help,
     )
     grace_help = "seconds before the limit at which the training saves itself (120)"
-    add("--grace", type=partial(whole, least=5), default=120, metavar="S", help=grace_help)
+    grace = partial(whole, least=5, most=LONGEST_GRACE)
+    add("--grace", type=grace, default=120, metavar="S", help=grace_help)
     restarts_help = "how often a job may go on in another time slot (20)"
     add("--max-restarts", type=partial(whole, least=0), default=20, metavar="N", help=restarts_help)
     add = command.add_argument_group("the job").add_argument
@@ -345,6 +349,11 @@ def sweep(args: argparse.Namespace) -> int:
     plan = partial(plan_run, name="", needs_gpu=bool(order.gpus), may_exist=True)
     runs = [plan([*common, *line]) for line in lines]
     require_same_options(runs)
+    if args.local and order.is_parallel:
+        raise JobError(
+            "--local trains in one process; leave out --nodes, --processes-per-node and "
+            "--gpus-per-node, or see `torchrun` in the README"
+        )
     if args.local and args.check:
         raise JobError("--check asks Slurm, and --local trains without it; leave one out")
     if args.local:
@@ -406,12 +415,17 @@ def status(args: argparse.Namespace) -> int:
         print(f"note: {error}", file=sys.stderr)
         states = None
     only = Path(os.path.abspath(args.logdir)) if args.logdir else None
-    rows = [
-        (number, state_of(number, run, states), run.name, *read_progress(run), shown(folder))
-        for folder, record in read_records()
-        for number, run in elements(record).items()
-        if only in (None, run.parent)
-    ]
+    rows = []
+    for folder, record in read_records():
+        for number, run in elements(record).items():
+            if only not in (None, run.parent):
+                continue
+            state = state_of(number, states, run / "summary.txt")
+            rows.append((number, state, run.name, *read_progress(run), shown(folder)))
+            if record.get("test_job"):
+                number, metrics = record["test_job"], run / "test_val" / "metrics.json"
+                state, score = state_of(number, states, metrics), read_score(metrics)
+                rows.append((number, state, f"test of {run.name}", "-", score, shown(folder)))
     if not rows:
         print("no jobs; hand one in with: python job.py submit -- train")
         return 0
@@ -423,11 +437,11 @@ def status(args: argparse.Namespace) -> int:
     return 0
 
 
-def state_of(number: str, run: Path, states: dict[str, str] | None) -> str:
-    """What is known of a job: from Slurm as long as that remembers it, then from its run."""
+def state_of(number: str, states: dict[str, str] | None, last_file: Path) -> str:
+    """What is known of a job: from Slurm as long as that remembers it, then from what it left."""
     if states and number in states:
         return states[number]
-    if (run / "summary.txt").is_file():
+    if last_file.is_file():
         return "finished"
     return "unknown" if states is None else "ended early, see its log"
 

@@ -529,6 +529,7 @@ def train_assembled(
                     print("\n".join(opening_lines(setup, state)))
                 describe_run(setup, state)
                 fit(setup, state, stop)
+                stop.waits = False  # an export may take longer than a job has left; it is done anew
                 finish_run(setup, state, options)
             except Exception:
                 if is_new and is_first:

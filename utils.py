@@ -99,7 +99,9 @@ def run_command(args: argparse.Namespace) -> int:
         The exit code: the command's own, 2 for an error, 130 after Ctrl-C.
     """
     try:
-        return args.run(args) or 0
+        code = args.run(args) or 0
+        sys.stdout.flush()
+        return code
     except LabError as error:
         line = error.line
     except MemoryError as error:
@@ -116,6 +118,9 @@ def run_command(args: argparse.Namespace) -> int:
             line = "out of memory; lower --batch-size, --img-size or --base-channels"
         else:
             raise
+    except BrokenPipeError:  # what reads our output has enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         line = f"{error.filename or 'a file'}: {error.strerror or error}"
     except KeyboardInterrupt:

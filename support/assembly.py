@@ -465,7 +465,9 @@ def open_run(
         command = begun.get("command", config["command"])
         if any(options[key] != begun["arguments"].get(key) for key in ("epochs", "max_steps")):
             command += "\n" + config["command"]  # both made the run, one after the other
-        write_config(resumed, **config | {"command": command})
+        write_config(
+            resumed, **config | {"command": command, "begun_with": begun.get("git_commit")}
+        )
         if state.history:
             write_history(resumed, state.history)
     return resumed

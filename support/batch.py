@@ -77,6 +77,18 @@ class Order:
 
 # ---------------------------------------------------------------- what Slurm would misunderstand
 
+BUILT_UPON = {
+    **dict.fromkeys(("--array", "-a"), "; for many runs see: python job.py sweep --help"),
+    **dict.fromkeys(("--signal", "--time", "-t"), "; see --time and --grace"),
+    **dict.fromkeys(("--nodes", "-N", "--ntasks", "-n", "--ntasks-per-node"), "; see --nodes"),
+    **dict.fromkeys(("--gres", "--gpus", "-G", "--gpus-per-node"), "; see --gpus-per-node"),
+    **dict.fromkeys(("--output", "-o", "--error", "-e", "--open-mode", "--chdir", "-D"), ""),
+    **dict.fromkeys(("--requeue", "--no-requeue", "--job-name", "-J", "--wrap"), ""),
+}
+"""Options of sbatch that would break the batch script, and where to look instead."""
+LONGEST_GRACE = 65535
+"""Slurm's highest value for the seconds of `--signal`."""
+
 
 def time_limit(text: str) -> str:
     """An argparse type: a time limit as Slurm writes it."""
@@ -115,8 +127,19 @@ def memory_size(text: str) -> str:
 
 def gpu_count(text: str) -> str:
     """An argparse type: GPUs per node, as 2 or a100:2."""
+    text = text.removeprefix("gpu:")
     if not re.fullmatch(r"([A-Za-z][\w.-]*:)?[1-9]\d*", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text} is no number of GPUs; write it as 2 or a100:2")
+    return text
+
+
+def further_option(text: str) -> str:
+    """An argparse type: an option of sbatch, none of those on which the batch script builds."""
+    flag = plain_word(text).partition("=")[0]
+    if not flag.startswith("-"):
+        raise argparse.ArgumentTypeError(f"{text} is no option; write --slurm-option=--{text}")
+    if flag in BUILT_UPON:
+        raise argparse.ArgumentTypeError(f"{flag} is set by job.py itself{BUILT_UPON[flag]}")
     return text
 
 
@@ -127,10 +150,11 @@ def plain_word(text: str) -> str:
     return text
 
 
-def whole(text: str, least: int = 1) -> int:
+def whole(text: str, least: int = 1, most: int = 10**9) -> int:
     """An argparse type: a whole number, `least` or more."""
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number, {least} or more")
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+        limits = f"{least} or more" if most == 10**9 else f"{least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number, {limits}")
     return int(text)
 
 
@@ -296,10 +320,15 @@ def test_script(order: Order, name: str, folder: Path, run: Run) -> tuple[str, l
     """The script that judges a run's network, and its options for sbatch."""
     words = ["--modelpath", str(run.folder / "model.onnx"), "--datadir", str(run.datadir)]
     words += ["--split", "val"]
-    cities = options_of(run.arguments).get("--cities-val")
-    if cities is None and (run.folder / "config.json").is_file():  # of --resume
-        cities = read_arguments(run.folder).get("cities_val")
+    given = options_of(run.arguments)
+    cities, limit = given.get("--cities-val"), given.get("--limit")
+    if (run.folder / "config.json").is_file():  # of --resume
+        begun = read_arguments(run.folder)
+        cities = cities or begun.get("cities_val")
+        limit = limit or ([begun["limit"]] if begun.get("limit") else None)
     if cities:
         words += ["--cities", *cities]
+    if limit:
+        words += ["--limit", str(limit[-1])]
     options = order.testing_options(f"{name}-test")
     return testing_script(order, options, folder, words), options

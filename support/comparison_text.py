@@ -121,8 +121,11 @@ def class_notes(comparison: Comparison) -> list[str]:
 
 
 def _short_commit(commit: str | None) -> str:
-    name, _, changes = (commit or "unknown").partition("+")
-    return name[:10] + (" with uncommitted changes" if changes else "")
+    names = []
+    for each in (commit or "unknown").split(", then "):  # resumed with other code
+        name, _, changes = each.partition("+")
+        names.append(name[:10] + (" with uncommitted changes" if changes else ""))
+    return ", then ".join(names)
 
 
 def _difference_note(what: str, value: Callable[[Run], Any], runs: Sequence[Run]) -> list[str]:

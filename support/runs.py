@@ -170,12 +170,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+THEN = ", then "
+"""Between the commits of a run that went on with other code."""
+
+
 def write_config(
     run: Path,
     command: str,
     arguments: Mapping[str, Any],
     resolved: Mapping[str, Any],
     fingerprint: str,
+    begun_with: str | None = None,
 ) -> None:
     """Writes `config.json`: what was asked for, with what code and on which data.
 
@@ -185,13 +190,18 @@ def write_config(
         arguments: every argument of the command.
         resolved: what `auto` came to on this machine.
         fingerprint: of the data.
+        begun_with: the `git_commit` of a run that is resumed.
     """
+    commit = git_commit()
+    if begun_with:
+        is_same = begun_with.rpartition(THEN)[2] == commit
+        commit = begun_with if is_same else f"{begun_with}{THEN}{commit}"
     config = {
         "command": command,
         "arguments": dict(arguments),
         "resolved": dict(resolved),
         "data_fingerprint": fingerprint,
-        "git_commit": git_commit(),
+        "git_commit": commit,
         "versions": versions(),
     }
     write_text(run / "config.json", json.dumps(config, indent=2, default=str) + "\n")

@@ -314,6 +314,14 @@ def read_progress(run: Path) -> tuple[str, str]:
         return "-", "-"
 
 
+def read_score(metrics: Path) -> str:
+    """The macro F1 of a metrics.json, as text; "-" for none."""
+    try:
+        return f"{json.loads(metrics.read_text(encoding='utf-8'))['macro_f1']:.4f}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return "-"
+
+
 # ----------------------------------------------------------------------------------- trained here
 
 
@@ -330,7 +338,7 @@ def train_here(runs: Sequence[Run], logs: Path) -> int:
         start, log = time.monotonic(), logs / f"{safe_name(run.folder.name)}.log"
         code, stop = train_one(run, log)
         if code in STOPPED:
-            print(f"{line}stopped by {STOPPED[code]} and saved; the same command goes on")
+            print(f"{line}stopped by {STOPPED[code]}; the same command goes on")
             return code
         failed += code != 0
         said = last_line(log.read_text(encoding="utf-8", errors="replace"))

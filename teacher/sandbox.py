@@ -214,7 +214,14 @@ def import_heavy_modules() -> None:
 
 
 def warm_up(template: Path) -> None:
-    """Collects the tests once in a child, so that compiled files are there to be copied."""
+    """Collects the tests once in a child, so that compiled files are there to be copied.
+
+    What is garbage goes before the first fork, and what is left no child collects: it would copy
+    every page, and would wait for ever for the threads of a session of onnxruntime, which only its
+    parent has.
+    """
+    gc.collect()
+    gc.freeze()
     pid = os.fork()
     if pid == 0:
         try:
@@ -226,8 +233,6 @@ def warm_up(template: Path) -> None:
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-    gc.collect()
-    gc.freeze()  # a forked child that collects garbage would copy every page
 
 
 class Child:

@@ -9,7 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
 from support.regions import LAB_FILES, parse_solutions, replace_answers, to_edition
 from support.todos import BY_NUMBER, TODOS
@@ -147,6 +149,30 @@ def test_solved_gets_all_points_and_empty_none(tmp_path):
     assert marks["solved"].highest == sum(BY_NUMBER[number].points for number in QUICK)
     assert marks["empty"].total == 0 and set(verdicts(marks["empty"]).values()) == {"to do"}
     assert marks["solved"].remarks == marks["empty"].remarks == []
+
+
+@needs_tests
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox forks on Linux")
+def test_what_died_before_the_fork_does_not_stop_a_child(tmp_path):
+    """A session of onnxruntime that nobody collected yet waits, when it ends, for its threads."""
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "tiny", [x], [y])
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "model.onnx")
+    script = (
+        "import gc, sys, onnxruntime\n"
+        "from teacher.sandbox import Job, run_jobs\n"
+        "gc.disable()\n"
+        "options = onnxruntime.SessionOptions()\n"
+        "options.intra_op_num_threads = 3\n"
+        "circle = [onnxruntime.InferenceSession(sys.argv[1], options)]\n"
+        "circle.append(circle)\n"
+        "del circle\n"
+        "(outcome,) = run_jobs([Job('solved', {}, ('5.1',))])\n"
+        "assert outcome.passed('5.1'), outcome\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "model.onnx")]
+    subprocess.run(command, cwd=LAB, check=True, timeout=100)
 
 
 @needs_tests

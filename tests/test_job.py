@@ -221,7 +221,8 @@ def test_time_is_read_as_slurm_reads_it(text, seconds):
     ["--time=4h", "--time=0", "--time=1:75", "--mem=32", "--mem=32GB", "--mem=0G", "--nodes=0",
      "--gpus-per-node=0", "--gpus-per-node=two", "--gpus-per-node=a100:", "--partition=a b",
      "--slurm-option=--comment='x'", "--account=x\n#SBATCH --uid=0", "--grace=1", "--cpus=-1",
-     "--time=2"],
+     "--time=2", "--grace=70000", "--slurm-option=--array=0-3", "--slurm-option=exclude=n3",
+     "--slurm-option=--no-requeue", "--slurm-option=--gres=gpu:2"],
 )  # fmt: skip
 def test_wrong_values_never_reach_slurm(lab, option):
     line = lab.refused("submit", option, "--", "train")
@@ -255,6 +256,11 @@ def test_variables_of_another_job_are_not_handed_on(lab):
     lab.hand_in("submit", "--", "train", SLURM_CPUS_PER_TASK="7", SLURM_CONF="/there", MINE="1")
     names = {line.partition("=")[0] for line in lab.asked("environment")}
     assert "SLURM_CPUS_PER_TASK" not in names and {"SLURM_CONF", "MINE"} <= names
+
+
+def test_local_sweep_has_one_process(lab):
+    words = ["--grid", "lr=1", "--local", "--processes-per-node", 2, "--", "train"]
+    assert "--local trains in one process" in lab.refused("sweep", *words)
 
 
 def test_names_are_made_safe(lab):
@@ -557,8 +563,9 @@ def test_several_processes_are_started_by_srun_and_torchrun(lab):
     assert TORCHRUN not in lab.call("submit", "--dry-run", "--", "train")[1]
 
 
-def test_gpus_give_the_number_of_processes(lab):
-    out = lab.call("submit", "--gpus-per-node", "a100:4", "--dry-run", "--", "train")[1]
+@pytest.mark.parametrize("count", ["a100:4", "gpu:a100:4"])
+def test_gpus_give_the_number_of_processes(lab, count):
+    out = lab.call("submit", "--gpus-per-node", count, "--dry-run", "--", "train")[1]
     assert "#SBATCH --gres=gpu:a100:4\n" in out and "\nprocesses=4\n" in out
 
 
@@ -636,7 +643,17 @@ def test_then_test_depends_on_success(lab):
     command = shlex.split((folder / "test.sh").read_text().split("exec ")[1])
     args = command_line.build_parser().parse_args(command[2:])
     assert args.modelpath == lab.run("one") / "model.onnx" and args.cities == ["a", "b"]
+    assert args.limit is None
     assert json.loads((folder / "job.json").read_text())["test_job"] == "42"
+    lab.run("one").joinpath("test_val").mkdir(parents=True)
+    lab.run("one").joinpath("test_val", "metrics.json").write_text('{"macro_f1": 0.25}')
+    row = lab.call("status")[1].splitlines()[2].split()
+    assert row[0] == "42" and {"test", "one", "0.2500", "finished"} <= set(row)
+
+
+def test_then_test_looks_at_as_many_images_as_the_training(lab):
+    out = lab.call("submit", "--then-test", "--dry-run", "--", "train", "--limit", "9")[1]
+    assert "--limit 9" in out.split("exec ")[1]
 
 
 def test_training_whose_test_is_refused_is_not_left_behind(lab):

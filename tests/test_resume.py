@@ -240,6 +240,43 @@ def test_an_epoch_that_would_end_with_too_small_a_batch_is_refused_at_once(
     assert "one image" in capfd.readouterr().err and not (tmp_path / "a").exists()
 
 
+def test_a_signal_during_the_export_ends_it_and_the_export_is_done_anew(
+    streets, tmp_path, monkeypatch, capsys
+):
+    """An export may take longer than what is left of a job's time."""
+    from support import assembly
+
+    export, asked = assembly.export_onnx, []
+
+    def slow(*arguments: object) -> None:
+        if not asked:
+            asked.append("once")
+            signal.raise_signal(signal.SIGTERM)
+        export(*arguments)
+
+    monkeypatch.setattr(assembly, "export_onnx", slow)
+    words = ["--datadir", streets, "--epochs", 1, "--logdir", tmp_path, "--name", "a", *SMALL]
+    assert call("train", *words) == 143
+    assert "saved in" in capsys.readouterr().err
+    assert not (tmp_path / "a" / "model.onnx").exists()
+    step = load_checkpoint(tmp_path / "a" / "last.pt")["step"]
+    assert call("train", "--resume", tmp_path / "a") == 0
+    assert load_checkpoint(tmp_path / "a" / "last.pt")["step"] == step
+    assert (tmp_path / "a" / "model.onnx").exists() and (tmp_path / "a" / "summary.txt").exists()
+
+
+def test_resume_with_other_code_is_noted_beside_the_first(streets, tmp_path, monkeypatch):
+    from support import runs
+
+    words = ["--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
+    for commit in ("first", "first", "second", "second"):
+        monkeypatch.setattr(runs, "git_commit", lambda commit=commit: commit)
+        resumed = (tmp_path / "a").exists()
+        assert call("train", *(["--resume", tmp_path / "a"] if resumed else words)) == 0
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["git_commit"] == "first, then second"
+
+
 def test_a_signal_before_the_training_says_so(streets, tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         signal.raise_signal(signal.SIGTERM)
