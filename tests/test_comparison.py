@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from main import TRAIN_DEFAULTS
 from support import compared, comparison, comparison_figures, comparison_text
 from support.comparison import compare_runs
+from support.options import TRAIN_DEFAULTS
 from support.runs import HISTORY_COLUMNS
 from utils import LabError, read_image
 

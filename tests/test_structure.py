@@ -79,7 +79,8 @@ ALLOWED = {
         "support.session",
         "utils",
     },
-    "main": {"support.labels", "utils"},
+    "support.options": {"utils"},
+    "main": {"support.labels", "support.options", "utils"},
 }
 
 
