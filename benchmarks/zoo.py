@@ -65,7 +65,11 @@ class Whole(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Returns the logits, and the auxiliary ones in training."""
         found = self.logits(self.model(x))
-        return [F.interpolate(each, x.shape[-2:], mode="bilinear") for each in found]
+        size = x.shape[-2:]
+        return [
+            each if each.shape[-2:] == size else F.interpolate(each, size, mode="bilinear")
+            for each in found
+        ]
 
 
 def segformer(size: int) -> nn.Module:

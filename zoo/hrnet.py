@@ -18,7 +18,7 @@ key names it has, and to timm's `hrnet_w18` and `hrnet_w48` (`features_only`, `f
 once timm's fusion, which repeats the nearest value, is made bilinear: 1e-10 in float64.
 """
 
-from functools import partial
+from functools import partial, reduce
 
 import torch
 import torch.nn.functional as F
@@ -59,16 +59,17 @@ class HighResolutionModule(nn.Module):
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
         """Returns the streams after one exchange."""
         streams = [branch(x) for branch, x in zip(self.branches, streams, strict=True)]
-        return [F.relu(self.fuse(streams, target)) for target in range(len(streams))]
+        fused = (self.fuse(streams, target) for target in range(len(streams)))
+        return [F.relu(total, inplace=True) for total in fused]
 
     def fuse(self, streams: list[Tensor], target: int) -> Tensor:
         """Brings every stream to the channels and the size of one, and adds them."""
         size = streams[target].shape[-2:]
-        total = 0
-        for source, (layer, x) in enumerate(zip(self.fuse_layers[target], streams, strict=True)):
-            x = layer(x)
-            total = total + (self.resize(x, size) if source > target else x)
-        return total
+        received = (layer(x) for layer, x in zip(self.fuse_layers[target], streams, strict=True))
+        return reduce(
+            torch.add,
+            (self.resize(x, size) if i > target else x for i, x in enumerate(received)),
+        )
 
 
 class HighResolutionNet(nn.Module):
@@ -111,8 +112,8 @@ class HighResolutionNet(nn.Module):
         """Returns the four streams of the last stage: (B, 2^i C, H/2^(i+2), W/2^(i+2))."""
         if self.bn1.training:
             require_several_values(x, SHRINKING)
-        x = F.relu(self.bn1(self.conv1(x)))  # (B, 64, H/2, W/2)
-        x = F.relu(self.bn2(self.conv2(x)))  # (B, 64, H/4, W/4)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)  # (B, 64, H/2, W/2)
+        x = F.relu(self.bn2(self.conv2(x)), inplace=True)  # (B, 64, H/4, W/4)
         streams = [self.layer1(x)]  # (B, 256, H/4, W/4)
         streams = self.stage2(add_stream(self.transition1, streams))
         streams = self.stage3(add_stream(self.transition2, streams))
