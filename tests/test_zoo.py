@@ -156,10 +156,6 @@ def test_model_holds_its_tensors_where_it_lies(name):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_model_exports_with_dynamic_sizes(name, tmp_path):
     """`export_onnx` itself compares the logits with PyTorch's, at two sizes and batch sizes."""
-    if name in ("segformer_b3", "segformer_b4", "segformer_b5", "fcn_resnet152"):
-        pytest.skip("as its smaller sisters, only deeper: minutes for nothing new")
-    if name == "hrnet_ocr_ms_w48":
-        pytest.skip("takes many minutes, three times HRNet; tried at a reduced depth only")
     model = build(name).eval()
     export_onnx(model, tmp_path / "model.onnx", (64, 96), METADATA)
     photo = np.random.default_rng(0).integers(0, 256, (100, 210, 3)).astype(np.uint8)

@@ -277,6 +277,16 @@ def test_losses_take_any_ignore_index(name, ignore_index):
 
 
 @each_loss
+@pytest.mark.parametrize("wrong", [5, 33, -1])
+def test_losses_refuse_ids_of_no_class(name, wrong):
+    """As label ids in the place of train ids would be: they are not silently left out."""
+    logits, target = a_batch()
+    target[1, 4, 5] = wrong
+    with pytest.raises((IndexError, RuntimeError), match=f"{wrong} is out of bounds"):
+        ALL[name]()(logits, target)
+
+
+@each_loss
 def test_losses_of_nan_are_nan_and_no_error(name):
     logits, target = a_batch()
     assert torch.isnan(ALL[name]()(torch.full_like(logits, math.nan), target))

@@ -33,10 +33,13 @@ class SegmentationLoss(nn.Module):
 
         Shape:
             logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 →
-            (B, K, H, W) float32 or float64, (B, H, W) int64.
+            (B, K, H, W) float32 or float64, (B, H, W) int64 (on the CPU checked to be ≥ 0).
         """
         class_ids = target.long()
-        class_ids = class_ids.masked_fill(class_ids == self.ignore_index, -1)
+        is_void = class_ids == self.ignore_index
+        if class_ids.device.type == "cpu" and ((class_ids < 0) & ~is_void).any():
+            raise IndexError(f"target {int(class_ids.min())} is out of bounds: no class, not void")
+        class_ids = class_ids.masked_fill(is_void, -1)
         return logits if logits.dtype == torch.float64 else logits.float(), class_ids
 
 
@@ -246,11 +249,13 @@ def log_det(matrices: Tensor) -> Tensor:
 
 
 def one_hot(class_ids: Tensor, num_classes: int) -> Tensor:
-    """Which class each pixel is of; void pixels are of none.
+    """Which class each pixel is of, void pixels of none: (B, H, W) int64 → (B, K, H, W) bool.
 
-    Shape:
-        class_ids: (B, H, W) int64 → (B, K, H, W) bool.
+    Raises:
+        IndexError: on the CPU, for an id of no class, as PyTorch's cross entropy does.
     """
+    if class_ids.device.type == "cpu" and (class_ids >= num_classes).any():
+        raise IndexError(f"target {int(class_ids.max())} is out of bounds: label, not train ids?")
     classes = torch.arange(num_classes, device=class_ids.device)
     return class_ids.unsqueeze(1) == classes.view(1, -1, 1, 1)
 
