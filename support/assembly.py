@@ -83,10 +83,11 @@ def assemble(
         train_set, val_set = open_data(options)
     require_sensible_sizes(options, len(train_set))
     train_loader, val_loader = open_loaders(options, train_set, val_set, device, processes)
-    limits = make_limits(options, train_loader, started)
     criterion = make_criterion(options, train_set, processes)
     panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
-    state = make_state(options, device, processes, limits.total_steps, resumed)
+    total_steps = count_steps(options, train_loader)
+    state = make_state(options, device, processes, total_steps, resumed)
+    limits = make_limits(options, total_steps, state.model, started)
     criterion = with_auxiliary(criterion, state.model, options["aux_weights"]).to(device)
     require_fitting_batches(state.model, train_loader, options["img_size"], autocast_dtype)
     resolved = {
@@ -109,13 +110,22 @@ def assemble(
     return setup, state
 
 
-def make_limits(options: dict[str, Any], train_loader: DataLoader, started: float) -> Limits:
-    """When the run ends, and how often it is saved."""
+def make_limits(
+    options: dict[str, Any], total_steps: int, model: nn.Module, started: float
+) -> Limits:
+    """When the run ends, and how often it is saved.
+
+    An export takes 5 s for the UNet's 75 layers and 25 s for the 770 of HRNet, on a machine that is
+    not the slowest; a network that looks at several scales is exported as often.
+    """
+    layers = sum(1 for module in model.modules() if not any(module.children()))
+    layers *= len(getattr(model, "eval_scales", (1.0,)))
     return Limits(
-        total_steps=count_steps(options, train_loader),
+        total_steps=total_steps,
         patience=options["patience"],
         minutes=options["max_minutes"],
         save_minutes=options["save_minutes"],
+        export_seconds=15 + 0.06 * layers,
         started=started,
     )
 

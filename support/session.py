@@ -27,8 +27,6 @@ from utils import LabError
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 CHECK_EVERY = 10
 """Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
-EXPORT_SECONDS = 20
-"""What `--max-minutes` keeps back for the export and the pictures."""
 
 
 class Interrupted(BaseException):  # no Exception, as KeyboardInterrupt is none
@@ -182,6 +180,7 @@ class Limits:
         patience: evaluations without a better score after which it ends earlier, or None.
         minutes: within which the run ends, with its last evaluation and its export, or None.
         save_minutes: at most so long after a checkpoint comes the next one.
+        export_seconds: what is kept back of the minutes for the export and the pictures.
         started: the clock (`time.perf_counter`) when this session began.
     """
 
@@ -189,6 +188,7 @@ class Limits:
     patience: int | None = None
     minutes: float | None = None
     save_minutes: float = 10.0
+    export_seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -287,7 +287,7 @@ class Progress:
             return False
         first_guess = self.evaluation_batches * self._step_seconds
         evaluation = 1.5 * self.state.evaluation_seconds or first_guess
-        needed = self._step_seconds + evaluation + EXPORT_SECONDS
+        needed = self._step_seconds + evaluation + self.limits.export_seconds
         return self.state.seconds + needed > 60 * self.limits.minutes
 
     def until_time_is_up(self, steps: Iterable) -> Iterator:

@@ -16,6 +16,7 @@ from data import get_dataloaders
 from losses import FocalLoss, WeightedCrossEntropy
 from metrics import macro_f1
 from models import UNet
+from support.assembly import make_limits
 from support.labels import CLASS_NAMES, PALETTE
 from support.loading import Share
 from support.parallel import Processes
@@ -356,8 +357,7 @@ def test_fit_ends_when_no_score_gets_better(tmp_path):
 def test_fit_ends_in_time_with_an_evaluation(tmp_path, monkeypatch):
     clock = itertools.count()  # every look at it takes a second
     monkeypatch.setattr("time.perf_counter", clock.__next__)
-    monkeypatch.setattr("support.session.EXPORT_SECONDS", 7)
-    setup, state = make_setup(tmp_path, 10**6, minutes=2, started=0.0)
+    setup, state = make_setup(tmp_path, 10**6, minutes=2, export_seconds=7, started=0.0)
     train(setup, state)
     assert 80 < next(clock) <= 120
     assert 3 < state.step < 10**6 and state.is_evaluated
@@ -464,3 +464,11 @@ def test_panels_show_the_photo_again(tmp_path):
     image, _ = Squares()[0]
     expected = ((image * 0.5 + 0.5) * 255).round().clip(0, 255).permute(1, 2, 0).numpy()
     assert np.array_equal(panels.pictures[0], expected.astype(np.uint8))
+
+
+def test_more_layers_and_scales_keep_back_more_time_for_the_export():
+    options = {"patience": None, "max_minutes": 5.0, "save_minutes": 10.0}
+    layers = [nn.Sequential(*(nn.ReLU() for _ in range(count))) for count in (10, 100, 100)]
+    layers[2].eval_scales = (0.5, 1.0, 2.0)
+    kept = [make_limits(options, 9, model, 0.0).export_seconds for model in layers]
+    assert kept[2] - kept[0] > 2.5 * (kept[1] - kept[0]) > 0
