@@ -121,10 +121,9 @@ def outputs(output: Tensor | tuple | list) -> list[Tensor]:
 
 
 def steps_of(
-    model: nn.Module, images: Tensor, target: Tensor
+    model: nn.Module, images: Tensor, target: Tensor, half: torch.dtype | None
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """One training step (without the optimiser) and one inference of a model."""
-    half = pick_autocast_dtype("auto", images.device)
 
     def forward() -> list[Tensor]:
         with torch.autocast(images.device.type, half, enabled=half is not None):
@@ -171,6 +170,7 @@ def count(model: nn.Module, images: Tensor) -> tuple[float, float]:
 def measure(name: str, args: argparse.Namespace) -> None:
     """Prints a line for our model, and one for the reference if there is one."""
     device = pick_device(args.device)
+    half = pick_autocast_dtype(args.precision, device)
     torch.manual_seed(0)
     images = torch.randn(args.batch_size, 3, *args.size, device=device)
     images = images.to(memory_format=torch.channels_last)
@@ -181,7 +181,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
     steps = {}
     for who, model in contestants.items():
         contestants[who] = model.to(device, memory_format=torch.channels_last)
-        steps[who] = steps_of(contestants[who], images, target)
+        steps[who] = steps_of(contestants[who], images, target, half)
     seconds = [
         take_turns({who: pair[mode] for who, pair in steps.items()}, args.rounds, warm_up=1)
         for mode in (0, 1)
@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
     args = parser.parse_args()
     print(f"{'':<26}{'M par.':>8}{'GMAC':>8}{'train/s':>9}{'infer/s':>9}{'MiB':>9}  ratios")
     for name in args.models:
