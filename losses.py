@@ -136,6 +136,7 @@ class FocalLoss(nn.Module):
     p_t is the softmax probability of the true class, without weights, and the factor takes part in
     the gradient. γ = 0 is the weighted cross entropy. The paper has one sigmoid per class and
     divides by the number of anchors given an object; here there is one softmax, divided by Σ w.
+    (The multi-class focal loss of segmentation-models-pytorch has the sigmoids, one against rest.)
 
     Args:
         gamma: γ ≥ 0.
@@ -227,7 +228,7 @@ def build_loss(
         ignore_index: the target value of void pixels.
 
     Raises:
-        LabError: for a name that is not there, or weights given to `ce`.
+        LabError: for a name that is not there, or weights given to `ce` or `rmi`.
     """
     if name not in LOSSES:
         raise LabError(f"unknown loss {name!r}; there are: {', '.join(LOSSES)}")

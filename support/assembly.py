@@ -216,6 +216,11 @@ def opening_lines(setup: Setup, state: TrainingState) -> list[str]:
             "note: on CPUs, batch normalisation sees each process's own images alone; numbers that "
             "do not depend on the number of processes need --fix-batchnorm"
         )
+    elif train_loader.sampler.share.accumulate > 1 and has_batch_norm(state.model):
+        lines.append(
+            "note: batch normalisation sees each batch of a step alone; numbers that do not depend "
+            "on --accumulate need --fix-batchnorm"
+        )
     if is_over(setup, state):
         reason = "is at" if state.step >= total_steps else "had no better score for a while at"
         lines.append(

@@ -118,20 +118,19 @@ class Processes:
 
 
 def _rehearse(model: DistributedDataParallel, images: Tensor) -> None:
-    """Takes one step for nothing, and undoes all traces of it.
+    """Takes one step for nothing, and undoes its traces: weights, statistics, random numbers.
 
     In its first step DistributedDataParallel finds out in which order the gradients are ready, and
     adds them up in that order from the second one on. Without the rehearsal, the first step after a
     resume would differ in its last digits from the same step of an undisturbed run.
     """
     kept = {key: value.clone() for key, value in model.module.state_dict().items()}
-    random_state = torch.get_rng_state()
-    output = model.train()(images)
-    logits = [output] if isinstance(output, Tensor) else [output[0], *output[1]]
-    (0.0 * sum(each.sum() for each in logits)).backward()
+    with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
+        output = model.train()(images)
+        logits = [output] if isinstance(output, Tensor) else [output[0], *output[1]]
+        (0.0 * sum(each.sum() for each in logits)).backward()
     model.zero_grad(set_to_none=True)
     model.module.load_state_dict(kept)
-    torch.set_rng_state(random_state)
 
 
 def join_processes() -> Processes:

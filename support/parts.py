@@ -40,7 +40,8 @@ def train_in_parts(
 
     A loss that is a ratio of sums gives the gradients that one large batch would give: each batch's
     numerator is divided by the denominator of the whole step (ce, wce, focal). Of any other loss,
-    the mean over the batches is optimised, each weighted by its valid pixels. Batch normalisation
+    the mean over the batches is optimised, each weighted by its valid pixels (of topk by their
+    class weights). Batch normalisation
     takes its statistics from each batch alone (synchronised over the processes on GPUs).
 
     Args:

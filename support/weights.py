@@ -1,6 +1,7 @@
 """Weights from elsewhere, for fine-tuning; and batch normalisation that stays as it is."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from support.runs import load_checkpoint
 from utils import LabError
 
-MOST_NAMED = 6
+MOST_NAMED = 12
 WRAPPINGS = ("model", "state_dict")
 """Under which key a checkpoint holds its weights: ours, and the usual one."""
 
@@ -65,9 +66,16 @@ def mismatches(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
     lines = []
     for kind, names in kinds.items():
         if names:
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            lines.append(f"  {len(names)} {kind}: {', '.join(names[:MOST_NAMED])}{more}")
+            lines.append(f"  {len(names)} {kind}: {', '.join(names_in_short(names))}")
     return lines
+
+
+def names_in_short(names: Sequence[str]) -> list[str]:
+    """Each name, or where they are many each module with the number of its tensors."""
+    if len(names) <= MOST_NAMED:
+        return list(names)
+    modules = Counter(".".join(name.split()[0].split(".")[:-1][:2]) for name in names)
+    return [f"{module}.* ({count})" for module, count in modules.items()]
 
 
 class FixedBatchNorm(nn.BatchNorm2d):

@@ -308,11 +308,11 @@ TRAIN_FAULTS = {
     "blocks for a resnet": (["--model", "fcn_resnet18", "--num-blocks", "3"], "belongs to unet"),
     "pretrained unet": (["--pretrained"], "--weights"),
     "two beginnings": (
-        ["--model", "my_fcn", "--weights", "{tmp}/a", "--finetune-from", "{tmp}/b"],
+        ["--model", "segformer_b0", "--weights", "{tmp}/a", "--finetune-from", "{tmp}/b"],
         "choose one",
     ),
     "weights that are not there": (
-        ["--model", "my_fcn", "--weights", "{tmp}/none.pt"],
+        ["--model", "segformer_b0", "--weights", "{tmp}/none.pt"],
         "none.pt",
     ),
     "finetune from nothing": (["--finetune-from", "{tmp}/none.pt"], "none.pt"),

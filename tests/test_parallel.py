@@ -27,13 +27,18 @@ def streets(tmp_path_factory):
     return write_streets(tmp_path_factory.mktemp("streets"))
 
 
-def start(processes: int, words: list[object], launcher: tuple[str, ...] = ()) -> subprocess.Popen:
+def start(
+    processes: int,
+    words: list[object],
+    launcher: tuple[str, ...] = (),
+    small: tuple[str, ...] = tuple(SMALL),
+) -> subprocess.Popen:
     """Starts main.py, under torchrun where there are several processes."""
     command = [sys.executable, "-m", "torch.distributed.run", *launcher]
     command += [] if launcher else ["--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable] if processes == 1 else command
     return subprocess.Popen(
-        [*command, "main.py", *map(str, words), *SMALL],
+        [*command, "main.py", *map(str, words), *small],
         cwd=LAB, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -134,6 +139,23 @@ def test_parallel_runs_stop_together_and_go_on_bit_for_bit(streets, tmp_path, nu
     assert code == 0, errors
     whole = [*words, "--max-steps", step + 3, "--scheduler", "constant", "--name", "whole"]
     code, _, errors = finish(start(count, whole))
+    assert code == 0, errors
+    ours, expected = (load_checkpoint(tmp_path / n / "last.pt")["model"] for n in ("a", "whole"))
+    assert all(torch.equal(ours[key], expected[key]) for key in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fcn_resnet18", "segformer_b0"])
+def test_parallel_runs_of_the_zoo_go_on_bit_for_bit(streets, tmp_path, model):
+    """With auxiliary logits, dropout, and a loss that is no ratio of sums."""
+    words = ["train", "--datadir", streets, "--logdir", tmp_path, "--batch-size", 1]
+    words += ["--accumulate", 2, "--model", model, "--loss", "dice_ce", "--clip-norm", 1]
+    words += ["--scheduler", "constant", "--img-size", 40, 72, "--num-workers", 0]
+    for name, steps in (("whole", 3), ("a", 1)):
+        code, _, errors = finish(start(2, [*words, "--name", name, "--max-steps", steps], small=()))
+        assert code == 0, errors
+    words = ["train", "--resume", tmp_path / "a", "--max-steps", 3]
+    code, _, errors = finish(start(2, words, small=()))
     assert code == 0, errors
     ours, expected = (load_checkpoint(tmp_path / n / "last.pt")["model"] for n in ("a", "whole"))
     assert all(torch.equal(ours[key], expected[key]) for key in expected)

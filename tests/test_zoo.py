@@ -199,6 +199,42 @@ def test_weights_of_a_reference_are_taken_over(tmp_path):
         assert torch.allclose(model.eval()(images), expected, atol=1e-5)
 
 
+def test_auxiliary_losses_are_weighed_in_training_alone():
+    torch.manual_seed(0)
+    logits, first, second = torch.randn(3, 2, 5, 4, 6)
+    target = torch.randint(0, 5, (2, 4, 6))
+    criterion = WithAuxiliary(build_loss("ce"), (0.25, 3.0))
+    parts = [torch.nn.functional.cross_entropy(each, target) for each in (logits, first, second)]
+    loss = criterion((logits, [first, second]), target)
+    expected = parts[0] + 0.25 * parts[1] + 3 * parts[2]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert criterion(logits, target).item() == pytest.approx(parts[0].item(), rel=1e-5)
+    assert criterion.denominator(target) == 48
+    with pytest.raises(ValueError, match="shorter"):
+        criterion((logits, [first]), target)
+
+
+def test_auxiliary_weights_and_published_weights_of_the_command_line(tmp_path, capsys):
+    state = models.build_model("fcn_resnet18", 19).state_dict()
+    state = {key: value for key, value in state.items() if not key.startswith("aux_classifier.")}
+    state["classifier.4.weight"] = torch.zeros(3, 128, 1, 1)
+    torch.save(state | {"fc.bias": torch.zeros(4)}, tmp_path / "published.pth")
+    words = ["train", "--datadir", write_streets(tmp_path / "streets"), "--img-size", 33, 64]
+    words += ["--model", "fcn_resnet18", "--batch-size", 2, "--num-workers", 0, "--max-steps", 1]
+    words += ["--logdir", tmp_path, "--weights", tmp_path / "published.pth"]
+    losses = []
+    for weight in (0, 0.5, 2):
+        name = f"aux{weight}"
+        own = ["--name", name, "--aux-weights", weight]
+        assert command_line.main([*map(str, [*words, *own])]) == 0
+        losses.append(load_checkpoint(tmp_path / name / "last.pt")["history"][0]["train_loss"])
+    said = capsys.readouterr().out
+    assert "1 of another shape: classifier.4.weight (3, 128, 1, 1) instead of (19, 128, 1" in said
+    assert "aux_classifier.4.weight" in said and "1 without a place in the model: fc.bias" in said
+    assert losses[2] - losses[0] == pytest.approx(4 * (losses[1] - losses[0]), rel=1e-3)
+    assert losses[1] > losses[0]
+
+
 def test_models_of_the_zoo_are_imported_when_they_are_built():
     """The UNet does not wait for torchvision."""
     script = "import sys, models; assert 'torchvision' not in sys.modules, 'torchvision'"

@@ -125,6 +125,8 @@ def test_fcn_with_fixed_normalisation_trains_on_a_single_small_image():
 def test_backbone_names_the_ones_there_are():
     with pytest.raises(LabError, match="resnet18, resnet34, resnet50"):
         FCN(4, backbone="resnet20")
+    with pytest.raises(LabError, match="none of 8, 16 and 32"):
+        blocks.ResNet("resnet50", keep=(4,), stride=7)
     with pytest.raises(LabError, match="32 only"):
         blocks.ResNet("resnet34", keep=(4,), stride=8)
 

@@ -1,4 +1,4 @@
-"""Blocks that three or more architectures of the zoo share.
+"""Blocks that several architectures of the zoo share.
 
 * `ResNet`: He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), taken from
   torchvision and cut off before its classifier. Its last stages can be dilated: a convolution that
@@ -68,6 +68,8 @@ class ResNet(nn.Module):
             raise LabError(
                 f"{name} has output stride 32 only; take resnet50 for a stride of {stride}"
             )
+        if stride not in DILATED_STAGES:
+            raise LabError(f"output stride {stride} is none of 8, 16 and 32")
         constructor, weights = RESNETS[name]
         network = constructor(replace_stride_with_dilation=DILATED_STAGES[stride])
         if pretrained:

@@ -12,7 +12,7 @@ Source: Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Seg
 * The logits are interpolated bilinearly (`align_corners=False`) to the picture's size, where the
   paper learns this step from a bilinear start.
 * In training a second head on stage 3 gives auxiliary logits, as in Zhao et al., "Pyramid Scene
-  Parsing Network" (CVPR 2017), section 3.3; torchvision weights their loss by 0.5.
+  Parsing Network" (CVPR 2017), section 4; torchvision weights their loss by 0.5.
 
 Equal to `torchvision.models.segmentation.fcn_resnet50` and `fcn_resnet101`, with the same keys:
 logits and auxiliary logits agree to 1e-10 in float64 and to 1e-4 in float32, relatively.

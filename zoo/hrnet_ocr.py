@@ -7,8 +7,8 @@ attention what the K descriptions mean for it. What is to be known besides, and 
 
 * The rough segmentation is learnt from the labels too, as auxiliary logits of weight 0.4. It is a
   part of the network, so that there is no option to leave it out.
-* `HRNetOCRASPP` puts an atrous spatial pyramid (Chen et al., "Rethinking Atrous Convolution", 2017,
-  section 3.3) between the backbone and the object context, as the code of Tao et al. does
+* With `aspp=True` an atrous spatial pyramid (Chen et al., "Rethinking Atrous Convolution", 2017,
+  section 3.3) stands between the backbone and the object context, as the code of Tao et al. does
   (github.com/NVIDIA/semantic-segmentation, OCRNetASPP), with the rates for features at 1/8.
 * `align_corners` belongs to the published weights: True for those of Yuan et al., False for those
   of Tao et al., and so for the variant with ASPP.
@@ -207,7 +207,7 @@ class HRNetOCR(nn.Module):
 def gather_regions(pixels: Tensor, auxiliary: Tensor) -> Tensor:
     """Describes each class by the mean of the pixels' features, weighted by its soft region.
 
-    The weights of a class are a softmax over the picture's pixels (section 3.2, equation 2).
+    The weights of a class are a softmax over the picture's pixels (section 3.2, equation 4).
 
     Shape:
         pixels: (B, C, H, W), auxiliary: (B, K, H, W) logits → (B, C, K, 1).

@@ -121,7 +121,8 @@ class HRNetOCRMultiScale(nn.Module):
         """Joins the views from the largest to the smallest (figure 2, right).
 
         Each step takes a of the smaller view and 1 - a of what was joined before, a being the
-        smaller view's attention; at the larger of their sizes, but never above the picture's own.
+        smaller view's attention. Below the picture's own size they meet at the larger size, from it
+        on at the smaller one, so that the result has the picture's size.
 
         Shape:
             views: (B, K, sH, sW) for every scale s, ascending; attention likewise (B, 1, sH, sW)

@@ -33,7 +33,7 @@ class SegmentationLoss(nn.Module):
 
         Shape:
             logits: (B, K, H, W) float, target: (B, H, W) uint8 or int64 →
-            (B, K, H, W) float32 or float64, (B, H, W) int64 (on the CPU checked to be ≥ 0).
+            (B, K, H, W) float32 or float64, (B, H, W) int64; on the CPU, IndexError below 0.
         """
         class_ids = target.long()
         is_void = class_ids == self.ignore_index
@@ -125,12 +125,12 @@ class MatthewsLoss(SegmentationLoss):
         """
         logits, class_ids = self.prepare(logits, target)
         weights = pixel_weights(class_ids, self.weights, logits.dtype)  # (B, H, W)
-        predicted = weights.unsqueeze(1) * logits.softmax(dim=1)  # (B, K, H, W)
+        weighted = weights.unsqueeze(1) * logits.softmax(dim=1)  # (B, K, H, W)
         truth = one_hot(class_ids, logits.shape[1])
         total = exact_sums(weights.unsqueeze(1))  # (1,)
-        right = ratio(exact_sums(torch.where(truth, predicted, 0)), total)  # (K,) shares
+        right = ratio(exact_sums(torch.where(truth, weighted, 0)), total)  # (K,) shares
         actual = ratio(exact_sums(weights.unsqueeze(1) * truth), total)
-        predicted = ratio(exact_sums(predicted), total)
+        predicted = ratio(exact_sums(weighted), total)
         covariance = (right - predicted * actual).sum()
         variances = (predicted * (1 - predicted)).sum() * (actual * (1 - actual)).sum()
         deviations = (variances.clamp(min=0) + torch.finfo(variances.dtype).eps).sqrt()

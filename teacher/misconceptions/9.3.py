@@ -192,3 +192,38 @@ too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
 index = ratio(hits, hits + alpha * too_much + beta * (counts - hits))
 loss = mean_over_classes(-index.log(), counts, class_weights)
 # </answer 9.3>
+
+# wrong: missed_everywhere
+# says: FN is Σ 1 - p over all valid pixels
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+missed = ((1 - probabilities) * valid).sum(dim=(0, 2, 3))
+index = ratio(hits, hits + alpha * too_much + beta * missed)
+loss = mean_over_classes(1 - index, counts, class_weights)
+# </answer 9.3>
+
+# wrong: a_plain_number
+# says: cut it off from the logits
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+index = ratio(hits, hits + alpha * too_much + beta * (counts - hits))
+loss = mean_over_classes(1 - index, counts, class_weights).item()
+# </answer 9.3>
+
+# wrong: one_number_for_each_class
+# says: the mean over the classes is missing
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+loss = 1 - ratio(hits, hits + alpha * too_much + beta * (counts - hits))
+# </answer 9.3>
+
+# wrong: plain_mean_of_all_classes
+# says: absent classes
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+loss = (1 - ratio(hits, hits + alpha * too_much + beta * (counts - hits))).mean()
+# </answer 9.3>
