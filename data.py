@@ -357,7 +357,8 @@ def get_dataloaders(
             pin_memory=pin_memory,
         )
 
-    own_val = range(rank, len(val_set), processes)
+    # with keys, so that no evaluation draws from torch's generator, which dropout goes by
+    own_val = [SampleKey(seed, 0, index) for index in range(rank, len(val_set), processes)]
     return build(train_set, EpochSampler(len(train_set), seed, share)), build(val_set, own_val)
 
 

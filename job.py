@@ -189,6 +189,9 @@ def train_words(args: argparse.Namespace) -> list[str]:
     """
     if not args.words or args.words[0] != "train":
         raise JobError("what to train goes behind two dashes, as in: -- train --epochs 20")
+    for word in ("--dry-run", "--help", "-h"):
+        if word in args.words:
+            raise JobError(f"{word} trains nothing; job.py's own stands before the two dashes")
     return args.words[1:]
 
 

@@ -347,11 +347,10 @@ def train_run(options: dict[str, Any], resumed: Path | None, processes: "Process
     alone = alone_in(resumed) if resumed and processes.is_first else nullcontext()
     with alone, stop.listening():
         try:
-            setup, state = assemble(options, resumed, processes, command)
+            setup, state = assemble(options, resumed, processes, command, stop)
         except Interrupted as interrupted:
             print("stopped before the first step; nothing was changed", file=sys.stderr)
             raise SystemExit(128 + interrupted.signal_number) from None
-        stop.waits = True
         train_assembled(setup, state, stop, options, is_new=resumed is None)
     return setup.run
 
@@ -392,6 +391,7 @@ def train_assembled(
         leave_processes(setup.processes)
         raise SystemExit(128 + interrupted.signal_number) from None
     finally:
+        stop.waits = True
         if setup.log is not None:
             setup.log.close()
 

@@ -233,11 +233,10 @@ def current_epoch(state: TrainingState, steps_per_epoch: int) -> int:
     return (state.step - 1) // steps_per_epoch
 
 
-def is_over(setup: Setup, state: TrainingState) -> bool:
+def is_over(limits: Limits, state: TrainingState) -> bool:
     """Whether the run has reached its last step, or has waited long enough for a better score."""
-    patience = setup.limits.patience
-    has_waited = patience is not None and state.epochs_without_progress >= patience
-    return state.is_evaluated and (state.step >= setup.limits.total_steps or has_waited)
+    has_waited = limits.patience is not None and state.epochs_without_progress >= limits.patience
+    return state.is_evaluated and (state.step >= limits.total_steps or has_waited)
 
 
 def fit(setup: Setup, state: TrainingState, stop: StopRequest) -> None:
@@ -248,8 +247,6 @@ def fit(setup: Setup, state: TrainingState, stop: StopRequest) -> None:
         Interrupted: when a signal came; `last.pt` is saved then.
     """
     spe = setup.steps_per_epoch
-    if state.is_evaluated and state.step % spe and not is_over(setup, state):
-        state.history.pop()  # the run had ended inside this epoch, and now goes on with it
     images = setup.panels.images[:1].repeat(2, 1, 1, 1)
     model = setup.processes.wrap(state.model, setup.device, images)
     progress = Progress(
@@ -258,7 +255,7 @@ def fit(setup: Setup, state: TrainingState, stop: StopRequest) -> None:
     )  # fmt: skip
     try:
         progress.decide()
-        while not is_over(setup, state) and not (progress.time_is_up and state.is_evaluated):
+        while not is_over(setup.limits, state) and not (progress.time_is_up and state.is_evaluated):
             epoch = current_epoch(state, spe)
             _train_epoch(setup, state, progress, model, epoch)
             with progress.timed_evaluation():

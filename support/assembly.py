@@ -52,7 +52,7 @@ from support.runs import (
     write_text,
 )
 from support.schedules import build_optimizer, build_scheduler, clip_gradients
-from support.session import Limits, TrainingState
+from support.session import Limits, StopRequest, TrainingState
 from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
 from training import Panels, Setup, is_over
 from utils import MAX_IMAGE_PIXELS, LabError, save_image, seed_everything
@@ -60,7 +60,11 @@ from zoo.auxiliary import WithAuxiliary
 
 
 def assemble(
-    options: dict[str, Any], resumed: Path | None, processes: Processes, command: str
+    options: dict[str, Any],
+    resumed: Path | None,
+    processes: Processes,
+    command: str,
+    stop: StopRequest,
 ) -> tuple[Setup, TrainingState]:
     """Makes everything that a run needs, the folder last, so that an error leaves none behind.
 
@@ -69,6 +73,7 @@ def assemble(
         resumed: the folder of the run to go on with, or None for a new one.
         processes: that train together.
         command: the line that was typed, for the run's config.json.
+        stop: hears the signals; it waits for the loop from the moment when the folder is opened.
 
     Returns:
         What stays the same during the run, and what changes.
@@ -90,6 +95,7 @@ def assemble(
     limits = make_limits(options, total_steps, state.model, started)
     criterion = with_auxiliary(criterion, state.model, options["aux_weights"]).to(device)
     require_fitting_batches(state.model, train_loader, options["img_size"], autocast_dtype)
+    forget_early_end(state, limits, train_loader)
     resolved = {
         "device": str(device),
         "precision": precision_name(autocast_dtype),
@@ -99,6 +105,7 @@ def assemble(
     }
     fingerprint = f"{train_set.fingerprint()} {val_set.fingerprint()}"
     config = {"command": command, "arguments": options, "resolved": resolved}
+    stop.waits = True  # nothing interrupts what is written from here on
     run = open_run(config | {"fingerprint": fingerprint}, state, resumed, processes)
     log = None
     if processes.is_first:
@@ -171,6 +178,17 @@ def open_loaders(
     )
 
 
+def forget_early_end(state: TrainingState, limits: Limits, train_loader: DataLoader) -> None:
+    """Takes back the row of a run that had ended inside an epoch, and now goes on with it.
+
+    Its `best.pt` stays, with the score that was measured there.
+    """
+    sampler = train_loader.sampler
+    is_inside = state.step % sampler.share.steps(sampler.length)
+    if state.is_evaluated and is_inside and not is_over(limits, state):
+        state.history.pop()
+
+
 def logs_stay(state: TrainingState, tag: str, step: int) -> bool:
     """Whether what TensorBoard was told of a step is still true for a run that goes on."""
     if tag == "file_version":
@@ -221,7 +239,7 @@ def opening_lines(setup: Setup, state: TrainingState) -> list[str]:
             "note: batch normalisation sees each batch of a step alone; numbers that do not depend "
             "on --accumulate need --fix-batchnorm"
         )
-    if is_over(setup, state):
+    if is_over(setup.limits, state):
         reason = "is at" if state.step >= total_steps else "had no better score for a while at"
         lines.append(
             f"note: the run {reason} step {state.step} already; more needs --epochs, --max-steps "
@@ -483,7 +501,7 @@ def open_run(
         write_config(
             resumed, **config | {"command": command, "begun_with": begun.get("git_commit")}
         )
-        if state.history:
+        if state.history or (resumed / "history.csv").exists():
             write_history(resumed, state.history)
     return resumed
 

@@ -30,7 +30,6 @@ NO_SETTING = (
     "resume",
     "auto_resume",
     "dry_run",
-    "max_minutes",
     "save_minutes",
     "datadir",
 )

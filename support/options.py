@@ -113,8 +113,15 @@ def run_to_resume(given: dict[str, Any]) -> Path | None:
     Raises:
         LabError: for flags that contradict each other.
     """
+    if "resume" in given and not given.get("auto_resume"):
+        run = Path(given["resume"])
+        place = run.resolve()
+        place = Path(given.get("logdir", place.parent)) / given.get("name", place.name)
+        if place.resolve() != run.resolve():
+            raise LabError(f"--resume goes on in {run}; leave out --name and --logdir")
+        return run
     if not given.get("auto_resume"):
-        return Path(given["resume"]) if "resume" in given else None
+        return None
     if "resume" in given or "name" not in given:
         raise LabError("--auto-resume goes with --name, and not with --resume")
     run = Path(given.get("logdir", TRAIN_DEFAULTS["logdir"])) / given["name"]

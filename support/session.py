@@ -241,7 +241,9 @@ class Progress:
         self.images, self.seconds, self._clock = 0, 0.0, time.perf_counter()
 
     def rate(self) -> float:
-        """Returns the images per second of this epoch's training."""
+        """Returns the images per second of this epoch's training, or of the one before."""
+        if not self.seconds and self.state.history:  # resumed at the end of an epoch
+            return self.state.history[-1]["images_per_second"]
         return self.images / self.seconds if self.seconds else 0.0
 
     def after_step(self, images: int) -> None:
@@ -268,7 +270,7 @@ class Progress:
         self._step_seconds, self._decided = now - self._decided, now
         self.state.seconds = self.seconds_before + now - self.limits.started
         must_save = now - self._saved > 60 * self.limits.save_minutes
-        demands = (self.stop.signal_number, must_save, self._is_time_up())
+        demands = (self.stop.signal_number, must_save, self.time_is_up or self._is_time_up())
         signal_number, must_save, self.time_is_up = self.processes.maximum(demands)
         if signal_number:
             raise Interrupted(signal_number)

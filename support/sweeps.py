@@ -88,7 +88,7 @@ def plan_run(words: Sequence[str], name: str, *, needs_gpu: bool, may_exist: boo
         known.datadir = known.datadir or read_arguments(folder).get("datadir")
     else:
         name = name if known.name is None else known.name
-        if Path(name).name != name or name in ("", ".", ".."):
+        if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
             raise JobError(f"--name {name!r} must be a plain folder name")
         folder = Path(os.path.abspath(known.logdir or "runs")) / name
         if folder.exists() and not may_exist:
@@ -157,7 +157,7 @@ def grid_lines(grid: Sequence[str]) -> list[list[str]]:
     axes = {}
     for item in grid:
         key, equals, text = item.partition("=")
-        flag = "--" + key.lstrip("-")
+        flag = "--" + key.lstrip("-").replace("_", "-")
         try:
             values = [shlex.split(value) for value in text.split(",")]
         except ValueError as error:

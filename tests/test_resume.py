@@ -130,6 +130,32 @@ def test_resume_refuses_steps_of_another_size(run, capsys):
     assert "takes 3 images a step" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--name", "other"], ["--logdir", "elsewhere"]])
+def test_resume_stays_in_its_folder(run, words, capsys):
+    before = (run / "config.json").read_bytes()
+    assert call("train", "--resume", run, *words) == 2
+    assert "--resume goes on in" in capsys.readouterr().err
+    assert (run / "config.json").read_bytes() == before
+    assert call("train", "--resume", run, "--name", run.name, "--logdir", run.parent) == 0
+
+
+def test_dropout_goes_on_bit_for_bit_for_any_number_of_workers(streets, tmp_path):
+    """Evaluations draw nothing from the generator that dropout goes by, here or in a worker."""
+    words = ["--datadir", streets, "--logdir", tmp_path, "--model", "segformer_b0"]
+    words += ["--img-size", "32", "64", "--batch-size", "2", "--scheduler", "constant"]
+    words += ["--device", "cpu", "--loss", "dice_ce", "--accumulate", "2"]
+    whole = ["--name", "whole", "--num-workers", "1", "--max-steps", "4"]
+    assert call("train", *words, *whole) == 0
+    assert call("train", *words, "--name", "a", "--num-workers", "0", "--max-steps", "2") == 0
+    assert call("train", "--resume", tmp_path / "a", "--max-steps", "4") == 0
+    ours, expected = (load_checkpoint(tmp_path / name / "last.pt") for name in ("a", "whole"))
+    assert all(torch.equal(ours["model"][key], expected["model"][key]) for key in ours["model"])
+    for rows in (ours["history"], expected["history"]):
+        for row in rows:
+            del row["images_per_second"]
+    assert ours["history"] == expected["history"]
+
+
 def test_auto_resume_begins_then_goes_on(streets, tmp_path, capsys):
     words = ["train", "--datadir", streets, "--logdir", tmp_path, *SMALL, "--auto-resume"]
     assert call(*words, "--epochs", "1") == 2  # which run?
@@ -297,6 +323,18 @@ def logged(run: Path) -> list[tuple[str, int]]:
         for event in EventFileLoader(str(path)).Load():
             found += [(value.tag, event.step) for value in event.summary.value]
     return found
+
+
+def test_curves_of_a_run_that_went_on_inside_an_epoch_are_those_of_its_history(streets, tmp_path):
+    """Seven images, three a step: the run ends in the second epoch, and is given more steps."""
+    words = ["--datadir", streets, "--logdir", tmp_path, *SMALL, "--scheduler", "constant"]
+    assert call("train", *words, "--name", "a", "--max-steps", 4) == 0
+    assert call("train", "--resume", tmp_path / "a", "--max-steps", 9) == 0
+    history = load_checkpoint(tmp_path / "a" / "last.pt")["history"]
+    assert [row["step"] for row in history] == [3, 6, 9]
+    assert (tmp_path / "a" / "history.csv").read_text().count("\n") == 4
+    epochs = [step for tag, step in logged(tmp_path / "a") if tag == "epoch/val_macro_f1"]
+    assert epochs == [3, 6, 9], {tag for tag, _ in logged(tmp_path / "a")}
 
 
 def test_tensorboard_log_keeps_what_stays_and_nothing_twice(tmp_path):

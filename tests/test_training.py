@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from data import get_dataloaders
 from losses import FocalLoss, WeightedCrossEntropy
 from metrics import macro_f1
 from models import UNet
-from support.assembly import make_limits
+from support.assembly import forget_early_end, make_limits
 from support.labels import CLASS_NAMES, PALETTE
 from support.loading import Share
 from support.parallel import Processes
@@ -29,7 +30,7 @@ from support.schedules import (
     build_scheduler,
     clip_gradients,
 )
-from support.session import Interrupted, Limits, StopRequest, TrainingState
+from support.session import Interrupted, Limits, Progress, StopRequest, TrainingState
 from support.weights import fix_batch_norm
 from training import Panels, Setup, evaluate, fit, train_in_parts, train_one_epoch
 from utils import LabError, seed_everything
@@ -270,6 +271,7 @@ def go_on(run: Path, total_steps: int, **options) -> TrainingState:
     """Goes on with a run from its last.pt, in fresh objects."""
     setup, state = make_setup(run, total_steps, **options)
     state.load(load_checkpoint(run / "last.pt"))
+    forget_early_end(state, setup.limits, setup.train_loader)
     train(setup, state)
     return state
 
@@ -366,6 +368,19 @@ def test_fit_ends_in_time_with_an_evaluation(tmp_path, monkeypatch):
     assert resumed.step == state.step  # the minutes are those of the whole run
     resumed = go_on(tmp_path, state.step + 5, minutes=60, started=started)
     assert resumed.step == state.step + 5
+
+
+def test_time_that_is_up_stays_up(tmp_path):
+    """The short steps of an evaluation make a lower guess of what is still needed."""
+    setup, state = make_setup(tmp_path, 9, minutes=60, started=time.perf_counter())
+    progress = Progress(
+        state, setup.limits, setup.device, setup.processes, StopRequest(), None, list, 1
+    )
+    progress.decide()
+    assert not progress.time_is_up
+    progress.time_is_up = True
+    progress.decide()
+    assert progress.time_is_up
 
 
 def test_fit_lowers_the_rate_on_a_plateau_and_remembers_it(tmp_path):
