@@ -68,6 +68,7 @@ from support.sweeps import (
     read_progress,
     read_score,
     repeated,
+    require_no_option_twice,
     require_same_options,
     runs_text,
     safe_name,
@@ -170,7 +171,8 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     """Describes what sweep has beside that."""
     add = command.add_argument_group("the runs").add_argument
     grid_help = "options and their values; every combination is a run"
-    add("--grid", nargs="+", default=[], metavar="OPTION=A,B", help=grid_help)
+    grid = {"nargs": "+", "action": "extend", "default": []}
+    add("--grid", **grid, metavar="OPTION=A,B", help=grid_help)
     runs_help = "a file with the options of one run in each line; # begins a comment"
     add("--runs", type=Path, metavar="FILE", help=runs_help)
     add("--repeat", type=whole, default=1, metavar="N", help="seeds for each (1)")
@@ -260,7 +262,8 @@ def preview(
     if args.dry_run:
         print(script, end="")
         if vars(args).get("then_test"):
-            print("\n" + test_script(order, name, folder, runs[0])[0], end="")
+            print("\n# Handed in with --dependency=afterok:JOB --kill-on-invalid-dep=yes:")
+            print(test_script(order, name, folder, runs[0])[0], end="")
         return 0
     require_slurm()
     with tempfile.TemporaryDirectory() as scratch:
@@ -348,6 +351,7 @@ def sweep(args: argparse.Namespace) -> int:
     if {"--name", "--resume"} & {word.partition("=")[0] for word in common}:
         raise JobError("a sweep names its runs itself; leave out --name and --resume")
     lines = grid_lines(args.grid) if args.grid else file_lines(args.runs)
+    require_no_option_twice(lines, common)
     lines = named(repeated(lines, args.repeat, common))
     plan = partial(plan_run, name="", needs_gpu=bool(order.gpus), may_exist=True)
     runs = [plan([*common, *line]) for line in lines]
@@ -366,7 +370,9 @@ def sweep(args: argparse.Namespace) -> int:
     if not (args.dry_run or args.check):
         places = sorted({run.folder.parent for run in runs})
         print(f"results: {' '.join(map(shown, places))}")
-        print(f"then: python main.py compare {' '.join(shown(run.folder) for run in runs)}")
+        there = [run for run in runs if run.folder.is_dir() or not args.local]
+        if there:
+            print(f"then: python main.py compare {' '.join(shown(run.folder) for run in there)}")
     return code
 
 

@@ -11,6 +11,7 @@ Each command imports what it needs when it runs: `--help` answers at once, and i
 """
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -387,7 +388,7 @@ def train_assembled(
         if is_first:
             last = setup.limits.total_steps
             print(f"stopped at step {state.step} of {last}, saved in {run}", file=sys.stderr)
-            print(f"go on with: {resume_command(run)}", file=sys.stderr)
+            print(f"go on with: {resume_command(run, setup.processes.count)}", file=sys.stderr)
         leave_processes(setup.processes)
         raise SystemExit(128 + interrupted.signal_number) from None
     finally:
@@ -396,14 +397,18 @@ def train_assembled(
             setup.log.close()
 
 
-def resume_command(run: Path) -> str:
+def resume_command(run: Path, processes: int) -> str:
     """What to type to go on with a run."""
-    return f"{python_command()} main.py train --resume {shlex.quote(str(run))}"
+    launcher = python_command()
+    if processes > 1:
+        here = os.environ.get("LOCAL_WORLD_SIZE", processes)
+        launcher += f" -m torch.distributed.run --nproc-per-node={here}"
+    return f"{launcher} main.py train --resume {shlex.quote(str(run))}"
 
 
 def next_steps(run: Path, datadir: str | None) -> str:
     """What a finished run says: its scores, its folder, and the commands that come next."""
-    summary = (run / "summary.txt").read_text(encoding="utf-8").splitlines()[0]
+    summary = (run / "summary.txt").read_text(encoding="utf-8").strip()
     python, model = python_command(), shlex.quote(str(run / "model.onnx"))
     datadir = "" if datadir is None else f" --datadir {shlex.quote(datadir)}"
     return (

@@ -442,6 +442,9 @@ class AttentionByHand:
             ),
             "keys and values are exchanged": joined(attended(value, key)),
             "the values are the keys": joined(attended(key, key)),
+            "the keys are made by q_proj": (
+                joined(attended(self.project("q_proj", self.reduced), value))
+            ),
             "o_proj is applied twice: the line below does it": (self.out(joined(whole))),
             "x is added: the block around the attention does that": (
                 self.out(whole.swapaxes(1, 2).reshape(self.shape) + self.x)
@@ -762,6 +765,7 @@ class LovaszByHand(LossByHand):
         values = {
             "this is divided by the number of pixels: the slopes add up to 1 already": right
             / sizes,
+            "this is a mean over all pixels: the slopes add up to 1 already": right / self.ids.size,
             "the slopes take no part: this is the mean error": plain / sizes,
             "the slopes take no part: these are the errors added up": plain,
             "the errors are 1 - p everywhere; p where the truth is another class": (
@@ -829,6 +833,8 @@ def wrong_slopes(errors: np.ndarray, is_class: np.ndarray) -> dict[str, np.ndarr
     no_union = np.diff(np.concatenate([[0.0], found / size]))
     all_union = np.diff(np.concatenate([[0.0], 1 - (size - found) / (size + count)]))
     union_of_all = np.diff(np.concatenate([[0.0], 1 - (size - found) / len(errors)]))
+    from_zero = np.append(1 - (size - found) / (size + count - 1 - found), 0.0)[:-1]
+    from_zero = np.diff(np.concatenate([[0.0], from_zero]))
     dice = np.diff(np.concatenate([[0.0], 1 - 2 * (size - found) / (2 * size - 2 * found + count)]))
     return {
         "the errors are sorted from the smallest up; the largest comes first": up,
@@ -857,6 +863,7 @@ def wrong_slopes(errors: np.ndarray, is_class: np.ndarray) -> dict[str, np.ndarr
         "the union holds every pixel from the start; those of other classes join when wrong": (
             union_of_all[back]
         ),
+        "the union counts the pixels from 0: with the first one wrong, i is 1": from_zero[back],
         "these are the differences of 1 - Dice; the IoU is wanted": dice[back],
         "the slopes are divided by the number of pixels": steps[back] / len(errors),
         "all pixels count the same": np.full(len(errors), 1 / len(errors)),

@@ -42,6 +42,7 @@ from support.parallel import Processes
 from support.report import scores, write_metrics
 from support.runs import (
     TensorBoardLog,
+    bring_back_best,
     check_writable,
     create_run,
     load_checkpoint,
@@ -181,12 +182,14 @@ def open_loaders(
 def forget_early_end(state: TrainingState, limits: Limits, train_loader: DataLoader) -> None:
     """Takes back the row of a run that had ended inside an epoch, and now goes on with it.
 
-    Its `best.pt` stays, with the score that was measured there.
+    Its weights are no longer the best either: `open_run` brings those of the epoch before back.
     """
     sampler = train_loader.sampler
     is_inside = state.step % sampler.share.steps(sampler.length)
-    if state.is_evaluated and is_inside and not is_over(limits, state):
+    has_ended = is_over(limits, state) or limits.leave_no_time(state)
+    if state.is_evaluated and is_inside and not has_ended:
         state.history.pop()
+        state.best_score = max((row["val_macro_f1"] for row in state.history), default=-1.0)
 
 
 def logs_stay(state: TrainingState, tag: str, step: int) -> bool:
@@ -240,10 +243,14 @@ def opening_lines(setup: Setup, state: TrainingState) -> list[str]:
             "on --accumulate need --fix-batchnorm"
         )
     if is_over(setup.limits, state):
-        reason = "is at" if state.step >= total_steps else "had no better score for a while at"
+        more = "--epochs or --max-steps"
+        if state.step < total_steps:
+            more = f"a --patience of more than {setup.limits.patience} evaluations"
+        lines.append(f"note: the run ended at step {state.step}; to go on it needs {more}")
+    elif setup.limits.leave_no_time(state):
         lines.append(
-            f"note: the run {reason} step {state.step} already; more needs --epochs, --max-steps "
-            "or --patience"
+            f"note: the {setup.limits.minutes:g} minutes of the run are used up; to go on it needs "
+            "more --max-minutes"
         )
     elif total_steps > state.horizon:
         lines.append(
@@ -503,6 +510,7 @@ def open_run(
         )
         if state.history or (resumed / "history.csv").exists():
             write_history(resumed, state.history)
+        bring_back_best(resumed, {row["step"] for row in state.history})
     return resumed
 
 
@@ -519,6 +527,15 @@ def require_same_data(begun: str, now: str, run: Path) -> None:
             f"the {' and '.join(differs)} images are not those that {run} began with (other files, "
             "names or sizes); restore them, or start a new run"
         )
+
+
+def ended_by(setup: Setup, state: TrainingState) -> str:
+    """What ended a run before its last step, in words; nothing if nothing did."""
+    total = setup.limits.total_steps
+    if state.step >= total:
+        return ""
+    reason = "--patience" if is_over(setup.limits, state) else "--max-minutes"
+    return f" of the {total} steps asked for, ended by {reason}"
 
 
 def finish_run(setup: Setup, state: TrainingState, options: dict[str, Any]) -> None:
@@ -544,6 +561,7 @@ def finish_run(setup: Setup, state: TrainingState, options: dict[str, Any]) -> N
         setup.run / "summary.txt",
         f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU {result['mean_iou']:.4f}) "
         f"after epoch {best['epoch']}, step {best['step']}\n"
-        f"{state.step} steps in {len(state.history)} epochs; model {options['model']}, "
+        f"{state.step} steps in {len(state.history)} epochs{ended_by(setup, state)}; model "
+        f"{options['model']}, "
         f"loss {options['loss']}, class weights {options['class_weights']}\n",
     )

@@ -97,7 +97,8 @@ def take_snapshot(folder: Path, outside: Sequence[Path], allow_dirty: bool) -> s
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         raise JobError(
             f"not committed: {', '.join(line[3:] for line in changes[:3])}{more}; commit first "
-            "(git add -A && git commit), or take the changes along with --allow-dirty"
+            "(git add, git commit), or take the changes along with --allow-dirty; data and results "
+            "belong outside the lab or into .gitignore"
         )
     if changes:
         with tempfile.TemporaryDirectory() as scratch:

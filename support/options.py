@@ -144,14 +144,14 @@ def complete_model_options(options: dict[str, Any]) -> dict[str, Any]:
         if key not in sizes and options[key] is not None:
             flag = key.replace("_", "-")
             raise LabError(f"--{flag} belongs to {' and '.join(DEFAULT_SIZES)}, not to {model}")
+    if sum(map(bool, (options["pretrained"], options["weights"], options["finetune_from"]))) > 1:
+        raise LabError("--pretrained, --weights and --finetune-from exclude each other: choose one")
     if options["pretrained"] and "resnet" not in model:
         raise LabError(f"--pretrained is for models on a ResNet, not for {model}; see --weights")
     if options["weights"] and model in DEFAULT_SIZES:
         raise LabError(
             f"--weights is for models with a reference; for a {model} use --finetune-from"
         )
-    if sum(map(bool, (options["pretrained"], options["weights"], options["finetune_from"]))) > 1:
-        raise LabError("--pretrained, --weights and --finetune-from exclude each other: choose one")
     return {key: options[key] or default for key, default in sizes.items()}
 
 

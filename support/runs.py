@@ -14,7 +14,7 @@ import random
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
@@ -149,6 +149,22 @@ def remove_if_unused(run: Path) -> None:
         shutil.rmtree(run, ignore_errors=True)
 
 
+def keep_best(run: Path) -> None:
+    """Lays the best weights of whole epochs aside, before the end of a run inside an epoch."""
+    if (run / "best.pt").exists():
+        os.replace(run / "best.pt", run / BEST_BEFORE)
+
+
+def bring_back_best(run: Path, steps: Collection[int]) -> None:
+    """Takes the best weights back when they are of a step that the history no longer has."""
+    if (run / "best.pt").exists() and load_checkpoint(run / "best.pt")["step"] in steps:
+        return
+    if (run / BEST_BEFORE).exists():
+        os.replace(run / BEST_BEFORE, run / "best.pt")
+    else:
+        (run / "best.pt").unlink(missing_ok=True)
+
+
 def check_writable(folder: Path) -> None:
     """Finds out, before hours of work, whether files can be written into a folder.
 
@@ -170,6 +186,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+BEST_BEFORE = "best_of_whole_epochs.pt"
+"""Where `best.pt` waits, when a run has ended inside an epoch with a better score."""
 THEN = ", then "
 """Between the commits of a run that went on with other code."""
 

@@ -191,6 +191,18 @@ class Limits:
     export_seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
+    def leave_no_time(self, state: "TrainingState", next_step: float = 0.0) -> bool:
+        """Whether the rest of the minutes is needed for the last evaluation and the export.
+
+        Args:
+            state: of the run; `state.seconds` is how long it has taken so far.
+            next_step: seconds that training goes on before that.
+        """
+        if self.minutes is None:
+            return False
+        needed = next_step + 1.5 * state.evaluation_seconds + self.export_seconds
+        return state.seconds + needed > 60 * self.minutes
+
 
 class Progress:
     """The bar of a run, the looks at its loss and the clock, and the ear for a request to stop.
@@ -284,13 +296,11 @@ class Progress:
         self._saved = time.perf_counter()
 
     def _is_time_up(self) -> bool:
-        """Whether the rest of the time is needed for the last evaluation and the export."""
-        if self.limits.minutes is None or self.state.step == 0:
-            return False
-        first_guess = self.evaluation_batches * self._step_seconds
-        evaluation = 1.5 * self.state.evaluation_seconds or first_guess
-        needed = self._step_seconds + evaluation + self.limits.export_seconds
-        return self.state.seconds + needed > 60 * self.limits.minutes
+        """Whether there is no time for another step; of the first there always is."""
+        next_step = self._step_seconds
+        if not self.state.evaluation_seconds:  # a first guess
+            next_step += self.evaluation_batches * self._step_seconds
+        return self.state.step > 0 and self.limits.leave_no_time(self.state, next_step)
 
     def until_time_is_up(self, steps: Iterable) -> Iterator:
         """Hands on what the loop's steps need, one by one, as long as there is time."""

@@ -170,6 +170,15 @@ def grid_lines(grid: Sequence[str]) -> list[list[str]]:
     return [list(itertools.chain(*choice)) for choice in itertools.product(*axes.values())]
 
 
+def require_no_option_twice(lines: Sequence[Sequence[str]], common: Sequence[str]) -> None:
+    """Raises `JobError` for an option of the runs that stands behind the two dashes too."""
+    both = {flag for line in lines for flag in options_of(line)} & options_of(common).keys()
+    if both:
+        raise JobError(
+            f"{', '.join(sorted(both))} stands in the runs and behind -- train; leave one out"
+        )
+
+
 def file_lines(path: Path) -> list[list[str]]:
     """The lines of a file of runs.
 

@@ -449,7 +449,8 @@ TODOS = (
             "`tversky`, which is Dice at α = β = ½: for each class, TP = Σ p over its own pixels, "
             "FP = Σ p over all other valid pixels, FN = Σ (1 - p) over its own, each over the "
             "whole batch; the index TP / (TP + α·FP + β·FN); and the mean of 1 - index over the "
-            "classes that have pixels (`mean_over_classes`). No smoothing: `ratio` divides safely. "
+            "classes that have pixels, weighted by `class_weights` (`mean_over_classes`). No "
+            "smoothing: `ratio` divides safely. "
             "`probabilities` and `truth` are (B, K, H, W), `valid` is (B, 1, H, W), `counts` (K,) "
             "says how many pixels each class has."
         ),
@@ -468,7 +469,8 @@ TODOS = (
         needs=(),
         statement=(
             "(a) `LovaszLoss.forward`: each class's errors |truth - p|, times the slopes of (b), "
-            "added up over the pixels; their mean over the classes that have pixels. (b) "
+            "added up over the pixels; their mean over the classes that have pixels, weighted by "
+            "`self.weights` (`mean_over_classes`). (b) "
             "`lovasz_slopes`, for one class: let the pixels turn wrong one after the other, the "
             "largest error first; the slope of a pixel is what 1 - IoU grows by when its turn "
             "comes. `errors_k` and `is_k` are (N,), the errors of the valid pixels and whether the "

@@ -10,6 +10,8 @@ from support.runs import load_checkpoint
 from utils import LabError
 
 MOST_NAMED = 12
+LEAST_SHARE = 0.01
+"""Of a model's numbers: where not even these fit, the file is of another model."""
 WRAPPINGS = ("model", "state_dict")
 """Under which key a checkpoint holds its weights: ours, and the usual one."""
 
@@ -30,7 +32,7 @@ def load_weights(
         Lines that say how many tensors were taken, and which were not.
 
     Raises:
-        LabError: when the file cannot be read, or nothing in it fits.
+        LabError: when the file cannot be read, or next to nothing in it fits.
     """
     path = path / "best.pt" if path.is_dir() else path
     found = load_checkpoint(path)
@@ -42,8 +44,12 @@ def load_weights(
     found = translate({key.removeprefix("module."): value for key, value in found.items()})
     own = model.state_dict()
     fits = {key: v for key, v in found.items() if key in own and v.shape == own[key].shape}
-    if not fits:
-        raise LabError(f"{path}: none of its {len(found)} tensors fits this model; is it another?")
+    numbers = sum(value.numel() for value in fits.values() if value.is_floating_point())
+    if numbers < LEAST_SHARE * sum(each.numel() for each in model.parameters()):
+        raise LabError(
+            f"{path}: {len(fits)} of its {len(found)} tensors fit this model, next to nothing; is "
+            "it another model, or one of other --base-channels?"
+        )
     model.load_state_dict(fits, strict=False)
     return [
         f"{path}: {len(fits)} of the model's {len(own)} tensors taken over",

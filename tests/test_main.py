@@ -308,12 +308,12 @@ TRAIN_FAULTS = {
     "blocks for a resnet": (["--model", "fcn_resnet18", "--num-blocks", "3"], "belongs to unet"),
     "pretrained unet": (["--pretrained"], "--weights"),
     "two beginnings": (
-        ["--model", "segformer_b0", "--weights", "{tmp}/a", "--finetune-from", "{tmp}/b"],
+        ["--model", "my_fcn", "--weights", "{tmp}/a", "--finetune-from", "{tmp}/b"],
         "choose one",
     ),
-    "weights that are not there": (
-        ["--model", "segformer_b0", "--weights", "{tmp}/none.pt"],
-        "none.pt",
+    "weights for what has no reference": (
+        ["--model", "my_fcn", "--weights", "{tmp}/none.pt"],
+        "use --finetune-from",
     ),
     "finetune from nothing": (["--finetune-from", "{tmp}/none.pt"], "none.pt"),
     "auxiliary weights for a unet": (["--aux-weights", "0.4"], "--aux-weights takes 0"),

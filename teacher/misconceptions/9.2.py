@@ -187,3 +187,11 @@ key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_pro
 weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1).detach()
 joined = (weights @ value).transpose(1, 2).reshape(x.shape)
 # </answer 9.2>
+
+# wrong: keys_by_the_query_layer
+# says: the keys are made by q_proj
+# <answer 9.2>
+r = self.reduction(x)
+query, key, value = (self.split_heads(y) for y in (self.q_proj(x), self.q_proj(r), self.v_proj(r)))
+joined = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+# </answer 9.2>

@@ -213,3 +213,23 @@ errors = probabilities - truth.to(logits.dtype)
 slopes = lovasz_slopes(errors.detach(), class_ids)
 loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights)
 # </answer 9.4a>
+
+# wrong: counted_from_zero
+# says: the union counts the pixels from 0
+# <answer 9.4b>
+order = errors_k.argsort(descending=True)
+found, i = is_k[order].cumsum(0), torch.arange(len(order))
+losses = 1 - (found[-1] - found) / (found[-1] + i - found)
+steps = losses.diff(prepend=losses.new_zeros(1)).to(errors.dtype)
+slopes_k = torch.empty_like(steps)
+slopes_k[order] = steps
+# </answer 9.4b>
+
+# wrong: mean_over_all_pixels
+# says: this is a mean over all pixels
+# <answer 9.4a>
+errors = torch.where(truth, 1 - probabilities, probabilities)
+slopes = lovasz_slopes(errors.detach(), class_ids)
+pixels = class_ids.numel()
+loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights) / pixels
+# </answer 9.4a>
