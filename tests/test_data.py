@@ -605,13 +605,18 @@ def test_sample_key_is_an_index_that_can_be_sent():
     assert (key.seed, key.epoch, key.index) == (7, 3, 2)
 
 
-def test_start_worker_leaves_ctrl_c_to_the_parent():
-    previous = signal.getsignal(signal.SIGINT)
+def test_start_worker_leaves_stopping_to_the_parent():
+    """Whatever it ignores would be ignored by every later test of this process, and its children."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    previous = {name: signal.getsignal(getattr(signal, name)) for name in names}
     try:
         start_worker(0)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        if "SIGUSR1" in names:
+            assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for name, handler in previous.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def test_data_import_is_silent_and_asks_no_network():
