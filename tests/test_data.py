@@ -606,7 +606,7 @@ def test_sample_key_is_an_index_that_can_be_sent():
 
 
 def test_start_worker_leaves_stopping_to_the_parent():
-    """Whatever it ignores would be ignored by every later test of this process, and its children."""
+    """What it ignores would be ignored by all later tests of this process, and its children."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
     previous = {name: signal.getsignal(getattr(signal, name)) for name in names}
     try:
