@@ -26,7 +26,13 @@ from metrics import ConfusionMatrix, LossMeter, f1_per_class, iou_per_class, mac
 from support.parallel import Processes
 from support.parts import loss_denominator, to_device, train_in_parts
 from support.plots import confusion_picture, sample_panel, to_picture
-from support.runs import TensorBoardLog, keep_best, save_checkpoint, write_history
+from support.runs import (
+    TensorBoardLog,
+    forget_best_before,
+    lay_best_aside,
+    save_checkpoint,
+    write_history,
+)
 from support.session import Interrupted, Limits, Progress, StopRequest, TrainingState
 from utils import LabError
 
@@ -276,6 +282,8 @@ def save_state(setup: Setup, state: TrainingState) -> None:
     if setup.log is not None:
         setup.log.flush()
     state.save(setup.run / "last.pt", setup.processes)
+    if setup.processes.is_first and state.is_evaluated and state.step % setup.steps_per_epoch == 0:
+        forget_best_before(setup.run)
 
 
 def _train_epoch(
@@ -363,8 +371,7 @@ def _record(setup: Setup, state: TrainingState, matrix: Tensor, is_best: bool) -
     row, names = state.history[-1], setup.panels.class_names
     if is_best:
         best = {**setup.about_model, "model": state.model.state_dict(), "matrix": matrix}
-        if row["step"] % setup.steps_per_epoch:
-            keep_best(setup.run)
+        lay_best_aside(setup.run)
         best |= {"score": row["val_macro_f1"], "epoch": row["epoch"], "step": row["step"]}
         save_checkpoint(setup.run / "best.pt", best)
     write_history(setup.run, state.history)

@@ -42,7 +42,7 @@ from support.parallel import Processes
 from support.report import scores, write_metrics
 from support.runs import (
     TensorBoardLog,
-    bring_back_best,
+    bring_best_back,
     check_writable,
     create_run,
     load_checkpoint,
@@ -499,6 +499,7 @@ def open_run(
         return processes.share(run)
     begun = read_config(resumed)
     require_same_data(begun["data_fingerprint"], config["fingerprint"], resumed)
+    processes.wait()  # all have read what the first one now changes
     if processes.is_first:
         check_writable(resumed)
         remove_leftovers(resumed)
@@ -510,7 +511,7 @@ def open_run(
         )
         if state.history or (resumed / "history.csv").exists():
             write_history(resumed, state.history)
-        bring_back_best(resumed, {row["step"] for row in state.history})
+        bring_best_back(resumed, state.history)
     return resumed
 
 

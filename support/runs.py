@@ -14,7 +14,7 @@ import random
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
@@ -149,20 +149,31 @@ def remove_if_unused(run: Path) -> None:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def keep_best(run: Path) -> None:
-    """Lays the best weights of whole epochs aside, before the end of a run inside an epoch."""
+def lay_best_aside(run: Path) -> None:
+    """Keeps the best weights so far beside better ones, until `last.pt` knows of those."""
     if (run / "best.pt").exists():
-        os.replace(run / "best.pt", run / BEST_BEFORE)
+        with atomic_path(run / BEST_BEFORE) as temporary:
+            shutil.copyfile(run / "best.pt", temporary)
 
 
-def bring_back_best(run: Path, steps: Collection[int]) -> None:
-    """Takes the best weights back when they are of a step that the history no longer has."""
-    if (run / "best.pt").exists() and load_checkpoint(run / "best.pt")["step"] in steps:
+def bring_best_back(run: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Puts `best.pt` where the history of a run that goes on has its best row.
+
+    It is ahead of it after a kill between the writing of `best.pt` and of `last.pt`, or where a run
+    had ended inside an epoch. Where nothing fits, it stays: the next evaluation replaces it.
+    """
+    best = max(history, key=lambda row: row["val_macro_f1"], default=None)
+    before = run / BEST_BEFORE
+    if best is None or not before.exists():
         return
-    if (run / BEST_BEFORE).exists():
-        os.replace(run / BEST_BEFORE, run / "best.pt")
-    else:
-        (run / "best.pt").unlink(missing_ok=True)
+    kept = [load_checkpoint(path, ("step",))["step"] for path in (run / "best.pt", before)]
+    if kept[0] != best["step"] == kept[1]:
+        os.replace(before, run / "best.pt")
+
+
+def forget_best_before(run: Path) -> None:
+    """Removes what `lay_best_aside` has kept."""
+    (run / BEST_BEFORE).unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -186,8 +197,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-BEST_BEFORE = "best_of_whole_epochs.pt"
-"""Where `best.pt` waits, when a run has ended inside an epoch with a better score."""
+BEST_BEFORE = "best_before.pt"
+"""The best weights before those of `best.pt`, while a run that goes on may need them."""
 THEN = ", then "
 """Between the commits of a run that went on with other code."""
 

@@ -73,6 +73,39 @@ def test_thirty_killed_runs_end_as_if_nothing_had_happened(streets, tmp_path):
     assert "30 runs, " in kill_runs(streets, tmp_path, trials=30, seed=0)
 
 
+@pytest.mark.parametrize("steps", [1, 3, 4])
+def test_a_run_killed_between_its_files_goes_on_with_its_best(
+    streets, tmp_path, monkeypatch, steps
+):
+    """Better weights are in best.pt, and last.pt does not know of them yet; then killed again.
+
+    Seven images, three a step: the run had ended in the first epoch, after it, or in the second.
+    """
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr("support.assembly.export_onnx", lambda *_: None)
+    words = ["--datadir", streets, "--logdir", tmp_path, *SMALL, "--scheduler", "constant"]
+    words += ["--lr", "0.05"]
+    assert call("train", *words, "--name", "whole", "--max-steps", 6) == 0
+    assert call("train", *words, "--name", "a", "--max-steps", steps) == 0
+    longer = ["train", "--resume", tmp_path / "a", "--max-steps", 6]
+    for what in ("training.write_history", "training.fit", "training.write_history"):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(what, killed)
+            call(*longer)
+    assert call(*longer) == 0
+    for name in ("best.pt", "last.pt"):
+        ours, expected = (load_checkpoint(tmp_path / run / name) for run in ("a", "whole"))
+        assert ours["step"] == expected["step"]
+        assert all(torch.equal(ours["model"][key], expected["model"][key]) for key in ours["model"])
+    assert not (tmp_path / "a" / "best_before.pt").exists()
+
+
 @pytest.mark.parametrize("is_new", [True, False])
 def test_save_checkpoint_keeps_the_last_one_when_the_disk_is_full(tmp_path, monkeypatch, is_new):
     path = tmp_path / "last.pt"
