@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from utils import LabError
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others; rank 0 may be writing, or making the toy data."""
-FAILURE = "lab/failure"
+FAILURE, LEAVING, GOODBYE = "lab/failure", "lab/leaving", "lab/goodbye"
 WATCH = "watches for failures"
 WATCH_SECONDS = 0.5
 
@@ -156,9 +156,17 @@ def join_processes() -> Processes:
 
 
 def leave_processes(processes: Processes) -> None:
-    """Parts from the others at the end of the work, all together."""
+    """Parts from the others at the end of the work, all together.
+
+    They meet in the store, not in a collective: a thread of gloo frees a collective's tensors some
+    time after it, and would abort a Python that is ending by then.
+    """
     if processes.count > 1:
-        processes.wait()
+        store = _store()
+        with suppress(RuntimeError):  # the store has gone with the process that held it
+            if store.add(LEAVING, 1) == processes.count:
+                store.set(GOODBYE, "")
+            store.wait([GOODBYE], PATIENCE)
         _stop_watching(processes)
         dist.destroy_process_group()
 
