@@ -154,6 +154,7 @@ def lay_best_aside(run: Path) -> None:
     if (run / "best.pt").exists():
         with atomic_path(run / BEST_BEFORE) as temporary:
             shutil.copyfile(run / "best.pt", temporary)
+            _reach_disk(temporary)
 
 
 def bring_best_back(run: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -298,8 +299,13 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """
     with atomic_path(path) as temporary:
         torch.save(dict(state), temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # on the disk before its name is
+        _reach_disk(temporary)
+
+
+def _reach_disk(path: Path) -> None:
+    """Waits until a file is on the disk, as it must be before its name is."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def load_checkpoint(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
