@@ -162,8 +162,8 @@ def leave_processes(processes: Processes) -> None:
     time after it, and would abort a Python that is ending by then.
     """
     if processes.count > 1:
-        store = _store()
         with suppress(RuntimeError):  # the store has gone with the process that held it
+            store = _store()
             if store.add(LEAVING, 1) == processes.count:
                 store.set(GOODBYE, "")
             store.wait([GOODBYE], PATIENCE)

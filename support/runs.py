@@ -167,8 +167,10 @@ def bring_best_back(run: Path, history: Sequence[Mapping[str, float]]) -> None:
     before = run / BEST_BEFORE
     if best is None or not before.exists():
         return
-    kept = [load_checkpoint(path, ("step",))["step"] for path in (run / "best.pt", before)]
-    if kept[0] != best["step"] == kept[1]:
+    step, step_before = (
+        load_checkpoint(path, ("step",))["step"] for path in (run / "best.pt", before)
+    )
+    if step != best["step"] and step_before == best["step"]:
         os.replace(before, run / "best.pt")
 
 

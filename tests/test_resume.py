@@ -17,7 +17,14 @@ from torch import nn
 
 import main as command_line
 import models
-from support.runs import TensorBoardLog, create_run, load_checkpoint, save_checkpoint
+from support.runs import (
+    TensorBoardLog,
+    bring_best_back,
+    create_run,
+    lay_best_aside,
+    load_checkpoint,
+    save_checkpoint,
+)
 from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
 from utils import LabError
 
@@ -104,6 +111,18 @@ def test_a_run_killed_between_its_files_goes_on_with_its_best(
         assert ours["step"] == expected["step"]
         assert all(torch.equal(ours["model"][key], expected["model"][key]) for key in ours["model"])
     assert not (tmp_path / "a" / "best_before.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"), [({3: 0.5}, 3), ({3: 0.5, 4: 0.6}, 4), ({2: 0.1}, 4), ({}, 4)]
+)
+def test_bring_best_back_goes_by_the_history(tmp_path, scores, expected):
+    """best.pt is of step 4, and that before it of step 3."""
+    for step in (3, 4):
+        lay_best_aside(tmp_path)
+        save_checkpoint(tmp_path / "best.pt", {"step": step})
+    bring_best_back(tmp_path, [{"step": s, "val_macro_f1": f1} for s, f1 in scores.items()])
+    assert load_checkpoint(tmp_path / "best.pt")["step"] == expected
 
 
 @pytest.mark.parametrize("is_new", [True, False])
