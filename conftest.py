@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.checking import WrongAnswer
-from support.regions import LAB_FILES, TO_DELETE, parse_answers, read_source
-from support.todos import BY_NUMBER, TODOS, all_needs
+from commands.companion.checking import WrongAnswer
+from commands.companion.markers import LAB_FILES, TO_DELETE, parse_answers, read_source
+from commands.companion.todos import BY_NUMBER, TODOS, all_needs
 from utils import LabError
 
 LAB = Path(__file__).resolve().parent
@@ -36,7 +36,8 @@ FAILED = pytest.StashKey[set]()
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marker."""
     config.addinivalue_line(
-        "markers", "todo(number, points, needs): a test of one TODO; see support/todos.py"
+        "markers",
+        "todo(number, points, needs): a test of one TODO; see commands/companion/todos.py",
     )
     config.stash[FAILED] = set()
 

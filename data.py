@@ -25,8 +25,7 @@ import torch
 from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
 
-from support.cityscapes import Sample, require_label_ids
-from support.data_commands import (
+from commands.data import (
     add_check,
     add_command,
     add_limit,
@@ -38,10 +37,11 @@ from support.data_commands import (
     resolve_datadir,
     train_step,
 )
-from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
-from support.loading import EpochSampler, SampleKey, Share, TargetsOnly, start_worker
+from support.engine.loading import EpochSampler, SampleKey, Share, TargetsOnly, start_worker
+from support.formats.cityscapes import Sample, require_label_ids
+from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
+from support.formats.prepared import open_split, resize_pair
 from support.plots import class_distribution, picture_grid, to_picture
-from support.prepared import open_split, resize_pair
 from utils import CommandLine, LabError, colorize, run_command, save_image, whole
 
 MEAN = (0.485, 0.456, 0.406)

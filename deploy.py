@@ -25,7 +25,7 @@ import numpy as np
 import onnxruntime
 from tqdm import tqdm
 
-from support.labels import IGNORE_INDEX
+from support.formats.labels import IGNORE_INDEX
 from utils import (
     LabError,
     add_legend,

@@ -24,21 +24,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from support.batch import (
-    LONGEST_GRACE,
-    Order,
-    check_script,
-    further_option,
-    gpu_count,
-    memory_size,
-    plain_word,
-    seconds_of,
-    test_script,
-    time_limit,
-    training_script,
-    whole,
-)
-from support.jobs import (
+from commands.slurm.jobs import (
     JOBS,
     NoAnswerError,
     elements,
@@ -54,7 +40,21 @@ from support.jobs import (
     take_snapshot,
     write_record,
 )
-from support.sweeps import (
+from commands.slurm.script import (
+    LONGEST_GRACE,
+    Order,
+    check_script,
+    further_option,
+    gpu_count,
+    memory_size,
+    plain_word,
+    seconds_of,
+    test_script,
+    time_limit,
+    training_script,
+    whole,
+)
+from commands.slurm.sweeps import (
     CommandLine,
     JobError,
     Run,

@@ -22,7 +22,8 @@ from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
-from support.companion import (
+from commands.companion.markers import LAB_FILES
+from commands.companion.runner import (
     BLOCKED,
     CHANGED,
     DONE,
@@ -36,10 +37,9 @@ from support.companion import (
     reset,
     write_json,
 )
-from support.regions import LAB_FILES
-from support.todos import BY_NUMBER, CHAPTERS, TODOS, Todo
-from support.updates import apply_update, describe, plan_update, read_new_edition
-from support.verdicts import TESTS, Finding, Runner, run_todos
+from commands.companion.todos import BY_NUMBER, CHAPTERS, TODOS, Todo
+from commands.companion.update import apply_update, describe, plan_update, read_new_edition
+from commands.companion.verdicts import TESTS, Finding, Runner, run_todos
 from utils import CommandLine, LabError, python_command, run_command
 
 HERE = Path(__file__).resolve().parent

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.options import (
+from commands.train import (
     DEFAULT_EPOCHS,
     DEFAULT_GAMMA,
     TRAIN_DEFAULTS,
@@ -40,8 +40,8 @@ from utils import (
 
 if TYPE_CHECKING:
     from deploy import Segmenter
-    from support.parallel import Processes
-    from support.session import StopRequest, TrainingState
+    from support.engine.processes import Processes
+    from support.engine.session import StopRequest, TrainingState
     from training import Setup
 
 MODEL_NAMES = (
@@ -300,7 +300,7 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> int:
     """The command `train`: trains, and says where the results are and what comes next."""
-    from support.parallel import join_processes, leave_processes, tell_failure
+    from support.engine.processes import join_processes, leave_processes, tell_failure
 
     processes = join_processes()
     try:
@@ -335,8 +335,8 @@ def dry_run(args: argparse.Namespace, processes: "Processes") -> None:
 def train_run(options: dict[str, Any], resumed: Path | None, processes: "Processes") -> Path:
     """Trains one run, new or resumed, to its end; returns its folder."""
     from support.assembly import assemble
-    from support.runs import alone_in, require_new_name
-    from support.session import Interrupted, StopRequest
+    from support.engine.runs import alone_in, require_new_name
+    from support.engine.session import Interrupted, StopRequest
     from utils import seed_everything
 
     if resumed is None and processes.is_first:
@@ -365,9 +365,9 @@ def train_assembled(
 ) -> None:
     """Trains what has been put together; leaves no folder of a run that failed at once."""
     from support.assembly import describe_run, finish_run, opening_lines
-    from support.parallel import leave_processes
-    from support.runs import alone_in, remove_if_unused
-    from support.session import Interrupted
+    from support.engine.processes import leave_processes
+    from support.engine.runs import alone_in, remove_if_unused
+    from support.engine.session import Interrupted
     from training import fit
 
     run, is_first = setup.run, setup.processes.is_first
@@ -426,7 +426,7 @@ def test(args: argparse.Namespace) -> int:
         for flag in ("datadir", "cities", "limit"):
             if vars(args)[flag]:
                 raise LabError(f"--{flag} goes with --split, not with --image")
-    from support.scales import extend_segmenter
+    from commands.test_time import extend_segmenter
 
     segmenter = extend_segmenter(
         open_segmenter(args.modelpath, args.device),
@@ -448,8 +448,8 @@ def open_segmenter(path: Path, device: str) -> "Segmenter":
     if path.suffix != ".pt":
         return OnnxSegmenter(path)
     from models import build_model
-    from support.hardware import pick_device
-    from support.runs import load_checkpoint
+    from support.engine.hardware import pick_device
+    from support.engine.runs import load_checkpoint
 
     best = load_checkpoint(path, ("model", "name", "options", "classes", "palette", "size"))
     try:
@@ -476,8 +476,8 @@ def test_images(segmenter: "Segmenter", paths: list[Path], output: Path) -> int:
 
 def test_split(segmenter: "Segmenter", args: argparse.Namespace, output: Path) -> int:
     """Judges on a split, each target at its own size, and writes metrics.json."""
+    from commands.evaluation import judge, score_table, scores, write_metrics
     from data import CityscapesDataset, resolve_datadir
-    from support.report import judge, score_table, scores, write_metrics
 
     dataset = CityscapesDataset(resolve_datadir(args.datadir), args.split, args.cities, args.limit)
     matrix = judge(
@@ -503,7 +503,7 @@ def test_split(segmenter: "Segmenter", args: argparse.Namespace, output: Path) -
 
 def compare(args: argparse.Namespace) -> int:
     """The command `compare`: tables and pictures of several runs."""
-    from support.comparison import compare_runs
+    from commands.comparison.report import compare_runs
 
     print(compare_runs(args.runs, args.output, args.metric, TRAIN_DEFAULTS))
     return 0

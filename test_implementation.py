@@ -33,9 +33,9 @@ import data
 import deploy
 import metrics
 import models
+from commands.companion.checking import wrong
 from losses import FocalLoss, WeightedCrossEntropy, class_weights
 from metrics import LossMeter
-from support.checking import wrong
 from training import evaluate, train_one_epoch
 from utils import LabError
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from support.checking import wrong
+from commands.companion.checking import wrong
 from zoo.losses import DiceLoss, TverskyLoss
 from zoo.losses_region import LovaszLoss, lovasz_slopes
 

@@ -23,17 +23,17 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 
 from metrics import ConfusionMatrix, LossMeter, f1_per_class, iou_per_class, macro_f1, mean_iou
-from support.parallel import Processes
-from support.parts import loss_denominator, to_device, train_in_parts
-from support.plots import confusion_picture, sample_panel, to_picture
-from support.runs import (
+from support.engine.processes import Processes
+from support.engine.runs import (
     TensorBoardLog,
     forget_best_before,
     lay_best_aside,
     save_checkpoint,
     write_history,
 )
-from support.session import Interrupted, Limits, Progress, StopRequest, TrainingState
+from support.engine.session import Interrupted, Limits, Progress, StopRequest, TrainingState
+from support.parts import loss_denominator, to_device, train_in_parts
+from support.plots import confusion_picture, sample_panel, to_picture
 from utils import LabError
 
 PANEL_SAMPLES = 4

@@ -17,11 +17,11 @@ import torch
 from data import CityscapesDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
-from support.hardware import pick_autocast_dtype
-from support.labels import CLASS_NAMES
-from support.parallel import Processes
-from support.schedules import build_optimizer, build_scheduler
-from support.session import TrainingState
+from support.engine.hardware import pick_autocast_dtype
+from support.engine.processes import Processes
+from support.engine.schedules import build_optimizer, build_scheduler
+from support.engine.session import TrainingState
+from support.formats.labels import CLASS_NAMES
 from training import train_one_epoch
 from utils import seed_everything
 

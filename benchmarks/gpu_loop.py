@@ -19,8 +19,8 @@ import torch
 from data import CityscapesDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
-from support.hardware import pick_autocast_dtype, pick_device, pick_num_workers
-from support.schedules import build_optimizer
+from support.engine.hardware import pick_autocast_dtype, pick_device, pick_num_workers
+from support.engine.schedules import build_optimizer
 from training import train_one_epoch
 from utils import seed_everything
 

@@ -11,7 +11,7 @@ from benchmarks.timing import print_table, take_turns
 from data import MEAN, STD
 from deploy import OnnxSegmenter, TorchSegmenter, export_onnx
 from models import UNet
-from support.labels import CLASS_NAMES, PALETTE
+from support.formats.labels import CLASS_NAMES, PALETTE
 
 RUNS = 5
 

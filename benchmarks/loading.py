@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks.timing import print_table, take_turns
 from data import CityscapesDataset, train_transforms
-from support.prepared import open_split, prepare
+from support.formats.prepared import open_split, prepare
 
 PAIRS = 6
 

@@ -10,7 +10,7 @@ from benchmarks.timing import print_table, take_turns
 from benchmarks.training import NUM_CLASSES, STEPS, lab_loop
 from metrics import ConfusionMatrix
 from models import UNet
-from support.hardware import pick_device
+from support.engine.hardware import pick_device
 
 
 def main() -> None:

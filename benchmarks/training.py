@@ -15,8 +15,8 @@ from torch import nn
 from benchmarks.timing import print_table, take_turns
 from losses import build_loss
 from models import UNet
-from support.hardware import pick_autocast_dtype, pick_device
-from support.schedules import build_optimizer
+from support.engine.hardware import pick_autocast_dtype, pick_device
+from support.engine.schedules import build_optimizer
 from training import train_one_epoch
 
 NUM_CLASSES = 19

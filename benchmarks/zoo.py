@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import take_turns
 from models import build_model
-from support.hardware import pick_autocast_dtype, pick_device
+from support.engine.hardware import pick_autocast_dtype, pick_device
 
 NUM_CLASSES = 19
 MI = 2**20

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.timing import print_table, take_turns
 from losses import LOSSES
-from support.hardware import pick_device
+from support.engine.hardware import pick_device
 
 NUM_CLASSES = 19
 MULTICLASS = {"mode": "multiclass", "from_logits": True}

@@ -42,8 +42,8 @@ from data import (
 from losses import class_weights
 from metrics import ConfusionMatrix, macro_f1, pixel_accuracy
 from models import UNet
-from support.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
-from support.loading import SampleKey
+from support.engine.loading import SampleKey
+from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
 from support.plots import to_picture
 from utils import LabError, atomic_path, colorize, run_command
 

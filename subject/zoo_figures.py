@@ -21,7 +21,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor, nn
 
 from subject.figures import BLUE, FOLDER, GREEN, GREY, LIGHT, ORANGE, RED, STYLE, save, toy_split
-from support.labels import CLASS_NAMES
+from support.formats.labels import CLASS_NAMES
 from utils import LabError, run_command
 from zoo.blocks import ASPP
 from zoo.hrnet import HRNet

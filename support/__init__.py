@@ -1,1 +1,4 @@
-"""Given to the student: nothing in here has to be filled in."""
+"""Given to the student, nothing to fill in: what the lab's own files rest on.
+
+The lab and the commands use it; it knows nothing above it.
+"""

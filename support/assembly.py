@@ -16,6 +16,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import zoo
+from commands.data import training_size
+from commands.evaluation import scores, write_metrics
 from data import (
     MEAN,
     STD,
@@ -29,18 +31,15 @@ from data import (
 from deploy import export_onnx
 from losses import build_loss, class_weights
 from models import build_model
-from support.data_commands import training_size
-from support.hardware import (
+from support.engine.hardware import (
     pick_autocast_dtype,
     pick_device,
     pick_num_workers,
     rehearse,
     require_memory,
 )
-from support.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
-from support.parallel import Processes
-from support.report import scores, write_metrics
-from support.runs import (
+from support.engine.processes import Processes
+from support.engine.runs import (
     TensorBoardLog,
     bring_best_back,
     check_writable,
@@ -52,9 +51,10 @@ from support.runs import (
     write_history,
     write_text,
 )
-from support.schedules import build_optimizer, build_scheduler, clip_gradients
-from support.session import Limits, StopRequest, TrainingState
-from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
+from support.engine.schedules import build_optimizer, build_scheduler, clip_gradients
+from support.engine.session import Limits, StopRequest, TrainingState
+from support.engine.weights import FixedBatchNorm, fix_batch_norm, load_weights
+from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
 from training import Panels, Setup, is_over
 from utils import MAX_IMAGE_PIXELS, LabError, save_image, seed_everything
 from zoo.auxiliary import WithAuxiliary

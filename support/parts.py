@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from metrics import LossMeter
-from support.parallel import Processes
+from support.engine.processes import Processes
 
 TINY = torch.finfo(torch.float32).tiny
 

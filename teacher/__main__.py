@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from support.todos import BY_NUMBER, CHAPTERS
+from commands.companion.todos import BY_NUMBER, CHAPTERS
 from teacher.build import build
 from teacher.grade import Limits, grade, summary
 from teacher.pretrain import PRETRAINED, pretrain

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from support.regions import to_edition
-from support.todos import BY_NUMBER
+from commands.companion.markers import to_edition
+from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import LAB, TEACHER, all_parts, solved_texts
 from teacher.verify import leaks
 from utils import LabError
@@ -27,8 +27,8 @@ COPIED = (
     "environment.yml",
     "LICENSE",
 )
-FOLDERS = {"support": "*.py", "toycity": "*.py", "subject": "*.md", "subject/figures": "*.png"}
-FOLDERS |= {"pretrained": "*", "zoo": "*.py"}
+FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo"), "*.py")
+FOLDERS |= {"subject": "*.md", "subject/figures": "*.png", "pretrained": "*"}
 
 
 def build(target: Path, numbers: list[str]) -> list[str]:
@@ -78,10 +78,11 @@ def copy_files(folder: Path) -> None:
     for name in COPIED:
         shutil.copy(LAB / name, folder / name)
     for name, pattern in FOLDERS.items():
-        for path in sorted((LAB / name).glob(pattern)):
-            if path.is_file() and path.name != "figures.py":
-                (folder / name).mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, folder / name / path.name)
+        for path in sorted((LAB / name).rglob(pattern)):
+            target = folder / path.relative_to(LAB)
+            if path.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
     for path in sorted(filter(Path.is_file, (TEACHER / "edition").iterdir())):
         shutil.copy(path, folder / path.name.replace("gitignore", ".gitignore"))
 

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.regions import LAB_FILES, graft, parse_answers, parse_solutions, read_source
-from support.todos import BY_NUMBER, TODOS
+from commands.companion.markers import LAB_FILES, graft, parse_answers, parse_solutions, read_source
+from commands.companion.todos import BY_NUMBER, TODOS
 from utils import LabError
 
 LETTERS = "abcdefgh"  # of the parts of a TODO
@@ -95,7 +95,7 @@ def all_parts() -> dict[str, str]:
                     f"{name}:{region.start}: {region.part} is in {found[region.part]} too"
                 )
             if region.todo not in BY_NUMBER or BY_NUMBER[region.todo].file != name:
-                raise LabError(f"{name}:{region.start}: support/todos.py has no {region.part} here")
+                raise LabError(f"{name}:{region.start}: todos.py has no {region.part} here")
             found[region.part] = name
     for todo in TODOS:
         if not any(part.rstrip(LETTERS) == todo.number for part in found):

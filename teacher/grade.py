@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from support.regions import graft
-from support.todos import BY_NUMBER
+from commands.companion.markers import graft
+from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import LAB, all_parts, solved_texts
 from teacher.reports import (
     MAX_MESSAGE,

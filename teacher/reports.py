@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from support.todos import BY_NUMBER
+from commands.companion.todos import BY_NUMBER
 from utils import atomic_path
 
 COLUMNS = ("submission", "total", "max", "remarks")

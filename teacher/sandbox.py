@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.regions import LAB_FILES
+from commands.companion.markers import LAB_FILES
 from teacher.child import ONE_THREAD, keeper_main, run_tests, silence, start_process
 from teacher.processes import (
     MAX_PROCESSES,
@@ -43,7 +43,7 @@ from teacher.processes import (
 LAB = Path(__file__).resolve().parent.parent
 NEEDED = (
     *(name for name in LAB_FILES if "/" not in name),
-    *("utils.py", "conftest.py", "support", "toycity", "zoo"),
+    *("utils.py", "conftest.py", "commands", "support", "toycity", "zoo"),
 )
 CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 MAX_REPORT_BYTES = 4_000_000

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from support.regions import (
+from commands.companion.markers import (
     LAB_FILES,
     LOOKS_LIKE_MARKER,
     MARKER,
@@ -27,7 +27,7 @@ from support.regions import (
     parse_answers,
     to_edition,
 )
-from support.todos import TODOS
+from commands.companion.todos import TODOS
 from utils import LabError
 
 RECORD = ".lab/edition.json"

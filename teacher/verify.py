@@ -11,8 +11,8 @@ import sys
 
 from tqdm import tqdm
 
-from support.regions import parse_solutions, to_edition
-from support.todos import BY_NUMBER, TODOS, all_needs
+from commands.companion.markers import parse_solutions, to_edition
+from commands.companion.todos import BY_NUMBER, TODOS, all_needs
 from teacher.catalogue import Answer, all_parts, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, Outcome, run_jobs
 

@@ -10,7 +10,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from support.regions import LAB_FILES
+from commands.companion.markers import LAB_FILES
 
 LAB = Path(__file__).resolve().parent.parent
 NEW_NAMESPACES = 0x20000000 | 0x00020000 | 0x40000000  # CLONE_NEWPID, NEWNS, NEWNET

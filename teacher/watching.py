@@ -13,12 +13,13 @@ from types import ModuleType
 
 import pytest
 
-from support.regions import LAB_FILES, parse_answers, read_source
+from commands.companion.markers import LAB_FILES, parse_answers, read_source
 from utils import LabError
 
 WATCHED = (
     "_pytest",
     "pluggy",
+    "commands",
     "support",
     "torch.testing",
     "numpy.testing",
@@ -153,7 +154,7 @@ def places() -> Iterator[tuple[str, ModuleType | type]]:
 
 def is_of_tests(name: str) -> bool:
     """Whether a module is one of ours, whose every name counts."""
-    return name.startswith(("test_implementation", "conftest", "support.checking"))
+    return name.startswith(("test_implementation", "conftest", "commands.companion.checking"))
 
 
 def is_closed(name: str) -> bool:

@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 import main as command_line
 import support.assembly
-from support.runs import load_checkpoint
+from support.engine.runs import load_checkpoint
 
 SIGNALS = [signal.SIGKILL] * 5 + [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
 MOST_SESSIONS = 12

@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import compared, comparison, comparison_figures, comparison_text
-from support.comparison import compare_runs
-from support.options import TRAIN_DEFAULTS
-from support.runs import HISTORY_COLUMNS
+from commands.comparison import figures as comparison_figures
+from commands.comparison import report as comparison
+from commands.comparison import runs as compared
+from commands.comparison import tables as comparison_text
+from commands.comparison.report import compare_runs
+from commands.train import TRAIN_DEFAULTS
+from support.engine.runs import HISTORY_COLUMNS
 from utils import LabError, read_image
 
 LAB = Path(__file__).resolve().parent.parent
@@ -413,7 +416,8 @@ def test_classes_picture_is_blue_where_better_and_red_where_worse(sweep, figures
 
 def test_comparison_needs_neither_torch_nor_pyplot(sweep):
     code = (
-        "import sys; from support.comparison import compare_runs; compare_runs(sys.argv[1:]); "
+        "import sys; from commands.comparison.report import compare_runs\n"
+        "compare_runs(sys.argv[1:])\n"
         "print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, str(sweep)]

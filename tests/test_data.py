@@ -22,9 +22,9 @@ from street_files import SIZE, draw_pair, image_file, label_file, write_png, wri
 from torch.utils.data import DataLoader, TensorDataset
 
 import data
-from support.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
-from support.loading import EpochSampler, SampleKey, Share, start_worker
-from support.prepared import open_split, prepare
+from support.engine.loading import EpochSampler, SampleKey, Share, start_worker
+from support.formats.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
+from support.formats.prepared import open_split, prepare
 from utils import LabError
 
 REPOSITORY = Path(data.__file__).parent

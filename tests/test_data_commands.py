@@ -9,9 +9,9 @@ from PIL import Image
 from street_files import SIZE, image_file, label_file, write_png, write_streets
 
 import data
-from support import prepared as prepared_module
-from support.data_commands import legend_of
-from support.labels import CLASS_NAMES, PALETTE
+from commands.data import legend_of
+from support.formats import prepared as prepared_module
+from support.formats.labels import CLASS_NAMES, PALETTE
 from support.plots import (
     class_distribution,
     confusion_picture,

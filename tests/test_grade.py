@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from support.regions import LAB_FILES, parse_solutions, replace_answers, to_edition
-from support.todos import BY_NUMBER, TODOS
+from commands.companion.markers import LAB_FILES, parse_solutions, replace_answers, to_edition
+from commands.companion.todos import BY_NUMBER, TODOS
 from teacher.catalogue import LAB, solved_texts
 from teacher.grade import Limits, digest_of_lab, grade
 from teacher.reports import Mark, TodoMark, as_html, as_text, file_name, harmless, write_gradescope
@@ -109,7 +109,7 @@ HOSTILE = {
         "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.all = bool\nweights = shares"
     ),
     "wrong": (
-        "import sys, support.checking as c\n"
+        "import sys, commands.companion.checking as c\n"
         "for m in list(sys.modules.values()):\n"
         "    if hasattr(m, 'wrong'):\n        m.wrong = lambda **k: None\n"
         "weights = shares"

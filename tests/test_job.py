@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 import main as command_line
-from support.batch import seconds_of
-from support.sweeps import JobError, grid_lines, named, options_of, repeated, safe_name
+from commands.slurm.script import seconds_of
+from commands.slurm.sweeps import JobError, grid_lines, named, options_of, repeated, safe_name
 
 HERE = Path(__file__).resolve().parent.parent
-PARTS = ("job.py", "support/__init__.py", "support/batch.py", "support/jobs.py")
-PARTS += ("support/sweeps.py",)
+PARTS = ("job.py", "commands/__init__.py", "commands/slurm/__init__.py")
+PARTS += tuple(f"commands/slurm/{name}.py" for name in ("jobs", "script", "sweeps"))
 
 MAIN = """\
 import argparse, json, pathlib, signal, sys, time
@@ -594,7 +594,7 @@ def test_missing_slurm_is_explained(lab):
 
 
 def test_silent_controller_is_an_error(lab):
-    jobs = lab.folder / "support" / "jobs.py"
+    jobs = lab.folder / "commands" / "slurm" / "jobs.py"
     jobs.write_text(jobs.read_text().replace("ANSWER_SECONDS = 60", "ANSWER_SECONDS = 0.5"))
     lab.commit()
     lab.write_program("sbatch", "#!/bin/bash\nexec sleep 20\n")

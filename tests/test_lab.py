@@ -13,15 +13,22 @@ from pathlib import Path
 
 import pytest
 
-import support.companion
-import support.updates
-from support.companion import Edition, Lab, find_syntax_errors, parse_edition, splice
-from support.regions import LAB_FILES, parse_answers, parse_solutions, to_edition
-from support.updates import add_left_over, apply_update, keep_beside, plan_update, read_new_edition
-from support.verdicts import Finding, run_todos
+import commands.companion.runner
+import commands.companion.update
+from commands.companion.markers import LAB_FILES, parse_answers, parse_solutions, to_edition
+from commands.companion.runner import Edition, Lab, find_syntax_errors, parse_edition, splice
+from commands.companion.update import (
+    add_left_over,
+    apply_update,
+    keep_beside,
+    plan_update,
+    read_new_edition,
+)
+from commands.companion.verdicts import Finding, run_todos
 from utils import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
+NO_CACHE = shutil.ignore_patterns("__pycache__")
 NUMBERS = {"4.1", "4.2", "4.3", "4.4"}
 
 METRICS = '''"""Tiny scores."""
@@ -75,7 +82,7 @@ import time
 import pytest
 
 import metrics
-from support.checking import wrong
+from commands.companion.checking import wrong
 
 
 @pytest.mark.todo("4.1", points=2, needs=[])
@@ -108,9 +115,9 @@ def make_edition(folder: Path, version: str = "1", metrics: str = METRICS, **oth
         (folder / name).write_bytes(text.encode())
     for name in ("lab.py", "utils.py", "conftest.py"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "support").mkdir()
-    for name in ("__init__", "checking", "companion", "regions", "todos", "updates", "verdicts"):
-        shutil.copy(ROOT / f"support/{name}.py", folder / f"support/{name}.py")
+    companion = folder / "commands" / "companion"
+    shutil.copytree(ROOT / "commands" / "companion", companion, ignore=NO_CACHE)
+    shutil.copy(ROOT / "commands" / "__init__.py", folder / "commands" / "__init__.py")
     for name, text in others.items():
         path = folder / name.replace("__", "/").replace("_md", ".md")
         path.write_bytes(text.encode())
@@ -292,7 +299,9 @@ def test_check_knows_the_todos_of_the_edition(edition):
 
 def test_blocked_todos_are_stale_after_their_needs_change(edition, monkeypatch):
     needs = {"4.2": {"4.1"}}
-    monkeypatch.setattr(support.companion, "all_needs", lambda number: needs.get(number, set()))
+    monkeypatch.setattr(
+        commands.companion.runner, "all_needs", lambda number: needs.get(number, set())
+    )
     fill(edition, {**ANSWERS, "4.1": "y = 5"})
     Lab(edition).remember({"4.2": Finding("blocked"), "4.3": Finding("passed")})
     assert Lab(edition).states()["4.2"] == "blocked"
@@ -418,7 +427,7 @@ def wait_for(log: Path, text: str) -> None:
 NEWER = METRICS.replace('"""Tiny scores."""', '"""Tiny scores, explained better."""')
 
 
-def carried(folder: Path, newer: Path) -> support.updates.Plan:
+def carried(folder: Path, newer: Path) -> commands.companion.update.Plan:
     """Updates without the command line."""
     plan = plan_update(folder, *read_new_edition(newer))
     apply_update(folder, plan)
@@ -495,9 +504,9 @@ def test_keep_beside_overwrites_no_earlier_version(tmp_path):
 def test_update_shows_new_gone_and_changed_todos(edition, tmp_path):
     text = METRICS.replace("4.3>", "4.4>").replace("# y = ...  # one more", "# y = ...  # changed")
     newer = make_edition(tmp_path / "new", "2", text)
-    todos = (newer / "support/todos.py").read_text(encoding="utf-8")
+    todos = (newer / "commands/companion/todos.py").read_text(encoding="utf-8")
     todos = todos.replace("count, for this batch,", "count, for this one batch,")
-    (newer / "support/todos.py").write_bytes(todos.encode())
+    (newer / "commands/companion/todos.py").write_bytes(todos.encode())
     files = {name: (newer / name).read_text() for name in LAB_FILES}
     describe_edition(newer, "2", files)
     fill(edition, {"4.1": "y = 1", "4.2a": "y = 2", "4.3": "y = 'lost?'"})
@@ -555,7 +564,7 @@ def test_update_refuses_malformed_markers_before_touching_anything(edition, tmp_
 @pytest.mark.parametrize("moment", range(1, 8))
 def test_update_completes_after_an_interruption(edition, tmp_path, monkeypatch, moment):
     newer = make_edition(tmp_path / "new", "2", NEWER, notes_md="better", more_md="more")
-    todos = newer / "support/todos.py"
+    todos = newer / "commands/companion/todos.py"
     todos.write_bytes(todos.read_bytes() + b"\n# newer\n")
     describe_edition(
         newer, "2", parse_edition((newer / ".lab/edition.json").read_bytes(), "").files

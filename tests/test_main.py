@@ -23,9 +23,9 @@ import losses
 import main as command_line
 import models
 from data import CityscapesDataset, encode_train_ids
-from support.labels import CLASS_NAMES, PALETTE
-from support.runs import load_checkpoint
-from support.schedules import OPTIMIZERS, SCHEDULERS
+from support.engine.runs import load_checkpoint
+from support.engine.schedules import OPTIMIZERS, SCHEDULERS
+from support.formats.labels import CLASS_NAMES, PALETTE
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = [

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from support.regions import (
+from commands.companion.markers import (
     LAB_FILES,
     graft,
     parse_answers,
@@ -14,7 +14,7 @@ from support.regions import (
     to_edition,
     without_answers,
 )
-from support.todos import BY_NUMBER, CHAPTERS, TODOS, all_needs
+from commands.companion.todos import BY_NUMBER, CHAPTERS, TODOS, all_needs
 from teacher.catalogue import LAB, all_parts, solved_texts
 from utils import LabError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import main as command_line
-from support.hardware import cpu_multiplies_bf16
+from support.engine.hardware import cpu_multiplies_bf16
 
 IS_FAST = cpu_multiplies_bf16()
 PHOTOS = Path(__file__).resolve().parent.parent.parent / "shared" / "camvid-as-cityscapes"

@@ -17,7 +17,7 @@ from torch import nn
 
 import main as command_line
 import models
-from support.runs import (
+from support.engine.runs import (
     TensorBoardLog,
     bring_best_back,
     create_run,
@@ -25,7 +25,7 @@ from support.runs import (
     load_checkpoint,
     save_checkpoint,
 )
-from support.weights import FixedBatchNorm, fix_batch_norm, load_weights
+from support.engine.weights import FixedBatchNorm, fix_batch_norm, load_weights
 from utils import LabError
 
 LAB = Path(__file__).resolve().parent.parent
@@ -224,7 +224,9 @@ def test_auto_resume_begins_then_goes_on(streets, tmp_path, capsys):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a second process holds the lock")
 def test_a_run_is_trained_by_one_process_at_a_time(run, capsys):
-    script = "import sys, time; from pathlib import Path; from support.runs import alone_in\n"
+    script = (
+        "import sys, time; from pathlib import Path; from support.engine.runs import alone_in\n"
+    )
     script += "with alone_in(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)\n"
     other = subprocess.Popen(
         [sys.executable, "-c", script, run], cwd=LAB, stdout=subprocess.PIPE, text=True
@@ -344,7 +346,7 @@ def test_a_signal_during_the_export_ends_it_and_the_export_is_done_anew(
 
 
 def test_resume_with_other_code_is_noted_beside_the_first(streets, tmp_path, monkeypatch):
-    from support import runs
+    from support.engine import runs
 
     words = ["--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
     for commit in ("first", "first", "second", "second"):

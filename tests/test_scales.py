@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import support.scales
+import commands.test_time
+from commands.test_time import MultiScaleSegmenter, SlidingSegmenter, extend_segmenter, tile
 from deploy import OnnxSegmenter, Segmenter, export_onnx, network_size, resize_photo
 from models import UNet
-from support.scales import MultiScaleSegmenter, SlidingSegmenter, extend_segmenter, tile
 from utils import LabError
 
 LAB = Path(__file__).resolve().parent.parent
@@ -294,7 +294,7 @@ def test_scales_need_memory_for_the_network_and_not_for_the_photo():
 
 
 def test_sliding_refuses_a_band_that_is_too_large(monkeypatch):
-    monkeypatch.setattr(support.scales, "MAX_BAND_BYTES", 4 * 4 * 24 * 100)
+    monkeypatch.setattr(commands.test_time, "MAX_BAND_BYTES", 4 * 4 * 24 * 100)
     sliding = SlidingSegmenter(LopsidedSegmenter())
     sliding.predict(photo(30, 100))
     with pytest.raises(LabError, match="24 rows of a photo 101 pixels wide"):
@@ -375,7 +375,7 @@ def test_an_exported_unet_agrees_with_pytorch(exported):
 def test_onnx_needs_no_torch(exported):
     script = (
         "import sys\nimport numpy as np\nfrom deploy import OnnxSegmenter\n"
-        "from support.scales import extend_segmenter\n"
+        "from commands.test_time import extend_segmenter\n"
         "image = np.zeros((30, 50, 3), np.uint8)\n"
         f"segmenter = OnnxSegmenter({str(exported[1])!r})\n"
         "extend_segmenter(segmenter, [0.5, 1], True).predict(image)\n"

@@ -18,6 +18,7 @@ import data
 import deploy
 import lab
 import main as command_line
+from commands.companion.todos import BY_NUMBER
 from losses import FocalLoss, class_weights
 from metrics import (
     f1_per_class,
@@ -29,8 +30,7 @@ from metrics import (
 )
 from models import MODELS, UNet
 from subject import figures, zoo_figures
-from support.labels import CLASS_NAMES, LABELS
-from support.todos import BY_NUMBER
+from support.formats.labels import CLASS_NAMES, LABELS
 from teacher.__main__ import build_parser as teacher_parser
 from teacher.__main__ import chosen
 from teacher.build import COPIED
@@ -179,7 +179,7 @@ def test_flags_and_commands_in_running_text_exist():
             parsers[program].build_parser().parse_args([*words[:1], "--help"])
         assert leaving.value.code == 0, line
     known = " ".join(Path(LAB / name).read_text() for name in ("main.py", "data.py", "lab.py"))
-    known += (LAB / "support" / "data_commands.py").read_text()
+    known += (LAB / "commands" / "data.py").read_text()
     for line in [*COMMANDS, *(line for script in blocks("bash") for line in python_lines(script))]:
         if "-m teacher" not in line and "tensorboard" not in line:
             assert all(f'"{flag}"' in known for flag in re.findall(r"--[a-z-]+", line)), line

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.regions import LAB_FILES, parse_answers, read_source
-from support.todos import BY_NUMBER, TODOS
+from commands.companion.markers import LAB_FILES, parse_answers, read_source
+from commands.companion.todos import BY_NUMBER, TODOS
 from teacher import verify as verification
 from teacher.build import build
 from teacher.catalogue import LAB, grafted, read_answers, solved_texts
@@ -60,13 +60,13 @@ def test_edition_has_nothing_that_students_should_not_have(edition):
     for path in edition.rglob("*"):
         if path.is_file() and path.suffix in (".py", ".md", ".json"):
             text = path.read_text(encoding="utf-8")
-            assert "<solution" not in text or path.name == "regions.py", path
+            assert "<solution" not in text or path.name == "markers.py", path
     needed = {"README.md", "Makefile", "lab.py", "main.py", "conftest.py", "requirements.txt"}
     needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/classroom.yml"}
     needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
     needed |= {"job.py", "test_implementation_zoo.py"}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("zoo/*.py")}
-    needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("support/*.py")}
+    needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("support/**/*.py")}
     assert needed <= names
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.labels import CLASS_NAMES, IGNORE_INDEX, LABELS
+from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, LABELS
 from toycity import CITIES, MARKER, SPLITS, cities_of, ensure_toycity, is_complete, render_scene
 from toycity.canvas import LABEL_IDS, Canvas
 from toycity.generate import class_shares
@@ -305,4 +305,4 @@ def test_toycity_imports_only_labels_from_the_lab() -> None:
             for name in names:
                 package = name.split(".")[0]
                 allowed = {"numpy", "cv2", "tqdm", "toycity", *sys.stdlib_module_names}
-                assert package in allowed or name == "support.labels", (path.name, name)
+                assert package in allowed or name == "support.formats.labels", (path.name, name)

@@ -18,11 +18,10 @@ from losses import FocalLoss, WeightedCrossEntropy
 from metrics import macro_f1
 from models import UNet
 from support.assembly import forget_early_end, make_limits
-from support.labels import CLASS_NAMES, PALETTE
-from support.loading import Share
-from support.parallel import Processes
-from support.runs import TensorBoardLog, load_checkpoint
-from support.schedules import (
+from support.engine.loading import Share
+from support.engine.processes import Processes
+from support.engine.runs import TensorBoardLog, load_checkpoint
+from support.engine.schedules import (
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
     SCHEDULERS,
@@ -30,8 +29,9 @@ from support.schedules import (
     build_scheduler,
     clip_gradients,
 )
-from support.session import Interrupted, Limits, Progress, StopRequest, TrainingState
-from support.weights import fix_batch_norm
+from support.engine.session import Interrupted, Limits, Progress, StopRequest, TrainingState
+from support.engine.weights import fix_batch_norm
+from support.formats.labels import CLASS_NAMES, PALETTE
 from training import Panels, Setup, evaluate, fit, train_in_parts, train_one_epoch
 from utils import LabError, seed_everything
 

@@ -18,9 +18,9 @@ import models
 import zoo
 from deploy import OnnxSegmenter, export_onnx
 from losses import build_loss
-from support.labels import CLASS_NAMES, PALETTE
-from support.runs import load_checkpoint
-from support.weights import load_weights
+from support.engine.runs import load_checkpoint
+from support.engine.weights import load_weights
+from support.formats.labels import CLASS_NAMES, PALETTE
 from utils import LabError
 from zoo.auxiliary import WithAuxiliary
 

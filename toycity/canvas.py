@@ -12,7 +12,7 @@ ids.
 import cv2
 import numpy as np
 
-from support.labels import LABELS
+from support.formats.labels import LABELS
 from toycity.weather import Color, Weather
 
 SUPERSAMPLING = 2

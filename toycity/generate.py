@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from support.labels import IGNORE_INDEX, LABELS
+from support.formats.labels import IGNORE_INDEX, LABELS
 from toycity import folder
 from toycity.cities import SPLITS, City, cities_of
 from toycity.scene import DEFAULT_SIZE, render_scene

@@ -61,7 +61,7 @@ train_ids = np.vectorize(look_up.get, otypes=[np.uint8])(label_ids)
 
 # right: learned_only
 # <answer 1.1>
-from support.labels import TRAIN_CLASSES
+from support.formats.labels import TRAIN_CLASSES
 
 table = np.repeat(np.uint8(IGNORE_INDEX), 34)
 table[[label.id for label in TRAIN_CLASSES]] = np.arange(19)

@@ -103,7 +103,7 @@ train_ids = table[label_ids]
 # wrong: decoded_instead
 # says: the wrong way round
 # <answer 1.1>
-from support.labels import decode_label_ids
+from support.formats.labels import decode_label_ids
 
 train_ids = decode_label_ids(label_ids)
 # </answer 1.1>

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from support.labels import IGNORE_INDEX, LABELS
+from support.formats.labels import IGNORE_INDEX, LABELS
 from utils import MAX_IMAGE_PIXELS, LabError, python_command, read_image
 
 IMAGE_FOLDER = "leftImg8bit"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.compared import (
+from commands.comparison.runs import (
     CLASS_TITLES,
     FEW,
     METRICS,

@@ -91,7 +91,7 @@ def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None
         if options["epochs"] is None and options["max_steps"] is None:
             options["epochs"] = DEFAULT_EPOCHS
         return options | complete_model_options(options) | complete_loss_options(options), None
-    from support.runs import read_config
+    from support.engine.runs import read_config
 
     begun = TRAIN_DEFAULTS | read_config(resumed)["arguments"]
     differs = [

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from support.cityscapes import (
+from support.formats.cityscapes import (
     CityscapesFiles,
     Sample,
     audit,

@@ -21,7 +21,7 @@ from metrics import (
     mean_iou,
     pixel_accuracy,
 )
-from support.labels import IGNORE_INDEX, decode_label_ids
+from support.formats.labels import IGNORE_INDEX, decode_label_ids
 from utils import atomic_path, colorize, overlay, save_image
 
 

@@ -1,6 +1,6 @@
 """The tests in a process of their own, and what they say about each TODO, as JSON lines.
 
-Both ends of one wire. A `Runner` starts `python -m support.verdicts`; that process waits for the
+Both ends of one wire. A `Runner` starts this module in a process of its own, which waits for the
 numbers of TODOs on its standard input, so that `watch` can have one ready that has imported torch
 already, and then runs pytest with this module as a plugin. The plugin writes a line for each thing
 that happens into the file that LAB_VERDICTS names. A test that never ends, or that ends Python
@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.regions import LAB_FILES
+from commands.companion.markers import LAB_FILES
 
 if TYPE_CHECKING:
     import pytest
 
+MODULE = "commands.companion.verdicts"
+MODULE = "commands.companion.verdicts"
 VERDICTS_FILE = "LAB_VERDICTS"
 WANTED = "LAB_TODOS"
 TESTS = "test_implementation*.py"
@@ -114,7 +116,7 @@ def describe(error: BaseException) -> str:
     here = Path.cwd().resolve()
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename).resolve()
-        is_ours = path.parent in (here, here / "support", here / "zoo")
+        is_ours = path.is_relative_to(here) and here / ".venv" not in path.parents
         if is_ours and path.name != "verdicts.py":
             return f"{path.relative_to(here).as_posix()}:{frame.lineno}: {text}"
     return text
@@ -163,7 +165,7 @@ def main(argv: list[str]) -> int:
     forget_compiled(lab)
     os.environ[WANTED] = line.strip()
     options = ["-q", "--tb=no", "--continue-on-collection-errors", "-o", "addopts="]
-    options += ["-p", "no:cacheprovider", "-p", "support.verdicts"]
+    options += ["-p", "no:cacheprovider", "-p", MODULE]
     options += [f"--rootdir={lab}", f"--confcutdir={lab}"]
     return pytest.main([*options, *sorted(path.name for path in lab.glob(TESTS))])
 
@@ -205,7 +207,12 @@ class Runner:
         self.log = Path(self.folder.name) / "output.txt"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "support.verdicts", *(["--ready"] if ready else [])],
+                [
+                    sys.executable,
+                    "-m",
+                    MODULE,
+                    *(["--ready"] if ready else []),
+                ],
                 cwd=lab,
                 env=environment(self.verdicts),
                 stdin=subprocess.PIPE,

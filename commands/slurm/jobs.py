@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from support.sweeps import LAB, JobError, Run, last_line
+from commands.slurm.sweeps import LAB, JobError, Run, last_line
 
 JOBS = LAB / "jobs"
 ANSWER_SECONDS = 60

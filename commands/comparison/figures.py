@@ -13,8 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from support.compared import CLASS_TITLES, FEW, METRICS, MOST_IN_FIGURES, Comparison, Score, Setting
-from support.comparison_text import percent
+from commands.comparison.runs import (
+    CLASS_TITLES,
+    FEW,
+    METRICS,
+    MOST_IN_FIGURES,
+    Comparison,
+    Score,
+    Setting,
+)
+from commands.comparison.tables import percent
 from utils import atomic_path
 
 NAME_WIDTH = 44

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-LAB = Path(__file__).resolve().parent.parent
+LAB = Path(__file__).resolve().parents[2]
 TOYDATA = LAB / "toydata"
 SPEAKING = ("--loss", "--model", "--optimizer", "--scheduler")
 """Options whose value says by itself what it is; in a run's name others stand with theirs."""

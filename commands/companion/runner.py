@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
 
-from support.regions import (
+from commands.companion.markers import (
     LAB_FILES,
     Region,
     parse_answers,
@@ -24,8 +24,8 @@ from support.regions import (
     read_source,
     without_answers,
 )
-from support.todos import TODOS, Todo, all_needs
-from support.verdicts import Finding
+from commands.companion.todos import TODOS, Todo, all_needs
+from commands.companion.verdicts import Finding
 from utils import LabError, atomic_path
 
 EDITION = ".lab/edition.json"

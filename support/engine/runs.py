@@ -258,7 +258,7 @@ def read_config(run: Path) -> dict[str, Any]:
 
 def git_commit() -> str | None:
     """The commit of the lab's code, with `+changes` when files differ from it; None without git."""
-    here = Path(__file__).resolve().parent.parent
+    here = Path(__file__).resolve().parents[2]
     kept = here / "COMMIT"  # in a job's copy of the code, which job.py made
     if kept.is_file():
         return kept.read_text(encoding="utf-8").strip()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.sweeps import LAB, JobError, Run, last_line, options_of, read_arguments
+from commands.slurm.sweeps import LAB, JobError, Run, last_line, options_of, read_arguments
 
 
 @dataclass(frozen=True)

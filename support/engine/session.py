@@ -20,8 +20,13 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from metrics import LossMeter
-from support.parallel import Processes
-from support.runs import TensorBoardLog, random_states, restore_random_states, save_checkpoint
+from support.engine.processes import Processes
+from support.engine.runs import (
+    TensorBoardLog,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+)
 from utils import LabError
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")

@@ -18,7 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from support.companion import (
+from commands.companion.markers import Region, read_source, without_answers
+from commands.companion.runner import (
     BACKUPS,
     EDITION,
     RESULTS,
@@ -32,7 +33,6 @@ from support.companion import (
     timestamp,
     write_bytes,
 )
-from support.regions import Region, read_source, without_answers
 from utils import LabError
 
 LEFT_OVER = ".lab/left_over.py"
@@ -259,9 +259,9 @@ def require_places(lab: Path, plan: Plan) -> None:
 def describe_todos(plan: Plan, lab: Path, contents: dict[str, bytes]) -> None:
     """Notes the TODOs that are new or gone, or whose skeleton or statement changed."""
     before, after = parts_of(plan.old.files), parts_of(plan.new.files)
-    here = lab / "support/todos.py"
+    here = lab / "commands/companion/todos.py"
     old_texts = statements(here.read_bytes() if here.is_file() else b"")
-    new_texts = statements(contents.get("support/todos.py", b""))
+    new_texts = statements(contents.get("commands/companion/todos.py", b""))
     answered = {region.todo for region in plan.carried.values()}
     for number in sorted({each.todo for each in (*before.values(), *after.values())}, key=order):
         old = {part: each.answer() for part, each in before.items() if each.todo == number}
@@ -353,7 +353,7 @@ def apply_update(lab: Path, plan: Plan) -> tuple[Path, list[str], list[Path]]:
 
 def is_of_companion(name: str) -> bool:
     """Whether the companion itself needs a file: these are exchanged last, close together."""
-    return name.startswith("support/") or name in ("lab.py", "utils.py")
+    return name.startswith("commands/") or name in ("lab.py", "utils.py")
 
 
 def replace(source: Path, target: Path) -> None:

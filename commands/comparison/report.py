@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.compared import METRICS, find_runs, make_comparison, read_run
-from support.comparison_figures import write_figures
-from support.comparison_text import body_lines, head_lines, write_tables, write_whole
+from commands.comparison.figures import write_figures
+from commands.comparison.runs import METRICS, find_runs, make_comparison, read_run
+from commands.comparison.tables import body_lines, head_lines, write_tables, write_whole
 from utils import LabError
 
 

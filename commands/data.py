@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from support.cityscapes import require_label_ids
-from support.labels import LABEL_PALETTE, LABELS
-from support.plots import picture_grid
-from support.prepared import (
+from support.formats.cityscapes import require_label_ids
+from support.formats.labels import LABEL_PALETTE, LABELS
+from support.formats.prepared import (
     audit_folder,
     is_prepared,
     open_split,
@@ -24,6 +23,7 @@ from support.prepared import (
     prepare,
     prepared_bytes,
 )
+from support.plots import picture_grid
 from utils import (
     VOID_COLOR,
     LabError,
