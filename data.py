@@ -4,15 +4,12 @@ A photo and its target are read (`CityscapesDataset`), the official label ids be
 (`encode_train_ids`), both are transformed with the same geometry (`train_transforms`,
 `eval_transforms`), and loaders collect them in batches (`get_dataloaders`). The train ids and the
 ignored labels are those of Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene
-Understanding" (CVPR 2016). `python data.py --help` looks at all of it from the command line.
+Understanding" (CVPR 2016). `python main.py show | stats | augment` look at all of it.
 """
 
-import argparse
 import copy
 import os
 import random
-import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -25,24 +22,13 @@ import torch
 from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
 
-from commands.data import (
-    add_check,
-    add_command,
-    add_limit,
-    add_prepare,
-    add_show,
-    add_size,
-    add_split,
-    next_step,
-    resolve_datadir,
-    train_step,
-)
 from support.engine.loading import EpochSampler, SampleKey, Share, TargetsOnly, start_worker
 from support.formats.cityscapes import Sample, require_label_ids
-from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, LABELS, PALETTE
-from support.formats.prepared import open_split, resize_pair
-from support.plots import class_distribution, picture_grid, to_picture
-from utils import CommandLine, LabError, colorize, run_command, save_image, whole
+from support.formats.labels import IGNORE_INDEX, LABELS
+from support.formats.prepared import open_split
+from utils import LabError
+
+TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
 
 MEAN = (0.485, 0.456, 0.406)
 """Mean of the ImageNet photos per RGB channel, for values in 0 ... 1."""
@@ -53,9 +39,6 @@ STD = (0.229, 0.224, 0.225)
 From scratch, any fixed constants near the data's own would do; with these, weights that others
 trained on ImageNet can be taken as they are.
 """
-
-STRONGEST_OF = 8
-"""How many draws of a change of colours `augment` makes to show the strongest."""
 
 
 # ------------------------------------------------------------------------- label ids → train ids
@@ -205,6 +188,24 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
     return transform
 
 
+def training_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest size for training whose aspect is within 1 % of that of `size`, or the nearest.
+
+    Args:
+        size: (height, width) of the images as they are.
+
+    Returns:
+        (height, width), multiples of 16, the height 128 ... 256.
+    """
+    aspect = size[1] / size[0]
+    sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
+    errors = [abs(width / height / aspect - 1) for height, width in sizes]
+    return next(
+        (found for found, error in zip(sizes, errors, strict=True) if error < 0.01),
+        sizes[errors.index(min(errors))],
+    )
+
+
 # ----------------------------------------------------------------------------------- the data set
 
 
@@ -288,6 +289,41 @@ class CityscapesDataset(Dataset):
     def targets(self, title: str | None = None) -> TargetsOnly:
         """The same untransformed targets without their photos, for counting; see `TargetsOnly`."""
         return TargetsOnly(self, title)
+
+
+def resolve_datadir(datadir: Path | None) -> Path:
+    """Returns the data folder that was asked for, else the toy data, made when it is missing."""
+    if datadir is not None:
+        return datadir
+    import toycity  # late: other data does without it
+
+    return toycity.ensure_toycity(TOYDATA_DIR)
+
+
+def open_datasets(
+    datadir: Path | None,
+    size: tuple[int, int],
+    cities_train: Sequence[str] | None = None,
+    cities_val: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> tuple[CityscapesDataset, CityscapesDataset]:
+    """Opens the training set, augmented, and the validation set.
+
+    Args:
+        datadir: the data folder; None for the toy streets.
+        size: (height, width) that the network sees, in pixels.
+        cities_train: the cities to train on; None for all.
+        cities_val: the cities to validate on; None for all.
+        limit: of images in each of the two; None for all.
+
+    Raises:
+        LabError: as `CityscapesDataset`.
+    """
+    root = resolve_datadir(datadir)
+    return (
+        CityscapesDataset(root, "train", cities_train, limit, train_transforms(size)),
+        CityscapesDataset(root, "val", cities_val, limit, eval_transforms(size)),
+    )
 
 
 def seed_transform(transform: Callable[..., dict], index: int) -> None:
@@ -377,112 +413,3 @@ def require_batches(num_images: int, share: Share, num_workers: int) -> None:
             f"({num_images} images): lower --batch-size{several}, or take more data (--limit, "
             "--cities-train)"
         )
-
-
-# ----------------------------------------------------------------------------------- command line
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code."""
-    return run_command(build_parser().parse_args(argv))
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with its five commands."""
-    parser = CommandLine(
-        prog="data.py",
-        description="Looks at street scenes and prepares them for training. Without --datadir, "
-        "every command takes the toy data.",
-        epilog="example: python data.py show --datadir cityscapes --split val --cities munster",
-    )
-    commands = parser.add_subparsers(required=True, metavar="{show,stats,augment,check,prepare}")
-    add_show(commands)
-
-    stats = add_command(commands, "stats", stats_command, "the share of each class")
-    add_split(stats, "plots/stats.png")
-    add_limit(stats)
-
-    augment = add_command(commands, "augment", augment_command, "the random changes of training")
-    add_split(augment, "plots/augment.png")
-    add_size(augment, 128, 256, most=4096)
-    augment.add_argument("--index", type=int, default=0, metavar="N", help="which sample (0)")
-    augment.add_argument("--draws", type=whole, default=6, metavar="N", help="how many draws (6)")
-    augment.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
-    add_check(commands)
-    add_prepare(commands)
-    return parser
-
-
-def stats_command(args: argparse.Namespace) -> int:
-    """Counts the pixels of every class: a table, and a plot with a logarithmic axis."""
-    root = resolve_datadir(args.datadir)
-    dataset = CityscapesDataset(root, args.split, args.cities, args.limit)
-    counts = count_pixels(dataset.targets("count"), len(CLASS_NAMES)).numpy()
-    labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
-    print(f"{'class':<16}{'pixels':>14}{'share':>10}")
-    for k in np.argsort(-counts, kind="stable"):
-        print(f"{CLASS_NAMES[k]:<16}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
-    void = 1 - labelled / total
-    print(f"{'void':<16}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
-    title = f"{args.split}: {len(dataset)} images; {void:.1%} of all pixels are void"
-    save_image(args.output, class_distribution(counts, CLASS_NAMES, PALETTE, title))
-    print(f"the shares in {len(dataset)} images are drawn in {args.output}")
-    print(next_step("data.py augment", args.datadir))
-    return 0
-
-
-def augment_command(args: argparse.Namespace) -> int:
-    """Draws one sample, each random change of training alone, and draws of all together.
-
-    Each photo stands above its target: no tint may hide what happens to the colours.
-    """
-    root, size = resolve_datadir(args.datadir), tuple(args.size)
-    dataset = CityscapesDataset(root, args.split, args.cities, None, train_transforms(size))
-    if not 0 <= args.index < len(dataset):
-        raise LabError(f"--index {args.index}: the samples are 0 ... {len(dataset) - 1}")
-    image, target = dataset.untransformed()[args.index]
-    image, mask = resize_pair(image, target.numpy().astype(np.uint8), size)
-    versions = [("resized only", image, mask)]
-    for name, change in single_changes(dataset.transform):
-        draws = []
-        for draw in range(STRONGEST_OF):
-            seed_transform(change, SampleKey(args.seed, draw, args.index))
-            draws.append(change(image=image, mask=mask))
-        result = draws[0]
-        if all(np.array_equal(x["mask"], mask) for x in draws):  # colours: a weak draw shows little
-            result = max(draws, key=lambda x: cv2.norm(x["image"], image))
-        versions.append((name, result["image"], result["mask"]))
-    for draw in range(args.draws):
-        changed, target = dataset[SampleKey(args.seed, draw, args.index)]
-        versions.append((f"all, epoch {draw}", to_picture(changed, MEAN, STD), target.numpy()))
-    pictures = [np.vstack([x, colorize(mask, PALETTE)]) for _, x, mask in versions]
-    captions = [name for name, _, _ in versions]
-    rows = [slice(start, start + 3) for start in range(0, len(versions), 3)]
-    grid = picture_grid([pictures[row] for row in rows], None, [captions[row] for row in rows])
-    save_image(args.output, grid)
-    print(f"{len(versions)} versions of {dataset.pairs[args.index].name} are in {args.output}")
-    print(train_step(args.datadir, dataset.sizes[args.index]))
-    return 0
-
-
-def single_changes(pipeline: Callable[..., dict]) -> list[tuple[str, A.Compose]]:
-    """Takes the random changes out of a pipeline, each named and applied for certain."""
-    found = []
-    for change in pipeline.transforms if isinstance(pipeline, A.BaseCompose) else []:
-        if not isinstance(change, A.Resize | A.Normalize | ToTensorV2):
-            change = copy.deepcopy(change)
-            change.p = 1.0
-            parts = change.transforms if isinstance(change, A.BaseCompose) else [change]
-            name = ", ".join(readable_name(part) for part in parts)
-            found.append((name, A.Compose([change])))
-    return found
-
-
-def readable_name(change: A.BasicTransform | A.BaseCompose) -> str:
-    """Names a change for a caption: `RandomScale` becomes `scale`."""
-    name = type(change).__name__.removeprefix("Random").removesuffix("IfNeeded")
-    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,6 +22,7 @@ from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
+from commands.command_line import CommandLine, run_command
 from commands.companion.markers import LAB_FILES
 from commands.companion.runner import (
     BLOCKED,
@@ -40,7 +41,7 @@ from commands.companion.runner import (
 from commands.companion.todos import BY_NUMBER, CHAPTERS, TODOS, Todo
 from commands.companion.update import apply_update, describe, plan_update, read_new_edition
 from commands.companion.verdicts import TESTS, Finding, Runner, run_todos
-from utils import CommandLine, LabError, python_command, run_command
+from utils import LabError, python_command
 
 HERE = Path(__file__).resolve().parent
 HINTS = ".lab/hints.json"
@@ -52,12 +53,9 @@ OTHER_COLOR = "33"
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a console of a few letters, as cp1252
     if os.name == "nt" and uses_colors():
         os.system("")  # old consoles show colours only after this
-    return run_command(build_parser().parse_args(argv))
+    return run_command(build_parser(), argv)
 
 
 def build_parser() -> argparse.ArgumentParser:

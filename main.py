@@ -1,10 +1,11 @@
-"""The command line: train a network, test it on a split or on your own photos, compare runs.
+"""The command line: train a network, test it on a split or on your own photos, look at data.
 
     python main.py train                                   (toy streets, the defaults)
     python main.py train --datadir cityscapes --cities-train hamburg --cities-val frankfurt
     python main.py test --modelpath runs/NAME/model.onnx --datadir cityscapes --split val
     python main.py test --modelpath model.onnx --image photo.jpg
     python main.py compare runs
+    python main.py show | stats | augment | check | prepare --datadir cityscapes
 
 Each command imports what it needs when it runs: `--help` answers at once, and inference with a
 `model.onnx` needs no torch.
@@ -15,11 +16,20 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.command_line import (
+    CommandLine,
+    below_one,
+    non_negative,
+    positive,
+    run_command,
+    whole,
+)
 from commands.train import (
     DEFAULT_EPOCHS,
     DEFAULT_GAMMA,
@@ -27,16 +37,7 @@ from commands.train import (
     sizes_in_words,
     training_options,
 )
-from utils import (
-    CommandLine,
-    LabError,
-    below_one,
-    non_negative,
-    positive,
-    python_command,
-    run_command,
-    whole,
-)
+from utils import LabError, python_command
 
 if TYPE_CHECKING:
     from deploy import Segmenter
@@ -72,30 +73,30 @@ MAX_WORKERS = 64
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    return run_command(build_parser().parse_args(argv))
+    return run_command(build_parser(), argv)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with its two commands."""
+    """The parser with its commands, in two groups."""
     parser = CommandLine(
         prog="main.py",
-        description="Semantic segmentation of street scenes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Semantic segmentation of street scenes.\n\n" + commands_in_groups(),
         epilog="Begin with: python main.py train    (toy streets, about two minutes)",
     )
-    commands = parser.add_subparsers(required=True, metavar="{train,test,compare}")
-    train_text = (
-        "Train a network; its run's folder gets weights, scores, pictures and a model.onnx."
-    )
-    test_text = "Judge a trained network on a split of a data set, or segment your own photos."
-    add_train_arguments(
-        commands.add_parser("train", help="train a network", description=train_text)
-    )
-    add_test_arguments(commands.add_parser("test", help="use a network", description=test_text))
-    compare_text = "Compare runs: mean and deviation over repeats, curves, bars, class by class."
-    add_compare_arguments(
-        commands.add_parser("compare", help="compare runs", description=compare_text)
-    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", help="one of those above")
+    for group in COMMANDS.values():
+        for name, (text, add_arguments) in group.items():
+            add_arguments(commands.add_parser(name, description=text))
     return parser
+
+
+def commands_in_groups() -> str:
+    """The commands by group, a line each, for the help."""
+    lines = []
+    for title, group in COMMANDS.items():
+        lines += [f"{title}:", *(f"  {name:<10}{text}" for name, (text, _) in group.items()), ""]
+    return "\n".join(lines)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -276,6 +277,105 @@ def positives(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(
             f"{text} is not numbers above 0, separated by commas, such as 0.5,1,2"
         ) from error
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what all commands that look at a data folder share."""
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        metavar="DIR",
+        help="data folder, downloaded or prepared (default: toy streets)",
+    )
+    parser.add_argument(
+        "--cities", nargs="+", metavar="CITY", help="only these cities (default: all)"
+    )
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser, picture: str) -> None:
+    """Adds what the commands that draw share: one split, and where the picture goes."""
+    add_data_arguments(parser)
+    parser.add_argument("--split", default="train", help="which split (default: %(default)s)")
+    parser.add_argument(
+        "--output",
+        type=png_path,
+        default=Path(picture),
+        metavar="FILE",
+        help="the picture to write (default: %(default)s)",
+    )
+
+
+def png_path(text: str) -> Path:
+    """An argparse type: where a picture goes."""
+    if Path(text).suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
+    return Path(text)
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Adds the limit of images per split."""
+    parser.add_argument(
+        "--limit", type=whole, metavar="N", help="at most so many images of a split (default: all)"
+    )
+
+
+def add_size(parser: argparse.ArgumentParser, height: int, width: int, most: int) -> None:
+    """Adds the size with its default; neither side may be above `most` pixels."""
+    parser.add_argument(
+        "--size",
+        type=partial(whole, least=2, most=most),
+        nargs=2,
+        default=(height, width),
+        metavar=("H", "W"),
+        help=f"height and width in pixels (default: {height} {width})",
+    )
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `show`."""
+    parser.set_defaults(run=show)
+    add_picture_arguments(parser, "plots/show.png")
+    add_limit(parser)
+    parser.add_argument(
+        "--samples", type=whole, default=4, metavar="N", help="rows to draw (default: %(default)s)"
+    )
+
+
+def add_stats_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `stats`."""
+    parser.set_defaults(run=stats)
+    add_picture_arguments(parser, "plots/stats.png")
+    add_limit(parser)
+
+
+def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `augment`."""
+    parser.set_defaults(run=augment)
+    add_picture_arguments(parser, "plots/augment.png")
+    add_size(parser, 128, 256, most=4096)
+    add = partial(parser.add_argument, metavar="N")
+    add("--index", type=int, default=0, help="which sample (default: %(default)s)")
+    add("--draws", type=whole, default=6, help="how many draws (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+
+
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `check`."""
+    parser.set_defaults(run=check)
+    add_data_arguments(parser)
+    parser.add_argument("--split", help="only this split (default: all)")
+
+
+def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `prepare`."""
+    parser.set_defaults(run=prepare)
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--splits", nargs="+", metavar="SPLIT", help="only these splits (default: all)"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
+    add_limit(parser)
+    add_size(parser, 256, 512, most=2**31 - 1)
 
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -508,6 +608,68 @@ def compare(args: argparse.Namespace) -> int:
     print(compare_runs(args.runs, args.output, args.metric, TRAIN_DEFAULTS))
     return 0
 
+
+def show(args: argparse.Namespace) -> None:
+    """The command `show`: a panel of images and their labels."""
+    import commands.data
+
+    commands.data.show(args.datadir, args.split, args.cities, args.limit, args.samples, args.output)
+
+
+def stats(args: argparse.Namespace) -> None:
+    """The command `stats`: how many pixels each class has."""
+    import commands.data
+
+    commands.data.stats(args.datadir, args.split, args.cities, args.limit, args.output)
+
+
+def augment(args: argparse.Namespace) -> None:
+    """The command `augment`: the random changes of training."""
+    import commands.data
+
+    commands.data.augment(
+        args.datadir,
+        args.split,
+        args.cities,
+        tuple(args.size),
+        args.index,
+        args.draws,
+        args.seed,
+        args.output,
+    )
+
+
+def check(args: argparse.Namespace) -> int:
+    """The command `check`: every fault of a data folder."""
+    import commands.data
+
+    return commands.data.check(args.datadir, args.split, args.cities)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """The command `prepare`: a downsized copy that loads fast."""
+    import commands.data
+
+    commands.data.prepare_copy(
+        args.datadir, args.splits, args.cities, args.limit, tuple(args.size), args.output
+    )
+
+
+COMMANDS: dict[str, dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]]] = {
+    "networks": {
+        "train": ("train a network; its folder gets scores and a model.onnx", add_train_arguments),
+        "test": ("evaluate a network on a split, or segment your photos", add_test_arguments),
+        "compare": ("runs side by side: tables, curves, bars", add_compare_arguments),
+    },
+    "data folders": {
+        "show": ("a panel of images and their labels", add_show_arguments),
+        "stats": ("how many pixels each class has", add_stats_arguments),
+        "augment": ("the random changes of training", add_augment_arguments),
+        "check": ("every fault of a data folder; exit code 1 if any", add_check_arguments),
+        "prepare": ("a downsized copy that loads fast", add_prepare_arguments),
+    },
+}
+"""By group and name: what stands in the help, and what describes the arguments."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,6 @@ overlays, seeding. Nothing here imports torch at the top, so that inference with
 starts without it.
 """
 
-import argparse
 import os
 import random
 import re
@@ -14,8 +13,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from sys import float_info
-from typing import NoReturn
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
@@ -39,49 +36,6 @@ class LabError(ValueError):
         return re.sub(r"^(\w+\.)*LabError: ", "", last)
 
 
-class CommandLine(argparse.ArgumentParser):
-    """An argparse parser whose usage errors are one line and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the line and exits."""
-        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
-
-
-def whole(text: str, least: int = 1, most: int = 2**31 - 1) -> int:
-    """An argparse type: a whole number between `least` and `most`."""
-    wanted = f"a whole number, {least} or more"
-    if most < 2**31 - 1:
-        wanted += f" and at most {most}"
-    return int(_number(text, int, least, wanted, most))
-
-
-def positive(text: str) -> float:
-    """An argparse type: a finite number above 0."""
-    return _number(text, float, np.nextafter(0, 1), "a number above 0")
-
-
-def non_negative(text: str) -> float:
-    """An argparse type: a finite number, 0 or more."""
-    return _number(text, float, 0, "a number, 0 or more")
-
-
-def below_one(text: str) -> float:
-    """An argparse type: a number, 0 or more and below 1."""
-    return _number(text, float, 0, "a number, 0 or more and below 1", np.nextafter(1, 0))
-
-
-def _number(
-    text: str, kind: type, least: float, wanted: str, most: float = float_info.max
-) -> float:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
-    return value
-
-
 def python_command() -> str:
     """How this Python is called from the shell: by its path while its environment is not active."""
     folder = Path(sys.executable).parent
@@ -90,44 +44,6 @@ def python_command() -> str:
     executable = Path(sys.executable)
     here = Path.cwd()
     return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
-
-
-def run_command(args: argparse.Namespace) -> int:
-    """Calls `args.run(args)`, and turns what a user can mend into one line on stderr.
-
-    Returns:
-        The exit code: the command's own, 2 for an error, 130 after Ctrl-C.
-    """
-    try:
-        code = args.run(args) or 0
-        sys.stdout.flush()
-        return code
-    except LabError as error:
-        line = error.line
-    except MemoryError as error:
-        line = f"out of memory ({error}); lower --batch-size or --img-size"
-    except NotImplementedError as error:  # in the student edition
-        unsolved = re.search(r"TODO (\d+\.\d+)", str(error))
-        if unsolved is None:
-            raise
-        line = f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
-    except RuntimeError as error:  # how torch says it, on the GPU and on the CPU
-        if re.search("DataLoader worker .*(killed|exited)", str(error)):
-            line = "a process that loads images was killed (memory?); lower --num-workers"
-        elif re.search("out of memory|can't allocate memory|bad_alloc", str(error)):
-            line = "out of memory; lower --batch-size, --img-size or --base-channels"
-        else:
-            raise
-    except BrokenPipeError:  # what reads our output has enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        line = f"{error.filename or 'a file'}: {error.strerror or error}"
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    print(f"error: {line}", file=sys.stderr)
-    return 2
 
 
 @contextmanager

@@ -1,20 +1,33 @@
-"""The commands of data.py that look at a folder as it is: show, check, prepare.
+"""The commands that look at a data folder: show, stats, augment, check, prepare.
 
-They read official label ids and need none of the lab's own code. The two commands that show what
-data.py does with a sample, stats and augment, stand there.
+`show`, `check` and `prepare` read official label ids and need none of the lab's own code; `stats`
+and `augment` show what data.py does with a sample.
 """
 
-import argparse
+import copy
+import re
 import shlex
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
+import albumentations as A
+import cv2
 import numpy as np
+from albumentations.pytorch import ToTensorV2
 
+from data import (
+    MEAN,
+    STD,
+    CityscapesDataset,
+    count_pixels,
+    resolve_datadir,
+    seed_transform,
+    train_transforms,
+    training_size,
+)
+from support.engine.loading import SampleKey
 from support.formats.cityscapes import require_label_ids
-from support.formats.labels import LABEL_PALETTE, LABELS
+from support.formats.labels import CLASS_NAMES, LABEL_PALETTE, LABELS, PALETTE
 from support.formats.prepared import (
     audit_folder,
     is_prepared,
@@ -22,8 +35,9 @@ from support.formats.prepared import (
     open_splits,
     prepare,
     prepared_bytes,
+    resize_pair,
 )
-from support.plots import picture_grid
+from support.plots import class_distribution, picture_grid, to_picture
 from utils import (
     VOID_COLOR,
     LabError,
@@ -32,25 +46,16 @@ from utils import (
     overlay,
     python_command,
     save_image,
-    whole,
 )
 
-TOYDATA_DIR = Path(__file__).resolve().parents[1] / "toydata"
-
-
-def resolve_datadir(datadir: Path | None) -> Path:
-    """Returns the data folder that was asked for, else the toy data, made when it is missing."""
-    if datadir is not None:
-        return datadir
-    import toycity  # late: other data does without it
-
-    return toycity.ensure_toycity(TOYDATA_DIR)
+STRONGEST_OF = 8
+"""How many draws of a change of colours `augment` makes to show the strongest."""
 
 
 def next_step(command: str, datadir: Path | None) -> str:
     """The line that ends a command: what to type next, on the same data."""
     folder = f" --datadir {shlex.quote(str(datadir))}" if datadir else ""
-    return f"next: {python_command()} {command}{folder}"
+    return f"next: {python_command()} main.py {command}{folder}"
 
 
 def train_step(datadir: Path | None, size: tuple[int, int]) -> str:
@@ -58,9 +63,9 @@ def train_step(datadir: Path | None, size: tuple[int, int]) -> str:
 
     Args:
         datadir: the data folder that was asked for.
-        size: (height, width) of its pictures, in pixels.
+        size: (height, width) of its images, in pixels.
     """
-    line = next_step("main.py train", datadir)
+    line = next_step("train", datadir)
     if datadir is not None and is_prepared(datadir):
         return f"{line} --img-size {size[0]} {size[1]}"
     if abs(size[1] / size[0] - 2) < 0.05:  # that of the training's own default
@@ -69,103 +74,17 @@ def train_step(datadir: Path | None, size: tuple[int, int]) -> str:
     return f"{line} --img-size {height} {width}"
 
 
-def training_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The smallest size for training whose aspect is within 1 % of that of `size`, or the nearest.
-
-    Args:
-        size: (height, width) of the pictures as they are.
-
-    Returns:
-        (height, width), multiples of 16, the height 128 ... 256.
-    """
-    aspect = size[1] / size[0]
-    sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
-    errors = [abs(width / height / aspect - 1) for height, width in sizes]
-    return next(
-        (found for found, error in zip(sizes, errors, strict=True) if error < 0.01),
-        sizes[errors.index(min(errors))],
-    )
-
-
-def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str
-) -> argparse.ArgumentParser:
-    """Adds a command with the arguments that all of them share, `--datadir` and `--cities`."""
-    command = commands.add_parser(name, help=text, description=f"Command {name}: {text}.")
-    command.set_defaults(run=run)
-    command.add_argument(
-        "--datadir", type=Path, metavar="DIR", help="data folder, downloaded or prepared (toy data)"
-    )
-    command.add_argument("--cities", nargs="+", metavar="CITY", help="only these cities (all)")
-    return command
-
-
-def png_path(text: str) -> Path:
-    """An argparse type: where a picture goes."""
-    if Path(text).suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
-    return Path(text)
-
-
-def add_split(command: argparse.ArgumentParser, picture: str) -> None:
-    """Adds what the commands that draw share: one split, and where the picture goes."""
-    command.add_argument("--split", default="train", help="which split (train)")
-    command.add_argument(
-        "--output", type=png_path, default=Path(picture), help=f"the picture to write ({picture})"
-    )
-
-
-def add_limit(command: argparse.ArgumentParser) -> None:
-    """Adds the limit of images per split."""
-    command.add_argument("--limit", type=whole, metavar="N", help="images per split, at most (all)")
-
-
-def add_size(
-    command: argparse.ArgumentParser, height: int, width: int, most: int = 2**31 - 1
+def show(
+    datadir: Path | None,
+    split: str,
+    cities: Sequence[str] | None,
+    limit: int | None,
+    samples: int,
+    output: Path,
 ) -> None:
-    """Adds the size with its default; neither side may be above `most`."""
-    command.add_argument(
-        "--size",
-        type=partial(whole, least=2, most=most),
-        nargs=2,
-        default=(height, width),
-        metavar=("H", "W"),
-        help=f"height and width in pixels ({height} {width})",
-    )
-
-
-def add_show(commands: Any) -> None:
-    """Adds the command `show`."""
-    show = add_command(commands, "show", show_command, "a panel of photos and their labels")
-    add_split(show, "plots/show.png")
-    add_limit(show)
-    show.add_argument("--samples", type=whole, default=4, metavar="N", help="rows to draw (4)")
-
-
-def add_check(commands: Any) -> None:
-    """Adds the command `check`."""
-    check = add_command(
-        commands,
-        "check",
-        check_command,
-        "every fault of a data folder; exit code 1 if any",
-    )
-    check.add_argument("--split", help="only this split (all)")
-
-
-def add_prepare(commands: Any) -> None:
-    """Adds the command `prepare`."""
-    copy = add_command(commands, "prepare", prepare_command, "a downsized copy that loads fast")
-    copy.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
-    copy.add_argument("--splits", nargs="+", metavar="SPLIT", help="only these splits (all)")
-    add_limit(copy)
-    add_size(copy, 256, 512)
-
-
-def show_command(args: argparse.Namespace) -> int:
-    """Puts photos beside their official labels, drawn evenly from the split."""
-    source = open_split(resolve_datadir(args.datadir), args.split, args.cities, args.limit)
-    count = min(args.samples, len(source.samples))
+    """Puts images beside their official labels, drawn evenly from the split."""
+    source = open_split(resolve_datadir(datadir), split, cities, limit)
+    count = min(samples, len(source.samples))
     rows, present = [], set()
     for index in np.linspace(0, len(source.samples) - 1, count).round().astype(int):
         image, label_ids = source.read_image(index), source.read_label_ids(index)
@@ -179,10 +98,9 @@ def show_command(args: argparse.Namespace) -> int:
         print(f"{source.samples[index].name}: {len(np.unique(label_ids))} labels")
     legend = legend_of(present)
     picture = picture_grid(rows, ("image", "labels", "overlay"))
-    save_image(args.output, add_legend(picture, list(legend.values()), list(legend)))
-    print(f"{count} of {len(source.samples)} samples are drawn in {args.output}")
-    print(next_step("data.py stats", args.datadir))
-    return 0
+    save_image(output, add_legend(picture, list(legend.values()), list(legend)))
+    print(f"{count} of {len(source.samples)} samples are drawn in {output}")
+    print(next_step("stats", datadir))
 
 
 def legend_of(label_ids: Collection[int]) -> dict[tuple[int, int, int], str]:
@@ -196,29 +114,128 @@ def legend_of(label_ids: Collection[int]) -> dict[tuple[int, int, int], str]:
     }
 
 
-def check_command(args: argparse.Namespace) -> int:
-    """Reads every file of a data folder and names all faults in one go."""
-    root = resolve_datadir(args.datadir)
-    count, faults = audit_folder(root, [args.split] if args.split else None, args.cities)
+def stats(
+    datadir: Path | None, split: str, cities: Sequence[str] | None, limit: int | None, output: Path
+) -> None:
+    """Counts the pixels of every class: a table, and a plot with a logarithmic axis."""
+    dataset = CityscapesDataset(resolve_datadir(datadir), split, cities, limit)
+    counts = count_pixels(dataset.targets("count"), len(CLASS_NAMES)).numpy()
+    labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
+    print(f"{'class':<16}{'pixels':>14}{'share':>10}")
+    for k in np.argsort(-counts, kind="stable"):
+        print(f"{CLASS_NAMES[k]:<16}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
+    void = 1 - labelled / total
+    print(f"{'void':<16}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
+    title = f"{split}: {len(dataset)} images; {void:.1%} of all pixels are void"
+    save_image(output, class_distribution(counts, CLASS_NAMES, PALETTE, title))
+    print(f"the shares in {len(dataset)} images are drawn in {output}")
+    print(next_step("augment", datadir))
+
+
+def augment(
+    datadir: Path | None,
+    split: str,
+    cities: Sequence[str] | None,
+    size: tuple[int, int],
+    index: int,
+    draws: int,
+    seed: int,
+    output: Path,
+) -> None:
+    """Draws one sample, each random change of training alone, and draws of all together.
+
+    Each image stands above its target: no tint may hide what happens to the colours.
+    """
+    root = resolve_datadir(datadir)
+    dataset = CityscapesDataset(root, split, cities, None, train_transforms(size))
+    if not 0 <= index < len(dataset):
+        raise LabError(f"--index {index}: the samples are 0 ... {len(dataset) - 1}")
+    image, target = dataset.untransformed()[index]
+    image, mask = resize_pair(image, target.numpy().astype(np.uint8), size)
+    versions = [("resized only", image, mask)]
+    for name, change in single_changes(dataset.transform):
+        versions.append((name, *strongest_draw(change, image, mask, seed, index)))
+    for draw in range(draws):
+        changed, target = dataset[SampleKey(seed, draw, index)]
+        versions.append((f"all, epoch {draw}", to_picture(changed, MEAN, STD), target.numpy()))
+    pictures = [np.vstack([x, colorize(mask, PALETTE)]) for _, x, mask in versions]
+    captions = [name for name, _, _ in versions]
+    rows = [slice(start, start + 3) for start in range(0, len(versions), 3)]
+    grid = picture_grid([pictures[row] for row in rows], None, [captions[row] for row in rows])
+    save_image(output, grid)
+    print(f"{len(versions)} versions of {dataset.pairs[index].name} are in {output}")
+    print(train_step(datadir, dataset.sizes[index]))
+
+
+def strongest_draw(
+    change: Callable[..., dict], image: np.ndarray, mask: np.ndarray, seed: int, index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """One change applied: the first draw, or of colours alone, where little shows, the strongest.
+
+    Shape:
+        image: (H, W, 3) uint8, mask: (H, W) uint8 → the same.
+    """
+    draws = []
+    for draw in range(STRONGEST_OF):
+        seed_transform(change, SampleKey(seed, draw, index))
+        draws.append(change(image=image, mask=mask))
+    result = draws[0]
+    if all(np.array_equal(x["mask"], mask) for x in draws):
+        result = max(draws, key=lambda x: cv2.norm(x["image"], image))
+    return result["image"], result["mask"]
+
+
+def single_changes(pipeline: Callable[..., dict]) -> list[tuple[str, A.Compose]]:
+    """Takes the random changes out of a pipeline, each named and applied for certain."""
+    found = []
+    for change in pipeline.transforms if isinstance(pipeline, A.BaseCompose) else []:
+        if not isinstance(change, A.Resize | A.Normalize | ToTensorV2):
+            change = copy.deepcopy(change)
+            change.p = 1.0
+            parts = change.transforms if isinstance(change, A.BaseCompose) else [change]
+            name = ", ".join(readable_name(part) for part in parts)
+            found.append((name, A.Compose([change])))
+    return found
+
+
+def readable_name(change: A.BasicTransform | A.BaseCompose) -> str:
+    """Names a change for a caption: `RandomScale` becomes `scale`."""
+    name = type(change).__name__.removeprefix("Random").removesuffix("IfNeeded")
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+def check(datadir: Path | None, split: str | None, cities: Sequence[str] | None) -> int:
+    """Reads every file of a data folder and names all faults in one go.
+
+    Returns:
+        The exit code: 1 when there is a fault.
+    """
+    root = resolve_datadir(datadir)
+    count, faults = audit_folder(root, [split] if split else None, cities)
     for fault in faults:
         print(fault)
     if faults:
         plural = "s" if len(faults) > 1 else ""
-        print(f"{len(faults)} fault{plural} in {root} ({count} pairs read): mend or delete these")
+        print(f"{len(faults)} fault{plural} in {root} ({count} pairs read): fix or delete these")
         return 1
     print(f"no fault in {root} ({count} pairs read)")
-    print(next_step("data.py show", args.datadir))
+    print(next_step("show", datadir))
     return 0
 
 
-def prepare_command(args: argparse.Namespace) -> int:
+def prepare_copy(
+    datadir: Path | None,
+    splits: Sequence[str] | None,
+    cities: Sequence[str] | None,
+    limit: int | None,
+    size: tuple[int, int],
+    output: Path,
+) -> None:
     """Writes a downsized copy of chosen cities, which is a data folder of its own."""
-    size = tuple(args.size)
-    sources = open_splits(resolve_datadir(args.datadir), args.splits, args.cities, args.limit)
-    prepare(sources, args.output, size)
+    sources = open_splits(resolve_datadir(datadir), splits, cities, limit)
+    prepare(sources, output, size)
     for source in sources:
         print(f"{source.split}: {len(source.samples)} images of {', '.join(source.cities)}")
     megabytes = prepared_bytes(sources, size) / 1e6
-    print(f"they are in {args.output}, {size[1]}x{size[0]} pixels each, {megabytes:.1f} MB in all")
-    print(train_step(args.output, size))
-    return 0
+    print(f"they are in {output}, {size[1]}x{size[0]} pixels each, {megabytes:.1f} MB in all")
+    print(train_step(output, size))

@@ -30,6 +30,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from PIL import Image
 from torch import Tensor, nn
 
+from commands.command_line import run_command
 from data import (
     MEAN,
     STD,
@@ -45,7 +46,7 @@ from models import UNet
 from support.engine.loading import SampleKey
 from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
 from support.plots import to_picture
-from utils import LabError, atomic_path, colorize, run_command
+from utils import LabError, atomic_path, colorize
 
 FOLDER = Path(__file__).resolve().parent / "figures"
 
@@ -525,4 +526,4 @@ def draw(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser().parse_args()))
+    sys.exit(run_command(build_parser()))

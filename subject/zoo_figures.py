@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor, nn
 
+from commands.command_line import run_command
 from subject.figures import BLUE, FOLDER, GREEN, GREY, LIGHT, ORANGE, RED, STYLE, save, toy_split
 from support.formats.labels import CLASS_NAMES
-from utils import LabError, run_command
+from utils import LabError
 from zoo.blocks import ASPP
 from zoo.hrnet import HRNet
 from zoo.segformer import HEADS, PATCH_SIZES, REDUCTIONS, STRIDES, SegFormer
@@ -356,4 +357,4 @@ def draw(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser().parse_args()))
+    sys.exit(run_command(build_parser()))

@@ -16,7 +16,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import zoo
-from commands.data import training_size
 from commands.evaluation import scores, write_metrics
 from data import (
     MEAN,
@@ -27,6 +26,7 @@ from data import (
     get_dataloaders,
     resolve_datadir,
     train_transforms,
+    training_size,
 )
 from deploy import export_onnx
 from losses import build_loss, class_weights

@@ -5,12 +5,13 @@ import sys
 import time
 from pathlib import Path
 
+from commands.command_line import CommandLine, positive, run_command, whole
 from commands.companion.todos import BY_NUMBER, CHAPTERS
 from teacher.build import build
 from teacher.grade import Limits, grade, summary
 from teacher.pretrain import PRETRAINED, pretrain
 from teacher.verify import default_workers, verify
-from utils import CommandLine, LabError, positive, run_command, whole
+from utils import LabError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -138,4 +139,4 @@ def pretrain_command(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser().parse_args()))
+    sys.exit(run_command(build_parser()))

@@ -419,7 +419,7 @@ def no_pictures(root):
         (spoil_nothing, {"cities": ["berlin"]}, ["'berlin'", "there are: aachen, bremen, ulm"]),
         (spoil_nothing, {"limit": 0}, ["at least 1"]),
         (spoil_nothing, {"limit": -3}, ["-3"]),
-        (lose_target, {}, ["aachen_000001", "without its target", "1 more", "data.py check"]),
+        (lose_target, {}, ["aachen_000001", "without its target", "1 more", "main.py check"]),
         (lose_image, {}, ["bremen_000000", "target without its image"]),
         (only_train_ids, {}, ["there is a _gtFine_labelTrainIds.png"]),
         (shrink_target, {}, ["ulm_000000", "20x10", "48x24"]),

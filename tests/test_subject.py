@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-import data
 import deploy
 import lab
 import main as command_line
@@ -46,6 +45,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUESTION = re.compile(r"^\*\*Question (\d+\.\d+)\.\*\*", re.MULTILINE)
 TINY = ["--limit", "4", "--max-steps", "1", "--base-channels", "4", "--num-workers", "0"]
 MAX_FIGURE_BYTES = 200_000
+DATA_COMMANDS = ("show", "stats", "augment", "check", "prepare")
 
 
 def blocks(tag: str) -> list[str]:
@@ -93,7 +93,7 @@ def test_runnable_blocks_hold_python_commands_alone():
 def test_command_works(line, scratch, monkeypatch, capsys):
     monkeypatch.chdir(scratch)
     program, *words = shlex.split(line)[1:]
-    if program == "data.py":
+    if program == "main.py" and words[0] in DATA_COMMANDS:
         check_data_command(words, scratch)
     elif program == "main.py" and words[0] == "train":
         check_training(words, monkeypatch)
@@ -109,11 +109,11 @@ def test_command_works(line, scratch, monkeypatch, capsys):
 
 
 def check_data_command(words: list[str], scratch: Path) -> None:
-    """Runs a command of data.py on the toy streets; one for Cityscapes is parsed alone."""
-    args = data.build_parser().parse_args(words)
+    """Looks at the toy streets; a command for Cityscapes is parsed alone."""
+    args = command_line.build_parser().parse_args(words)
     if args.datadir is not None:
         return
-    assert data.main(words) == 0
+    assert command_line.main(words) == 0
     assert (scratch / args.output).stat().st_size > 0
 
 
@@ -166,7 +166,7 @@ def test_python_block_prints_what_it_says(code, scratch, monkeypatch):
 
 
 def test_flags_and_commands_in_running_text_exist():
-    parsers = {"data.py": data, "main.py": command_line, "lab.py": lab}
+    parsers = {"main.py": command_line, "lab.py": lab}
     inline = {
         line
         for text in TEXT.values()
@@ -178,8 +178,7 @@ def test_flags_and_commands_in_running_text_exist():
         with pytest.raises(SystemExit) as leaving:
             parsers[program].build_parser().parse_args([*words[:1], "--help"])
         assert leaving.value.code == 0, line
-    known = " ".join(Path(LAB / name).read_text() for name in ("main.py", "data.py", "lab.py"))
-    known += (LAB / "commands" / "data.py").read_text()
+    known = " ".join(Path(LAB / name).read_text() for name in ("main.py", "lab.py"))
     for line in [*COMMANDS, *(line for script in blocks("bash") for line in python_lines(script))]:
         if "-m teacher" not in line and "tensorboard" not in line:
             assert all(f'"{flag}"' in known for flag in re.findall(r"--[a-z-]+", line)), line

@@ -91,14 +91,14 @@ def test_a_leak_is_found():
 def test_an_empty_edition_shows_help_and_samples(edition):
     toydata = Path(os.environ.get("LAB_TOYDATA", LAB / "toydata"))
     assert run(edition, "main.py", "train", "--help").returncode == 0
-    help_text = run(edition, "data.py", "--help")
+    help_text = run(edition, "main.py", "--help")
     assert help_text.returncode == 0 and "show" in help_text.stdout
     if toydata.is_dir():
-        shown = run(edition, "data.py", "show", "--datadir", str(toydata), "--output", "show.png")
+        shown = run(edition, "main.py", "show", "--datadir", str(toydata), "--output", "show.png")
         assert shown.returncode == 0, shown.stderr
         assert (edition / "show.png").is_file()
         (edition / "show.png").unlink()
-        unsolved = run(edition, "data.py", "stats", "--datadir", str(toydata))
+        unsolved = run(edition, "main.py", "stats", "--datadir", str(toydata))
         assert unsolved.returncode == 2
         assert unsolved.stderr.strip().splitlines()[-1].startswith("error: TODO 1.")
         assert "Traceback" not in unsolved.stderr

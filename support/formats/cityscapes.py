@@ -369,7 +369,7 @@ class CityscapesFiles:
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise LabError(
-                f"{faults[0]}{more}; `{python_command()} data.py check --datadir "
+                f"{faults[0]}{more}; `{python_command()} main.py check --datadir "
                 f"{shlex.quote(str(root))}` lists every fault"
             )
         self.cities = sorted({sample.city for sample in self.samples})
