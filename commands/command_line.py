@@ -1,18 +1,25 @@
 """The frame of every command: its parser, the types of its arguments, `error: …`, exit codes.
 
-For main.py, job.py, lab.py and the teacher's tools. Only Python's standard library is imported at
+For main.py, job.py, lab.py and the teacher's tools, with the two readers of a run's folder that
+several commands need. Only Python's standard library is imported at
 the top: `--help` answers at once, and job.py runs with a login node's own Python.
 """
 
 import argparse
+import csv
+import json
 import math
 import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
 
 LARGEST = 2**31 - 1
+SCORED_COLUMNS = ("epoch", "step", "val_macro_f1", "val_mean_iou")
+"""Columns of `history.csv` that have a finite number in every row."""
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -109,3 +116,56 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
         return 130
     print(f"error: {line}", file=sys.stderr)
     return 2
+
+
+# --------------------------------------------------------- what commands read of a run's folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A run's `config.json`: its arguments, the fingerprints of its data, versions.
+
+    Raises:
+        ValueError: one line, when the file is missing, damaged, or not of this lab.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        parts = [config["arguments"], config.get("versions", {}), config.get("resolved", {})]
+        train_and_val = config["data_fingerprint"].split()
+        if not all(isinstance(part, dict) for part in parts) or len(train_and_val) != 2:
+            raise ValueError
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable(path) from error
+    return config
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """A run's `history.csv`: a row per epoch, column → number; no rows before the first epoch ends.
+
+    Raises:
+        ValueError: one line, when the file is damaged, or not of this lab.
+    """
+    path = folder / "history.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{key: float(row[key]) for key in row} for row in csv.DictReader(file)]
+        if not all(math.isfinite(row[key]) for row in rows for key in SCORED_COLUMNS):
+            raise ValueError
+        is_ordered = all(after["epoch"] > before["epoch"] for before, after in pairwise(rows))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise _unreadable(path) from error
+    if not is_ordered:
+        raise _unreadable(path, "epochs out of order")
+    return rows
+
+
+def _unreadable(path: Path, reason: str | None = "damaged, or not of this lab") -> ValueError:
+    return ValueError(
+        f"{path}: no readable {path.name} ({reason}); choose another run, or leave this one out"
+    )
