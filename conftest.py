@@ -161,7 +161,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 
 def pytest_terminal_summary(terminalreporter: object) -> None:
-    """Ends with what is to mend first, and the count of the TODOs."""
+    """Ends with what to fix first, and the count of the TODOs."""
     verdicts: dict[str, list[tuple[str, str]]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -1,13 +1,12 @@
 """Data: from a pair of files to the two tensors that a network learns from.
 
-A photo and its target are read (`CityscapesDataset`), the official label ids become train ids
+An image and its target are read (`CityscapesDataset`), the official label ids become train ids
 (`encode_train_ids`), both are transformed with the same geometry (`train_transforms`,
 `eval_transforms`), and loaders collect them in batches (`get_dataloaders`). The train ids and the
 ignored labels are those of Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene
 Understanding" (CVPR 2016). `python main.py show | stats | augment` look at all of it.
 """
 
-import copy
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -22,20 +21,22 @@ import torch
 from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
 
-from support.engine.loading import EpochSampler, SampleKey, Share, TargetsOnly, start_worker
-from support.formats.cityscapes import Sample, require_label_ids
-from support.formats.labels import IGNORE_INDEX, LABELS
+from support.engine.loading import (
+    EpochSampler,
+    SeededSamples,
+    StepShare,
+    TargetsOnly,
+    start_worker,
+)
+from support.formats.cityscapes import require_label_ids
+from support.formats.labels import IGNORE_INDEX, LABELS, count_label_ids, suspicious_labels
 from support.formats.prepared import open_split
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
 
-MEAN = (0.485, 0.456, 0.406)
-"""Mean of the ImageNet photos per RGB channel, for values in 0 ... 1."""
-
-STD = (0.229, 0.224, 0.225)
-"""Standard deviation of the ImageNet photos per RGB channel, for values in 0 ... 1.
-
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's images per RGB channel, for values in 0 ... 1.
 From scratch, any fixed constants near the data's own would do; with these, weights that others
 trained on ImageNet can be taken as they are.
 """
@@ -70,15 +71,12 @@ def encode_train_ids(label_ids: np.ndarray) -> np.ndarray:
 
 
 def count_pixels(dataset: Dataset, num_classes: int) -> torch.Tensor:
-    """Counts the pixels of every class over a whole data set.
+    """Counts the pixels of each of the K classes over a whole data set: (K,) int64, without void.
 
     Args:
         dataset: its items are (image, target); the target is (H, W), a numpy array or a tensor of
             any integer type, with class ids or `IGNORE_INDEX`.
         num_classes: K.
-
-    Returns:
-        (K,) int64; ignored pixels are left out.
 
     Raises:
         LabError: when a target holds another id.
@@ -115,7 +113,7 @@ def read_class_ids(dataset: Dataset, index: int, num_classes: int) -> np.ndarray
 
 
 def train_transforms(size: tuple[int, int]) -> A.Compose:
-    """Random changes for training; the photo and its target undergo the same geometry.
+    """Random changes for training; image and target undergo the same geometry.
 
     Args:
         size: (height, width) of the result, in pixels.
@@ -123,7 +121,7 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
     Returns:
         A callable `t(image=(H, W, 3) uint8, mask=(H, W) uint8)` that returns a dict: `image`,
         (3, height, width) float32, normalised, and `mask`, (height, width) uint8. Where the
-        photo does not reach, the mask is `IGNORE_INDEX`.
+        image does not reach, the mask is `IGNORE_INDEX`.
     """
     height, width = size
     resizing = {"interpolation": cv2.INTER_LINEAR, "mask_interpolation": cv2.INTER_NEAREST_EXACT}
@@ -160,11 +158,7 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
 def eval_transforms(size: tuple[int, int]) -> A.Compose:
     """The deterministic transformation for evaluation: resize, normalise, nothing else.
 
-    Args:
-        size: (height, width) of the result, in pixels.
-
-    Returns:
-        A callable as that of `train_transforms`.
+    It is called, and returns, as that of `train_transforms`.
     """
     height, width = size
     # TODO 2.2: nothing random: the score must not depend on luck.
@@ -191,26 +185,19 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
 def training_size(size: tuple[int, int]) -> tuple[int, int]:
     """The smallest size for training whose aspect is within 1 % of that of `size`, or the nearest.
 
-    Args:
-        size: (height, width) of the images as they are.
-
-    Returns:
-        (height, width), multiples of 16, the height 128 ... 256.
+    Sizes are (height, width); the result has multiples of 16, the height 128 ... 256.
     """
     aspect = size[1] / size[0]
     sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
-    errors = [abs(width / height / aspect - 1) for height, width in sizes]
-    return next(
-        (found for found, error in zip(sizes, errors, strict=True) if error < 0.01),
-        sizes[errors.index(min(errors))],
-    )
+    errors = {(h, w): abs(w / h / aspect - 1) for h, w in sizes}
+    return next((found for found in sizes if errors[found] < 0.01), min(sizes, key=errors.get))
 
 
 # ----------------------------------------------------------------------------------- the data set
 
 
 class CityscapesDataset(Dataset):
-    """Photos and targets of one split of a data folder, as downloaded or prepared.
+    """Images and targets of one split of a data folder, as downloaded or prepared.
 
     Items are (image, target): the target is (H, W) int64 train ids with 255 where nothing is
     learned; the image is what the transform makes of it, without one (H, W, 3) uint8 RGB.
@@ -221,6 +208,12 @@ class CityscapesDataset(Dataset):
         cities: the cities to keep; None keeps all.
         limit: how many images to keep, at least 1, drawn evenly from the cities; None keeps all.
         transform: called `transform(image=..., mask=...)`, returns a dict with both.
+
+    Attributes:
+        source: the opened split, which reads images and label ids.
+        pairs: (city, name) of every sample, sorted; the name is `<city>_<sequence>_<frame>`.
+        cities: the cities that occur, sorted.
+        sizes: (height, width) of every target as it is stored, in pixels.
 
     Raises:
         LabError: with one line, for anything that is wrong with the folder or the selection.
@@ -234,8 +227,9 @@ class CityscapesDataset(Dataset):
         limit: int | None = None,
         transform: Callable[..., dict] | None = None,
     ) -> None:
-        self.source = open_split(root, split, cities, limit)
-        self.transform = transform
+        self.source, self.transform = open_split(root, split, cities, limit), transform
+        self.pairs, self.cities = self.source.samples, self.source.cities
+        self.sizes = self.source.sizes
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -243,10 +237,10 @@ class CityscapesDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray | torch.Tensor, torch.Tensor]:
         image, mask = self.source.read_image(index), self.read_train_ids(index)
         if self.transform is not None:
-            seed_transform(self.transform, index)
+            seed_transform(self.transform)
             result = self.transform(image=image, mask=mask)
             image, mask = result["image"], result["mask"]
-        # Conversions in numpy: torch would share out so little work among threads, at a loss.
+        # Conversions in numpy: torch would spread so little work over threads, at a loss.
         return image, torch.from_numpy(np.asarray(mask).astype(np.int64, order="C"))
 
     def read_train_ids(self, index: int) -> np.ndarray:
@@ -257,38 +251,21 @@ class CityscapesDataset(Dataset):
         except LabError as error:
             raise LabError(f"{self.source.place(index)}: {error}") from error
 
-    @property
-    def pairs(self) -> list[Sample]:
-        """(city, name) of every sample, sorted; the name is `<city>_<sequence>_<frame>`."""
-        return self.source.samples
-
-    @property
-    def cities(self) -> list[str]:
-        """The cities that occur, sorted."""
-        return self.source.cities
-
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """(height, width) of every target as it is stored, in pixels."""
-        return self.source.sizes
-
-    def image_path(self, index: int) -> Path | None:
-        """Where a photo lies; None in prepared data."""
-        return self.source.image_path(index)
-
     def fingerprint(self) -> str:
         """A SHA-256 over the split, the names, the sizes of the files and a prepared manifest."""
         return self.source.fingerprint()
 
-    def untransformed(self) -> "CityscapesDataset":
-        """The same samples without a transform."""
-        view = copy.copy(self)
-        view.transform = None
-        return view
-
     def targets(self, title: str | None = None) -> TargetsOnly:
-        """The same untransformed targets without their photos, for counting; see `TargetsOnly`."""
+        """The same untransformed targets without their images, for counting; see `TargetsOnly`."""
         return TargetsOnly(self, title)
+
+
+def label_warnings(dataset: CityscapesDataset, most: int = 16) -> list[str]:
+    """Lines to print where some targets, at most so many, look wrong; `check` reads them all."""
+    source = dataset.source
+    chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), most)).round().astype(int)
+    counts = {source.place(i): count_label_ids(source.read_label_ids(i)) for i in chosen}
+    return suspicious_labels(f"split {source.split!r} of {source.root}", counts)
 
 
 def resolve_datadir(datadir: Path | None) -> Path:
@@ -307,17 +284,12 @@ def open_datasets(
     cities_val: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> tuple[CityscapesDataset, CityscapesDataset]:
-    """Opens the training set, augmented, and the validation set.
+    """Opens the training set, augmented, and the validation set, each as `CityscapesDataset`.
 
     Args:
         datadir: the data folder; None for the toy streets.
         size: (height, width) that the network sees, in pixels.
-        cities_train: the cities to train on; None for all.
-        cities_val: the cities to validate on; None for all.
-        limit: of images in each of the two; None for all.
-
-    Raises:
-        LabError: as `CityscapesDataset`.
+        cities_train, cities_val, limit: of each of the two; None for all.
     """
     root = resolve_datadir(datadir)
     return (
@@ -326,21 +298,15 @@ def open_datasets(
     )
 
 
-def seed_transform(transform: Callable[..., dict], index: int) -> None:
-    """Makes the draws of an albumentations pipeline depend on seed, epoch and index alone.
+def seed_transform(transform: Callable[..., dict]) -> None:
+    """Makes the draws of an albumentations pipeline follow from torch's generator.
 
     One pair of generators serves the whole pipeline, nested parts too; `set_random_seed` would
-    give every part the same seed and so tie, say, the flip to the blur. An index without a key
-    takes its seed from torch's generator.
+    give every part the same seed and so tie, say, the flip to the blur.
     """
-    if not isinstance(transform, A.BaseCompose | A.BasicTransform):
-        return
-    if isinstance(index, SampleKey):
-        entropy = [index.seed % 2**64, index.epoch, index.index]
-    else:
-        entropy = [int(torch.randint(2**62, ()))]
-    generator = np.random.default_rng(entropy)
-    transform.set_random_state(generator, random.Random(int(generator.integers(2**62))))
+    if isinstance(transform, A.BaseCompose | A.BasicTransform):
+        generator = np.random.default_rng(int(torch.randint(2**62, ())))
+        transform.set_random_state(generator, random.Random(int(generator.integers(2**62))))
 
 
 # --------------------------------------------------------------------------------------- loaders
@@ -360,14 +326,13 @@ def get_dataloaders(
     """Builds the loader for training, shuffled, and that for validation, always in order.
 
     What they yield depends on the seed and the epoch, never on the number of workers. The epoch
-    of the training loader is that of its `sampler`, see `EpochSampler`. Of several processes each
-    gets its share: of every training step, and every so many-th image for validation.
+    of the training loader is that of its `sampler`, see `EpochSampler`. Several processes divide
+    the images of every training step among them, and those of the validation.
 
     Args:
-        train_set: items (image, target).
-        val_set: items (image, target).
+        train_set, val_set: items (image, target).
         batch_size: images per batch; the last batch of an epoch may be smaller.
-        num_workers: processes that load; 0 loads in this one.
+        num_workers: how many workers load; 0 loads in this process.
         seed: of the order and of the random changes.
         pin_memory: whether batches lie in page-locked memory, which a CUDA device reads faster.
         accumulate: batches of one optimiser step, in each process.
@@ -377,13 +342,13 @@ def get_dataloaders(
     Raises:
         LabError: when a number is out of range or a step is larger than the training data.
     """
-    share = Share(batch_size, accumulate, rank, processes)
+    share = StepShare(batch_size, accumulate, rank, processes)
     require_batches(len(train_set), share, num_workers)
     cv2.setNumThreads(0)  # for small pictures threads cost more than they save
 
-    def build(dataset: Dataset, sampler: Iterable[int]) -> DataLoader:
+    def build(dataset: Dataset, sampler: Iterable[tuple[int, int]]) -> DataLoader:
         return DataLoader(
-            dataset,
+            SeededSamples(dataset, seed),
             batch_size,
             sampler=sampler,
             num_workers=num_workers,
@@ -393,12 +358,11 @@ def get_dataloaders(
             pin_memory=pin_memory,
         )
 
-    # with keys, so that no evaluation draws from torch's generator, which dropout goes by
-    own_val = [SampleKey(seed, 0, index) for index in range(rank, len(val_set), processes)]
+    own_val = [(0, index) for index in range(rank, len(val_set), processes)]
     return build(train_set, EpochSampler(len(train_set), seed, share)), build(val_set, own_val)
 
 
-def require_batches(num_images: int, share: Share, num_workers: int) -> None:
+def require_batches(num_images: int, share: StepShare, num_workers: int) -> None:
     """Raises `LabError` when numbers for a loader are out of range, or no step can be filled."""
     if share.batch_size < 1:
         raise LabError(f"the batch size must be at least 1 image, not {share.batch_size}")

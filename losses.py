@@ -8,16 +8,18 @@ stays), so that autocast does not round the logarithms.
 
 Sources: Eigen and Fergus, "Predicting Depth, Surface Normals and Semantic Labels" (ICCV 2015) for
 median frequency balancing; Cui et al., "Class-Balanced Loss Based on Effective Number of Samples"
-(CVPR 2019, equation 2); Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017, equation
-5).
+(CVPR 2019, eq. 2); Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017, eq. 5).
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import zoo.losses
+import zoo
 from utils import LabError
 
 CLASS_WEIGHTS = ("none", "inverse", "sqrt", "median", "effective")
@@ -130,7 +132,7 @@ class WeightedCrossEntropy(nn.Module):
         return pixel_weights(target, self.weights, self.ignore_index).sum()
 
 
-class FocalLoss(nn.Module):
+class FocalLoss(WeightedCrossEntropy):
     """Σ w·(1 - p_t)^γ·CE / Σ w: pixels that are already right count less.
 
     p_t is the softmax probability of the true class, without weights, and the factor takes part in
@@ -140,8 +142,8 @@ class FocalLoss(nn.Module):
 
     Args:
         gamma: γ ≥ 0.
-        weights: (K,) float (the paper's α), or None for weights of 1.
-        ignore_index: the target value of void pixels.
+        weights: as of the cross entropy; the paper's α.
+        ignore_index: likewise.
 
     Raises:
         LabError: for a negative γ.
@@ -150,12 +152,10 @@ class FocalLoss(nn.Module):
     def __init__(
         self, gamma: float = 2.0, weights: Tensor | None = None, ignore_index: int = 255
     ) -> None:
-        super().__init__()
+        super().__init__(weights, ignore_index)
         if not gamma >= 0:
             raise LabError(f"the focal loss needs gamma ≥ 0, not {gamma}")
-        self.register_buffer("weights", None if weights is None else weights.float())
         self.gamma = gamma
-        self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Returns the loss, a scalar; 0 with zero gradients where Σ w is 0.
@@ -180,9 +180,56 @@ class FocalLoss(nn.Module):
         # </solution 5.3>
         return loss
 
-    def denominator(self, target: Tensor) -> Tensor:
-        """Returns Σ w, the scalar that the loss of this target is divided by."""
-        return pixel_weights(target, self.weights, self.ignore_index).sum()
+
+class WithAuxiliary(nn.Module):
+    """criterion(logits) + Σ weight · criterion(auxiliary logits).
+
+    A model with auxiliary heads returns in training mode `(logits, [auxiliary logits, ...])`, each
+    (B, K, H, W), and in evaluation mode its logits alone, for which this is the criterion itself.
+
+    Args:
+        criterion: the loss of logits and target.
+        aux_weights: one weight for each auxiliary head.
+    """
+
+    def __init__(self, criterion: nn.Module, aux_weights: Sequence[float]) -> None:
+        super().__init__()
+        self.criterion, self.aux_weights = criterion, tuple(aux_weights)
+        if hasattr(criterion, "denominator"):
+            self.denominator = criterion.denominator
+
+    def forward(self, output: Tensor | tuple[Tensor, list[Tensor]], target: Tensor) -> Tensor:
+        """Returns the loss, a scalar."""
+        if isinstance(output, Tensor):
+            return self.criterion(output, target)
+        logits, auxiliary = output
+        loss = self.criterion(logits, target)
+        for weight, each in zip(self.aux_weights, auxiliary, strict=True):
+            loss = loss + weight * self.criterion(each, target)
+        return loss
+
+
+def with_auxiliary(
+    criterion: nn.Module, model: nn.Module, aux_weights: Sequence[float] | None = None
+) -> nn.Module:
+    """Wraps a criterion for a model with auxiliary heads; for any other it stays as it is.
+
+    Args:
+        criterion: the loss of logits and target.
+        model: says by `aux_count` how many auxiliary heads it has, if it has any.
+        aux_weights: one weight for each of them; the model's own by default.
+
+    Raises:
+        LabError: for weights of heads that the model does not have.
+    """
+    count = getattr(model, "aux_count", 0)
+    if aux_weights is not None and len(aux_weights) != count:
+        raise LabError(
+            f"--aux-weights takes {count} numbers for this model, not {len(aux_weights)}"
+        )
+    if count == 0:
+        return criterion
+    return WithAuxiliary(criterion, aux_weights or model.default_aux_weights)
 
 
 def pixel_weights(target: Tensor, weights: Tensor | None, ignore_index: int) -> Tensor:
@@ -209,15 +256,33 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 PLAIN = ("ce", "rmi")
 """Losses that take no class weights; `wce` and `wrmi` are the same ones with weights."""
-LOSSES = {"ce": WeightedCrossEntropy, "wce": WeightedCrossEntropy, "focal": FocalLoss}
-LOSSES |= zoo.losses.LOSSES
+WEIGHTED = ("wce", "wrmi")
+"""Losses that weigh the classes unless told otherwise."""
+LOSSES: dict[str, Callable[..., nn.Module]] = {
+    "ce": WeightedCrossEntropy,
+    "wce": WeightedCrossEntropy,
+    "focal": FocalLoss,
+    **zoo.LOSSES,
+}
+
+
+def loss_options(name: str, strategy: str | None, gamma: float | None) -> dict[str, Any]:
+    """The `class_weights` and the `gamma` that a loss takes when none are given.
+
+    Raises:
+        LabError: for options that the loss does not take.
+    """
+    if name in PLAIN and strategy not in (None, "none"):
+        raise LabError(f"--loss {name} takes no --class-weights; use --loss w{name}")
+    if name != "focal" and gamma is not None:
+        raise LabError(f"--gamma belongs to --loss focal, not to {name}")
+    if name == "focal" and gamma is None:
+        gamma = 2.0
+    return {"class_weights": strategy or ("sqrt" if name in WEIGHTED else "none"), "gamma": gamma}
 
 
 def build_loss(
-    name: str,
-    weights: Tensor | None = None,
-    gamma: float = 2.0,
-    ignore_index: int = 255,
+    name: str, weights: Tensor | None = None, gamma: float = 2.0, ignore_index: int = 255
 ) -> nn.Module:
     """Builds a loss by its name in `LOSSES`.
 

@@ -7,12 +7,16 @@ pixels in one batch would weigh as much there as with three thousand in the next
 Sources: Everingham et al., "The Pascal Visual Object Classes Challenge: A Retrospective" (IJCV
 2015) for the intersection over union; Opitz and Burst, "Macro F1 and Macro F1" (arXiv 1911.03347),
 who tell two scores of that name apart: ours is the mean of the classes' F1, not the F1 of the mean
-precision and recall. Classes that occur neither in the truth nor in a prediction are left out of
+precision and recall. Classes that occur neither in the target nor in a prediction are left out of
 every mean, as torchmetrics does.
 """
 
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class ConfusionMatrix:
@@ -39,12 +43,9 @@ class ConfusionMatrix:
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Adds a batch.
 
-        Args:
-            predictions: class ids, uint8 or int64.
-            target: class ids or the ignore index, uint8 or int64.
-
         Shape:
-            predictions: (B, H, W), target: (B, H, W).
+            predictions: (B, H, W) class ids, target: (B, H, W) class ids or the ignore index; each
+            uint8 or int64.
 
         Raises:
             ValueError: when the shapes differ, or a counted pixel holds an id outside 0 ... K-1.
@@ -76,20 +77,19 @@ class ConfusionMatrix:
 
 
 class LossMeter:
-    """The mean loss of an epoch: the sum of the numerators over the sum of the denominators."""
+    """The mean loss of an epoch: the sum of the numerators over the sum of the denominators.
 
-    def __init__(self) -> None:
-        self.numerator = 0.0
-        self.denominator = 0.0
+    Args:
+        add_up: adds a tensor up over the processes that train together; by default there is one.
+    """
+
+    def __init__(self, add_up: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> None:
+        self.add_up = add_up
+        self.numerator = self.denominator = 0.0
         self._pending: list[Tensor] = []
 
     def add(self, loss: Tensor, denominator: Tensor) -> None:
-        """Counts a batch, without waiting for the device.
-
-        Args:
-            loss: the batch's loss, a scalar: its numerator over its denominator.
-            denominator: the scalar that the loss was divided by.
-        """
+        """Counts a batch by its loss and what that was divided by; does not wait for the device."""
         denominator = denominator.to(loss.device, torch.float32)
         self._pending.append(torch.stack((loss.detach().float() * denominator, denominator)))
 
@@ -101,20 +101,30 @@ class LossMeter:
                 self.denominator += denominator
             self._pending.clear()
 
+    def sums(self) -> Tensor:
+        """Returns numerator and denominator, (2,) float64, of what is settled."""
+        return torch.tensor([self.numerator, self.denominator], dtype=torch.float64)
+
     def mean(self) -> float:
-        """Returns the mean loss so far; 0.0 when nothing was counted."""
+        """Returns the mean loss so far, of all processes; 0.0 when nothing was counted."""
         self.settle()
-        return self.numerator / self.denominator if self.denominator else 0.0
+        numerator, denominator = self.add_up(self.sums()).tolist()
+        return numerator / denominator if denominator else 0.0
+
+
+def loss_denominator(criterion: nn.Module, target: Tensor, ignore_index: int) -> Tensor:
+    """What the criterion divided by: Σ w if it says so, else the number of valid pixels."""
+    if hasattr(criterion, "denominator"):
+        return criterion.denominator(target)
+    return (target != ignore_index).sum()
 
 
 def f1_per_class(matrix: Tensor) -> Tensor:
     """2 TP / (2 TP + FP + FN) of each class.
 
-    Args:
-        matrix: (K, K) counts, rows = truth.
-
-    Returns:
-        (K,) float64; NaN for a class neither in the truth nor predicted, 0 for one only predicted.
+    Shape:
+        (K, K) counts, rows = target → (K,) float64; NaN for a class neither in the target nor
+        predicted, 0 for one only predicted.
     """
     true_positives, truth, predicted = _totals(matrix)
     # TODO 4.2a: false negatives are truth - true positives; NaN for a class that occurs nowhere.
@@ -129,11 +139,8 @@ def f1_per_class(matrix: Tensor) -> Tensor:
 def iou_per_class(matrix: Tensor) -> Tensor:
     """Intersection over union, TP / (TP + FP + FN), of each class.
 
-    Args:
-        matrix: (K, K) counts, rows = truth.
-
-    Returns:
-        (K,) float64; NaN for a class neither in the truth nor predicted, 0 for one only predicted.
+    Shape:
+        (K, K) counts, rows = target → (K,) float64, with NaN and 0 as in `f1_per_class`.
     """
     true_positives, truth, predicted = _totals(matrix)
     # TODO 4.3a: what both have over what either has; NaN for a class that occurs nowhere.
@@ -184,7 +191,7 @@ def pixel_accuracy(matrix: Tensor) -> float:
 
 
 def mean_accuracy(matrix: Tensor) -> float:
-    """The mean recall TP / (TP + FN) of the classes with truth pixels; 0.0 when there are none."""
+    """The mean recall TP / (TP + FN) of the classes in the target; 0.0 when there are none."""
     true_positives, truth, _ = _totals(matrix)
     # TODO 4.4b: the recall of each class that has truth pixels, then their mean.
     # <solution 4.4b>
@@ -197,7 +204,27 @@ def mean_accuracy(matrix: Tensor) -> float:
     return accuracy
 
 
+def scores(matrix: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
+    """Every score of a confusion matrix (K, K), as `metrics.json` holds them.
+
+    A class neither in the target nor predicted has None for a score; `pixels` counts its target.
+    """
+    per_class = {"f1": f1_per_class(matrix).tolist(), "iou": iou_per_class(matrix).tolist()}
+    pixels = matrix.sum(dim=1).tolist()
+    classes = {}
+    for k, name in enumerate(class_names):
+        row = {key: None if math.isnan(each[k]) else each[k] for key, each in per_class.items()}
+        classes[name] = {**row, "pixels": pixels[k]}
+    return {
+        "macro_f1": macro_f1(matrix),
+        "mean_iou": mean_iou(matrix),
+        "pixel_accuracy": pixel_accuracy(matrix),
+        "mean_accuracy": mean_accuracy(matrix),
+        "classes": classes,
+    }
+
+
 def _totals(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """True positives, truth pixels (TP + FN) and predicted pixels (TP + FP): three (K,) float64."""
+    """True positives, target pixels (TP + FN), predicted pixels (TP + FP): three (K,) float64."""
     counts = torch.as_tensor(matrix).cpu().double()
     return counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)

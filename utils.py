@@ -1,10 +1,11 @@
 """Small helpers that know nothing about classes, losses or data sets.
 
-Errors that a user can mend, files written whole or not at all, reading any photo, colours and
-overlays, seeding. Nothing here imports torch at the top, so that inference with a `model.onnx`
-starts without it.
+Errors that a user can fix, files written whole or not at all, images read and resized, colours and
+overlays, seeding. Neither torch nor OpenCV is imported at the top: `--help` answers at once, and
+inference with a `model.onnx` does without torch.
 """
 
+import json
 import os
 import random
 import re
@@ -18,16 +19,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 MAX_IMAGE_PIXELS = 64_000_000
-"""The largest picture that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
+"""The largest image that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
 
 USUAL_WHITES = {"F": (1, 255), "I": (255,)}
-"""White in Pillow's float and 32-bit pictures: the first that no pixel exceeds, else 65535."""
+"""White in Pillow's float and 32-bit images: the first that no pixel exceeds, else 65535."""
 
 VOID_COLOR = (0, 0, 0)
 
 
 class LabError(ValueError):
-    """Anything that a user can cause and mend. Its message is the one line that they see."""
+    """Anything that a user can cause and fix. Its message is the one line that they see."""
 
     @property
     def line(self) -> str:
@@ -38,11 +39,10 @@ class LabError(ValueError):
 
 def python_command() -> str:
     """How this Python is called from the shell: by its path while its environment is not active."""
-    folder = Path(sys.executable).parent
-    if sys.prefix == sys.base_prefix or str(folder) in os.environ.get("PATH", "").split(os.pathsep):
+    executable, here = Path(sys.executable), Path.cwd()
+    on_path = str(executable.parent) in os.environ.get("PATH", "").split(os.pathsep)
+    if sys.prefix == sys.base_prefix or on_path:
         return "python"
-    executable = Path(sys.executable)
-    here = Path.cwd()
     return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
 
 
@@ -74,6 +74,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file in UTF-8, as `atomic_path` does."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Writes a JSON file, as `atomic_path` does."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
 def _is_about_writing(error: OSError | RuntimeError, path: Path) -> bool:
     """Whether an error says that `path` cannot be written: it names no file, or this one."""
     if isinstance(error, RuntimeError):  # torch.save on a full disk
@@ -85,19 +96,12 @@ def _is_about_writing(error: OSError | RuntimeError, path: Path) -> bool:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Reads a photo of any common kind as RGB, upright as a viewer shows it.
+    """Reads an image of any common kind as (H, W, 3) uint8 RGB, upright as a viewer shows it.
 
     Grey, palette, transparent (on white), CMYK and 16-bit files are converted.
 
-    Args:
-        path: the image file.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
     Raises:
-        LabError: when the file is missing, not an image, truncated, or larger than
-            `MAX_IMAGE_PIXELS`.
+        LabError: when the file is missing, not an image, truncated, or above `MAX_IMAGE_PIXELS`.
     """
     path = Path(path)
     if path.is_dir():
@@ -113,7 +117,7 @@ def read_image(path: str | Path) -> np.ndarray:
     except (LabError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise LabError(f"{path}: absurdly large picture; scale it down first") from error
+        raise LabError(f"{path}: absurdly large image; scale it down first") from error
     except UnidentifiedImageError as error:
         raise LabError(f"{path}: not an image, or of an unknown format") from error
     except Exception as error:  # on damaged files, Pillow's readers raise errors of any kind
@@ -122,12 +126,21 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def check_pixels(width: int, height: int, source: str | Path) -> None:
-    """Raises `LabError`, naming `source`, for a picture above `MAX_IMAGE_PIXELS`."""
+    """Raises `LabError`, naming `source`, for an image above `MAX_IMAGE_PIXELS`."""
     if width * height > MAX_IMAGE_PIXELS:
         raise LabError(
             f"{source}: {width}x{height} pixels are more than the limit of "
-            f"{MAX_IMAGE_PIXELS // 10**6} million; scale the picture down first"
+            f"{MAX_IMAGE_PIXELS // 10**6} million; scale the image down first"
         )
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raises `LabError` unless `image` is (H, W, 3) uint8 and not too large."""
+    is_photo = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+    if not is_photo or image.shape[2] != 3 or image.size == 0:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
+        raise LabError(f"a photo must be an RGB array (height, width, 3) of uint8, not {what}")
+    check_pixels(image.shape[1], image.shape[0], "the photo")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -144,15 +157,37 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes an image: averages areas when a side shrinks, so that a thin pole is not lost.
+
+    This and `resize_labels` are the lab's one rule; `data.eval_transforms` states it once more, in
+    albumentations' words. An image that has the size already comes back itself.
+
+    Shape:
+        image: (H, W, 3) uint8, `size` = (height, width) → (height, width, 3) uint8.
+    """
+    import cv2  # late: `--help` does without it
+
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height < image.shape[0] or width < image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes ids, (H, W) uint8, to `size` = (height, width): each pixel takes its nearest one."""
+    import cv2  # late: `--help` does without it
+
+    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def colorize(class_ids: np.ndarray, palette: Sequence | np.ndarray) -> np.ndarray:
     """Paints class ids with their colours; every id outside the palette (void) becomes black.
 
-    Args:
-        class_ids: (H, W) integer.
-        palette: (K, 3), RGB 0 ... 255.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    Shape:
+        class_ids: (H, W) integer, palette: (K, 3) RGB 0 ... 255 → (H, W, 3) uint8 RGB.
     """
     colors = np.asarray(palette, dtype=np.uint8)
     table = np.tile(np.array(VOID_COLOR, dtype=np.uint8), (256, 1))
@@ -161,34 +196,24 @@ def colorize(class_ids: np.ndarray, palette: Sequence | np.ndarray) -> np.ndarra
 
 
 def overlay(image: np.ndarray, colors: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Lays a coloured mask over a photo.
+    """Lays a mask, as from `colorize`, over an image; opacity 1 shows the mask alone.
 
-    Args:
-        image: (H, W, 3) uint8.
-        colors: (H, W, 3) uint8, as from `colorize`.
-        opacity: 0 shows the photo alone, 1 the mask alone.
-
-    Returns:
-        (H, W, 3) uint8.
+    Shape:
+        image: (H, W, 3) uint8, colors: (H, W, 3) uint8 → (H, W, 3) uint8.
     """
-    share = round(opacity * 256)
-    mixed = image.astype(np.uint16) * (256 - share) + colors.astype(np.uint16) * share
+    weight = round(opacity * 256)
+    mixed = image.astype(np.uint16) * (256 - weight) + colors.astype(np.uint16) * weight
     return (mixed >> 8).astype(np.uint8)
 
 
 def add_legend(
     image: np.ndarray, names: Sequence[str], palette: Sequence | np.ndarray
 ) -> np.ndarray:
-    """Puts a legend of coloured squares and names below a picture; its pixels stay as they are.
+    """Puts a legend of coloured squares and names below an image; its pixels stay as they are.
 
-    Args:
-        image: (H, W, 3) uint8.
-        names: what stands beside each square.
-        palette: (len(names), 3), RGB 0 ... 255.
-
-    Returns:
-        (H + legend, W', 3) uint8: the picture on top, left-aligned; W' is W, or 160 or what the
-        longest name takes where that is more.
+    Shape:
+        image: (H, W, 3) uint8, palette: (len(names), 3) RGB 0 ... 255 → (H + legend, W', 3) uint8;
+        W' is W, or 160 or what the longest name takes where that is more.
     """
     height, width = image.shape[:2]
     size = int(np.clip(max(width, 160) // 45, 10, 40))
@@ -210,12 +235,9 @@ def add_legend(
 
 
 def save_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes an 8-bit image, (H, W) grey or (H, W, 3) RGB, whole or not at all.
+    """Writes an 8-bit image, (H, W) grey or (H, W, 3) RGB, as `atomic_path` does.
 
-    PNG files are compressed at level 3: three times as fast as Pillow's default, some 7 % larger.
-
-    Raises:
-        LabError: when it cannot be written.
+    PNG files are compressed at level 3: three times as fast as Pillow's default, about 7 % larger.
     """
     with atomic_path(path) as temporary:
         Image.fromarray(np.ascontiguousarray(image)).save(temporary, compress_level=3)

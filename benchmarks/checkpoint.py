@@ -37,7 +37,6 @@ def make_state(base_channels: int) -> TrainingState:
         optimizer=optimizer,
         scheduler=build_scheduler("cosine", optimizer, 1000),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
-        horizon=1000,
         images_per_step=4,
     )
 

@@ -47,7 +47,7 @@ def main() -> None:
     args = parser.parse_args()
     seed_everything(0)
     device = pick_device(args.device)
-    workers = pick_num_workers(device) if args.num_workers is None else args.num_workers
+    workers = pick_num_workers(device, args.num_workers)
     size = tuple(args.size)
     dataset = CityscapesDataset(
         resolve_datadir(args.datadir), "train", transform=train_transforms(size)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from benchmarks.timing import print_table, take_turns
+from commands.test import TorchSegmenter
 from data import MEAN, STD
-from deploy import OnnxSegmenter, TorchSegmenter, export_onnx
+from deploy import OnnxSegmenter, export_onnx
 from models import UNet
 from support.formats.labels import CLASS_NAMES, PALETTE
 

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.timing import print_table, take_turns
+from commands.prepare import prepare
 from data import CityscapesDataset, train_transforms
-from support.formats.prepared import open_split, prepare
+from support.formats.prepared import open_split
 
 PAIRS = 6
 

@@ -4,13 +4,16 @@ import argparse
 import statistics
 
 import torch
-from torchmetrics.classification import MulticlassConfusionMatrix
 
+from benchmarks.requirements import development_packages
 from benchmarks.timing import print_table, take_turns
 from benchmarks.training import NUM_CLASSES, STEPS, lab_loop
 from metrics import ConfusionMatrix
 from models import UNet
 from support.engine.hardware import pick_device
+
+with development_packages():
+    from torchmetrics.classification import MulticlassConfusionMatrix
 
 
 def main() -> None:

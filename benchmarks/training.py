@@ -6,18 +6,21 @@ and optimiser. Batches lie in memory; loading is another benchmark's.
 
 import argparse
 
-import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
 
+from benchmarks.requirements import development_packages
 from benchmarks.timing import print_table, take_turns
 from losses import build_loss
 from models import UNet
 from support.engine.hardware import pick_autocast_dtype, pick_device
 from support.engine.schedules import build_optimizer
 from training import train_one_epoch
+
+with development_packages():
+    import segmentation_models_pytorch as smp
 
 NUM_CLASSES = 19
 STEPS = 3

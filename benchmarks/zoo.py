@@ -13,18 +13,21 @@ import argparse
 import statistics
 from collections.abc import Callable
 
-import segmentation_models_pytorch as smp
-import timm
 import torch
 import torch.nn.functional as F
 import torchvision
-import transformers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.requirements import development_packages
 from benchmarks.timing import take_turns
 from models import build_model
 from support.engine.hardware import pick_autocast_dtype, pick_device
+
+with development_packages():
+    import segmentation_models_pytorch as smp
+    import timm
+    import transformers
 
 NUM_CLASSES = 19
 MI = 2**20

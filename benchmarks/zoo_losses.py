@@ -8,14 +8,17 @@ Every class is in the target and no pixel is void, as some of the references can
 import argparse
 from collections.abc import Callable
 
-import monai.losses
-import segmentation_models_pytorch.losses as smp_losses
 import torch
 from torch import Tensor, nn
 
+from benchmarks.requirements import development_packages
 from benchmarks.timing import print_table, take_turns
 from losses import LOSSES
 from support.engine.hardware import pick_device
+
+with development_packages():
+    import monai.losses
+    import segmentation_models_pytorch.losses as smp_losses
 
 NUM_CLASSES = 19
 MULTICLASS = {"mode": "multiclass", "from_logits": True}

@@ -1,8 +1,8 @@
 """The frame of every command: its parser, the types of its arguments, `error: …`, exit codes.
 
 For main.py, job.py, lab.py and the teacher's tools, with the two readers of a run's folder that
-several commands need. Only Python's standard library is imported at
-the top: `--help` answers at once, and job.py runs with a login node's own Python.
+several commands need. Only the standard library is imported at the top: `--help` answers at once,
+and job.py runs with a login node's own Python.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +23,25 @@ SCORED_COLUMNS = ("epoch", "step", "val_macro_f1", "val_mean_iou")
 
 
 class CommandLine(argparse.ArgumentParser):
-    """An argparse parser whose usage errors are one line and exit code 2."""
+    """An argparse parser whose usage errors are one line and exit code 2.
+
+    Args:
+        describe: adds the arguments when the parser is used, so that a command which is not called
+            imports nothing; None where they are added at once.
+    """
+
+    def __init__(
+        self, *words: Any, describe: Callable[["CommandLine"], None] | None = None, **options: Any
+    ) -> None:
+        super().__init__(*words, **options)
+        self.describe = describe
+
+    def parse_known_args(self, *words: Any) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does, with the arguments described."""
+        describe, self.describe = self.describe, None
+        if describe is not None:
+            describe(self)
+        return super().parse_known_args(*words)
 
     def error(self, message: str) -> NoReturn:
         """Prints the line and exits."""

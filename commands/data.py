@@ -13,8 +13,12 @@ from pathlib import Path
 import albumentations as A
 import cv2
 import numpy as np
+import torch
 from albumentations.pytorch import ToTensorV2
+from PIL import Image, ImageDraw
 
+from commands.audit import audit_files, audit_prepared
+from commands.prepare import open_splits, prepare, prepared_bytes, read_known_ids
 from data import (
     MEAN,
     STD,
@@ -25,19 +29,24 @@ from data import (
     train_transforms,
     training_size,
 )
-from support.engine.loading import SampleKey
-from support.formats.cityscapes import require_label_ids
-from support.formats.labels import CLASS_NAMES, LABEL_PALETTE, LABELS, PALETTE
-from support.formats.prepared import (
-    audit_folder,
-    is_prepared,
-    open_split,
-    open_splits,
-    prepare,
-    prepared_bytes,
-    resize_pair,
+from support.engine.loading import SeededSamples
+from support.formats.labels import (
+    CLASS_NAMES,
+    LABEL_PALETTE,
+    LABELS,
+    PALETTE,
+    suspicious_labels,
 )
-from support.plots import class_distribution, picture_grid, to_picture
+from support.formats.prepared import is_prepared, open_split
+from support.plots import (
+    BACKGROUND,
+    GAP,
+    GRID_COLOR,
+    picture_grid,
+    text_font,
+    text_width,
+    to_picture,
+)
 from utils import (
     VOID_COLOR,
     LabError,
@@ -45,6 +54,8 @@ from utils import (
     colorize,
     overlay,
     python_command,
+    resize_image,
+    resize_labels,
     save_image,
 )
 
@@ -87,11 +98,7 @@ def show(
     count = min(samples, len(source.samples))
     rows, present = [], set()
     for index in np.linspace(0, len(source.samples) - 1, count).round().astype(int):
-        image, label_ids = source.read_image(index), source.read_label_ids(index)
-        try:
-            require_label_ids(label_ids)
-        except LabError as error:
-            raise LabError(f"{source.place(index)}: {error}") from error
+        image, label_ids = source.read_image(index), read_known_ids(source, index)
         colors = colorize(label_ids, LABEL_PALETTE)
         rows.append([image, colors, overlay(image, colors)])
         present |= set(np.unique(label_ids).tolist())
@@ -132,6 +139,45 @@ def stats(
     print(next_step("augment", datadir))
 
 
+def class_distribution(
+    counts: np.ndarray, class_names: Sequence[str], palette: np.ndarray, title: str = ""
+) -> np.ndarray:
+    """Draws the share of each class among the labelled pixels, commonest first, on a log axis.
+
+    Args:
+        counts: (K,) pixels per class.
+        class_names: the K names.
+        palette: (K, 3) uint8 RGB.
+        title: above the plot.
+    """
+    shares = np.asarray(counts, dtype=np.float64)
+    shares = 100 * shares / max(shares.sum(), 1)
+    lowest = int(np.floor(np.log10(shares[shares > 0].min(initial=1.0) * 0.999)))
+    font, name_width = text_font(), text_width(class_names)
+    left, top, row_height, decade = name_width + 2 * GAP, 40, 28, 640 // (2 - lowest)
+    bottom = top + row_height * len(shares)
+    canvas = Image.new("RGB", (left + 640 + 80, bottom + 60), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((left, top / 2), title, fill="black", font=font, anchor="lm")
+    for power in range(lowest, 3):
+        x = left + (power - lowest) * decade
+        draw.line((x, top, x, bottom), fill=GRID_COLOR)
+        draw.text((x, bottom + 16), f"{10.0**power:g} %", fill="black", font=font, anchor="mm")
+    for row, k in enumerate(np.argsort(-shares, kind="stable")):
+        y = top + row * row_height
+        middle, end = y + row_height / 2, left
+        draw.text((left - GAP, middle), class_names[k], fill="black", font=font, anchor="rm")
+        if shares[k] > 0:
+            end += round((np.log10(shares[k]) - lowest) * decade)
+            color = tuple(int(value) for value in palette[k])
+            draw.rectangle((left, y + 3, end, y + row_height - 4), fill=color, outline="black")
+        text = f"{shares[k]:.3g} %" if shares[k] > 0 else "absent"
+        draw.text((end + GAP, middle), text, fill="black", font=font, anchor="lm")
+    caption = "share of the labelled pixels (logarithmic)"
+    draw.text((left + 320, bottom + 42), caption, fill="black", font=font, anchor="mm")
+    return np.array(canvas)
+
+
 def augment(
     datadir: Path | None,
     split: str,
@@ -150,13 +196,13 @@ def augment(
     dataset = CityscapesDataset(root, split, cities, None, train_transforms(size))
     if not 0 <= index < len(dataset):
         raise LabError(f"--index {index}: the samples are 0 ... {len(dataset) - 1}")
-    image, target = dataset.untransformed()[index]
-    image, mask = resize_pair(image, target.numpy().astype(np.uint8), size)
+    image = resize_image(dataset.source.read_image(index), size)
+    mask = resize_labels(dataset.read_train_ids(index), size)
     versions = [("resized only", image, mask)]
     for name, change in single_changes(dataset.transform):
-        versions.append((name, *strongest_draw(change, image, mask, seed, index)))
+        versions.append((name, *strongest_draw(change, image, mask, seed)))
     for draw in range(draws):
-        changed, target = dataset[SampleKey(seed, draw, index)]
+        changed, target = SeededSamples(dataset, seed)[draw, index]
         versions.append((f"all, epoch {draw}", to_picture(changed, MEAN, STD), target.numpy()))
     pictures = [np.vstack([x, colorize(mask, PALETTE)]) for _, x, mask in versions]
     captions = [name for name, _, _ in versions]
@@ -168,7 +214,7 @@ def augment(
 
 
 def strongest_draw(
-    change: Callable[..., dict], image: np.ndarray, mask: np.ndarray, seed: int, index: int
+    change: Callable[..., dict], image: np.ndarray, mask: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """One change applied: the first draw, or of colours alone, where little shows, the strongest.
 
@@ -177,7 +223,8 @@ def strongest_draw(
     """
     draws = []
     for draw in range(STRONGEST_OF):
-        seed_transform(change, SampleKey(seed, draw, index))
+        torch.manual_seed(seed + draw)
+        seed_transform(change)
         draws.append(change(image=image, mask=mask))
     result = draws[0]
     if all(np.array_equal(x["mask"], mask) for x in draws):
@@ -205,22 +252,31 @@ def readable_name(change: A.BasicTransform | A.BaseCompose) -> str:
 
 
 def check(datadir: Path | None, split: str | None, cities: Sequence[str] | None) -> int:
-    """Reads every file of a data folder and names all faults in one go.
+    """Reads every file of a data folder; names all faults in one go, and what looks wrong.
 
     Returns:
-        The exit code: 1 when there is a fault.
+        The exit code: 1 when there is a fault; warnings alone leave it at 0.
     """
-    root = resolve_datadir(datadir)
-    count, faults = audit_folder(root, [split] if split else None, cities)
-    for fault in faults:
-        print(fault)
+    root, splits = resolve_datadir(datadir), [split] if split else None
+    read_all = audit_prepared if is_prepared(root) else audit_files
+    count, faults, counts = read_all(root, splits, cities)
+    warnings = []
+    for name, pixels in counts.items():
+        warnings += suspicious_labels(f"split {name!r} of {root}", pixels)
+    print(*faults, *warnings, sep="\n", end="\n" if faults or warnings else "")
+    also = f", {counted(len(warnings), 'warning')}" if warnings else ""
     if faults:
-        plural = "s" if len(faults) > 1 else ""
-        print(f"{len(faults)} fault{plural} in {root} ({count} pairs read): fix or delete these")
+        found = counted(len(faults), "fault")
+        print(f"{found} in {root} ({count} pairs read){also}: fix or delete these")
         return 1
-    print(f"no fault in {root} ({count} pairs read)")
+    print(f"no fault in {root} ({count} pairs read){also}")
     print(next_step("show", datadir))
     return 0
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 fault", "2 faults"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def prepare_copy(
@@ -239,3 +295,12 @@ def prepare_copy(
     megabytes = prepared_bytes(sources, size) / 1e6
     print(f"they are in {output}, {size[1]}x{size[0]} pixels each, {megabytes:.1f} MB in all")
     print(train_step(output, size))
+
+
+COMMANDS: dict[str, Callable[..., int | None]] = {
+    "show": show,
+    "stats": stats,
+    "augment": augment,
+    "check": check,
+    "prepare": prepare_copy,
+}

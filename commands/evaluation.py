@@ -1,7 +1,5 @@
-"""Judging a model on a split: its predictions, `metrics.json`, the table per class."""
+"""A model evaluated on a split: its predictions, `metrics.json`, the table per class."""
 
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,23 +8,60 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data import CityscapesDataset
+from data import CityscapesDataset, resolve_datadir
 from deploy import Segmenter
-from metrics import (
-    ConfusionMatrix,
-    f1_per_class,
-    iou_per_class,
-    macro_f1,
-    mean_accuracy,
-    mean_iou,
-    pixel_accuracy,
-)
+from metrics import ConfusionMatrix, scores
 from support.formats.labels import IGNORE_INDEX, decode_label_ids
-from utils import atomic_path, colorize, overlay, save_image
+from utils import colorize, overlay, save_image, write_json
 
 
-def judge(
-    segmenter: Segmenter, dataset: CityscapesDataset, batch_size: int, predictions: Path | None
+def report_split(
+    segmenter: Segmenter,
+    datadir: Path | None,
+    split: str,
+    cities: Sequence[str] | None,
+    limit: int | None,
+    batch_size: int,
+    output: Path,
+    save_predictions: bool,
+    about: dict[str, Any],
+) -> None:
+    """Evaluates a model on a split, writes `metrics.json` into `output` and prints the scores.
+
+    Args:
+        segmenter: the model.
+        datadir: the data folder; None for the toy streets.
+        split: such as val.
+        cities: only these; None for all.
+        limit: at most so many images; None for all.
+        batch_size: images that the model sees at once.
+        output: the folder for the results.
+        save_predictions: whether each prediction is written too.
+        about: what else `metrics.json` says under `evaluated`: the model, the scales and so on.
+    """
+    dataset = CityscapesDataset(resolve_datadir(datadir), split, cities, limit)
+    matrix = evaluate_split(
+        segmenter, dataset, batch_size, IGNORE_INDEX, output if save_predictions else None
+    )
+    result = scores(matrix, segmenter.classes)
+    result["evaluated"] = {
+        **about,
+        "split": split,
+        "cities": dataset.cities,
+        "images": len(dataset),
+        "data_fingerprint": dataset.fingerprint(),
+    }
+    write_json(output / "metrics.json", result)
+    print(score_table(result))
+    print(f"the scores are in {output / 'metrics.json'}")
+
+
+def evaluate_split(
+    segmenter: Segmenter,
+    dataset: CityscapesDataset,
+    batch_size: int,
+    ignore_index: int,
+    predictions: Path | None,
 ) -> Tensor:
     """Compares a model with every target of a data set, each at the target's own size.
 
@@ -34,14 +69,15 @@ def judge(
         segmenter: the model.
         dataset: without transform: items (image (H, W, 3) uint8, target (H, W) int64).
         batch_size: images that the model sees at once.
+        ignore_index: the target value of void pixels.
         predictions: a folder for each prediction as official label ids, `<name>_labelIds.png`, as
             the Cityscapes server takes them, and in `overlays/` as a picture; None for neither.
 
     Returns:
         The confusion matrix, (K, K) int64.
     """
-    confusion = ConfusionMatrix(len(segmenter.classes), IGNORE_INDEX)
-    with tqdm(total=len(dataset), unit="image", desc="judging") as bar:
+    confusion = ConfusionMatrix(len(segmenter.classes), ignore_index)
+    with tqdm(total=len(dataset), unit="image", desc="evaluating") as bar:
         for start in range(0, len(dataset), batch_size):
             indices = range(start, min(start + batch_size, len(dataset)))
             samples = [dataset[index] for index in indices]
@@ -58,32 +94,6 @@ def judge(
     return confusion.matrix
 
 
-def scores(matrix: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
-    """Every score of a confusion matrix (K, K), as written into `metrics.json`.
-
-    A class neither in the truth nor predicted has null for a score; `pixels` counts its truth.
-    """
-    f1, iou, pixels = f1_per_class(matrix), iou_per_class(matrix), matrix.sum(dim=1)
-    return {
-        "macro_f1": macro_f1(matrix),
-        "mean_iou": mean_iou(matrix),
-        "pixel_accuracy": pixel_accuracy(matrix),
-        "mean_accuracy": mean_accuracy(matrix),
-        "classes": {
-            name: {
-                "f1": _or_none(f1[index].item()),
-                "iou": _or_none(iou[index].item()),
-                "pixels": int(pixels[index]),
-            }
-            for index, name in enumerate(class_names)
-        },
-    }
-
-
-def _or_none(score: float) -> float | None:
-    return None if math.isnan(score) else score
-
-
 def score_table(result: dict[str, Any]) -> str:
     """The scores as a table to print: a line per class, then the totals."""
     lines = [f"{'class':<16}{'F1':>8}{'IoU':>8}{'pixels':>14}"]
@@ -94,15 +104,3 @@ def score_table(result: dict[str, Any]) -> str:
     for key in ("macro_f1", "mean_iou", "pixel_accuracy", "mean_accuracy"):
         lines.append(f"{key.replace('_', ' '):<16}{result[key]:>8.4f}")
     return "\n".join(lines)
-
-
-def write_metrics(folder: Path, result: dict[str, Any]) -> Path:
-    """Writes `metrics.json` into a folder; returns its path.
-
-    Raises:
-        LabError: when it cannot be written.
-    """
-    path = folder / "metrics.json"
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return path

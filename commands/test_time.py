@@ -1,18 +1,18 @@
 """Segmenting at several scales, with mirror images, and window by window.
 
 Both are wrappers around any `Segmenter`, with onnxruntime or PyTorch inside, and are segmenters
-themselves. The network sees a photo several times; the mean of the softmax probabilities decides,
+themselves. The network sees an image several times; the mean of the softmax probabilities decides,
 as in mmsegmentation (`SegTTAModel.merge_preds`, github.com/open-mmlab/mmsegmentation, version 1):
 
     p = mean over scales s and mirror images m of m⁻¹(softmax(enlarge(network(m(resize(x, s))))))
 
-`MultiScaleSegmenter` shows it the whole photo. Scale 1 is the size at which the plain segmenter
-works, not the photo's own as in mmsegmentation: things are then as large as in training. The
-logits are enlarged to the size of the largest view, at most the photo's, and the mean goes on to
-the photo's size as a logarithm: a single view then gives exactly the plain segmenter's classes,
-and a large photo costs little. Where the photo is no larger than that, it is mmsegmentation's mean.
+`MultiScaleSegmenter` shows it the whole image. Scale 1 is the size at which the plain segmenter
+works, not the image's own as in mmsegmentation: things are then as large as in training. The
+logits are enlarged to the size of the largest view, at most the image's, and the mean goes on to
+the image's size as a logarithm: a single view then gives exactly the plain segmenter's classes,
+and a large image costs little. Where the image is no larger than that, it is mmsegmentation's mean.
 
-`SlidingSegmenter` cuts the photo into windows that overlap, at its own resolution. Where they
+`SlidingSegmenter` cuts the image into windows that overlap, at its own resolution. Where they
 overlap it averages their probabilities; mmsegmentation's `slide_inference` averages the logits.
 """
 
@@ -53,7 +53,7 @@ def extend_segmenter(
         segmenter: an `OnnxSegmenter`, a `TorchSegmenter` or the like.
         scales: see the two classes; None for 1 alone.
         flip: whether the mirror image is seen too.
-        window: (height, width) of sliding windows; None for the whole photo.
+        window: (height, width) of sliding windows; None for the whole image.
         overlap: of the windows; None for a third.
 
     Raises:
@@ -72,11 +72,11 @@ def extend_segmenter(
 class MultiScaleSegmenter(Segmenter):
     """Averages what a network sees at several scales, and in the mirror.
 
-    One photo and one scale are in memory at a time, however many a batch has.
+    One image and one scale are in memory at a time, however many a batch has.
 
     Args:
         segmenter: runs the network.
-        scales: factors of the size at which `segmenter` sees photos; their order has no effect.
+        scales: factors of the size at which `segmenter` sees images; their order has no effect.
         flip: whether each scale is seen mirrored (left and right) as well.
 
     Raises:
@@ -103,7 +103,7 @@ class MultiScaleSegmenter(Segmenter):
         height, width = scaled_size(self.size, self.scales[-1])
         if max(height, width) > MAX_SIDE:
             raise LabError(
-                f"scale {self.scales[-1]:g} makes photos of about {height}x{width} pixels for the "
+                f"scale {self.scales[-1]:g} makes images of about {height}x{width} pixels for the "
                 f"network, above {MAX_SIDE} a side; choose a smaller one"
             )
 
@@ -112,11 +112,11 @@ class MultiScaleSegmenter(Segmenter):
         return self.segmenter.run(batch)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Segments several photos, (H, W, 3) uint8 RGB each, one after the other."""
+        """Segments several images, (H, W, 3) uint8 RGB each, one after the other."""
         return [self.predict(image) for image in images]
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Segments one photo: (H, W, 3) uint8 RGB → (H, W) uint8 train ids.
+        """Segments one image: (H, W, 3) uint8 RGB → (H, W) uint8 train ids.
 
         Raises:
             LabError: for an array of another kind.
@@ -131,7 +131,7 @@ class MultiScaleSegmenter(Segmenter):
     def mean_probabilities(self, image: np.ndarray) -> np.ndarray:
         """The mean over all views: (H, W, 3) uint8 → (K, H', W') float32, sum 1 over the classes.
 
-        H' and W' are those of the largest view, or the photo's where these are less.
+        H' and W' are those of the largest view, or the image's where these are less.
         """
         sizes = [scaled_size(self.size, scale) for scale in self.scales]
         largest = network_size(image.shape[:2], sizes[-1])
@@ -144,7 +144,7 @@ class MultiScaleSegmenter(Segmenter):
         return mean
 
     def views(self, image: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
-        """Shows the network a photo, and its mirror image where wanted.
+        """Shows the network an image, and its mirror image where wanted.
 
         Args:
             image: (H, W, 3) uint8.
@@ -156,14 +156,14 @@ class MultiScaleSegmenter(Segmenter):
         seen = copy.copy(self.segmenter)
         seen.size = size
         height, width = network_size(image.shape[:2], size)
-        photos = [image, image[:, ::-1]] if self.flip else [image]
-        batch = np.stack([seen.preprocess(np.ascontiguousarray(photo)) for photo in photos])
+        shown = [image, image[:, ::-1]] if self.flip else [image]
+        batch = np.stack([seen.preprocess(np.ascontiguousarray(each)) for each in shown])
         logits = seen.run(batch)[..., :height, :width]  # (1 or 2, K, H', W')
         return [logits[0], *logits[1:, ..., ::-1]]
 
 
 class Grid(NamedTuple):
-    """The windows of one scale, in pixels of the photo."""
+    """The windows of one scale, in pixels of the image."""
 
     scale: float
     """At which the network sees them."""
@@ -177,17 +177,17 @@ class Grid(NamedTuple):
 
 
 class SlidingSegmenter(MultiScaleSegmenter):
-    """Segments a photo at its own resolution, window by window from top to bottom.
+    """Segments an image at its own resolution, window by window from top to bottom.
 
-    Besides the photo and the result, the memory holds the probabilities of a band of rows as high
-    as a window. A window that would reach beyond the photo moves inside.
+    Besides the image and the result, the memory holds the probabilities of a band of rows as high
+    as a window. A window that would reach beyond the image moves inside.
 
     Args:
         segmenter: runs the network.
         window: (height, width) of what the network sees at once; None for the training size.
         overlap: the part of a window that it has in common with the next, 0 ... 0.9.
-        scales: factors of the photo's own resolution; 0.5 makes a window cover twice as many
-            rows and columns of the photo. A network that was trained on reduced photos wants
+        scales: factors of the image's own resolution; 0.5 makes a window cover twice as many
+            rows and columns of the image. A network that was trained on reduced images wants
             the factor by which they were reduced.
         flip: whether each window is seen mirrored (left and right) as well.
 
@@ -209,7 +209,7 @@ class SlidingSegmenter(MultiScaleSegmenter):
 
     @property
     def is_plain(self) -> bool:
-        """Never: even a single window sees the photo at another size than the plain segmenter."""
+        """Never: even a single window sees the image at another size than the plain segmenter."""
         return False
 
     def check_sizes(self) -> None:
@@ -220,10 +220,10 @@ class SlidingSegmenter(MultiScaleSegmenter):
             raise LabError(f"the overlap of windows is 0 ... {MAX_OVERLAP}, not {self.overlap:g}")
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Segments one photo: (H, W, 3) uint8 RGB → (H, W) uint8 train ids.
+        """Segments one image: (H, W, 3) uint8 RGB → (H, W) uint8 train ids.
 
         Raises:
-            LabError: for an array of another kind, or a photo that is too wide for these windows.
+            LabError: for an array of another kind, or an image that is too wide for these windows.
         """
         check_image(image)
         grids = [self.grid(image.shape[:2], scale) for scale in self.scales]
@@ -237,7 +237,7 @@ class SlidingSegmenter(MultiScaleSegmenter):
         return band.labels
 
     def see_window(self, image: np.ndarray, grid: Grid, top: int, left: int, band: "Band") -> None:
-        """Adds to the band what the network says of one window of a photo (H, W, 3)."""
+        """Adds to the band what the network says of one window of an image (H, W, 3)."""
         bottom, right = top + grid.height, left + grid.width
         part = image[top:bottom, left:right]
         for logits in self.views(part, scaled_size(part.shape[:2], grid.scale)):
@@ -247,7 +247,7 @@ class SlidingSegmenter(MultiScaleSegmenter):
             band.add(probabilities, top, left)
 
     def grid(self, size: tuple[int, int], scale: float) -> Grid:
-        """Lays the windows of one scale over a photo of `size` (height, width)."""
+        """Lays the windows of one scale over an image of `size` (height, width)."""
         height, width = map(min, scaled_size(self.window, 1 / scale), size)
         tops, rows = tile(size[0], height, self.overlap)
         lefts, columns = tile(size[1], width, self.overlap)
@@ -256,12 +256,12 @@ class SlidingSegmenter(MultiScaleSegmenter):
 
 
 class Band:
-    """Sums of probabilities for the rows of a photo that are not finished yet.
+    """Sums of probabilities for the rows of an image that are not finished yet.
 
     Args:
         num_classes: K.
         height: rows to keep.
-        size: (height, width) of the photo, H and W.
+        size: (height, width) of the image, H and W.
 
     Attributes:
         sums: (K, height, W) float32, of the rows from `top` on.
@@ -276,7 +276,7 @@ class Band:
         shape = (num_classes, height, size[1])
         if 4 * np.prod(shape, dtype=np.int64) > MAX_BAND_BYTES:
             raise LabError(
-                f"windows over {height} rows of a photo {size[1]} pixels wide take more than "
+                f"windows over {height} rows of an image {size[1]} pixels wide take more than "
                 f"{MAX_BAND_BYTES / 1e9:.1f} GB; choose a lower window or larger scales"
             )
         self.sums = np.zeros(shape, dtype=np.float32)
@@ -284,7 +284,7 @@ class Band:
         self.labels = np.zeros(size, dtype=np.uint8)
 
     def add(self, probabilities: np.ndarray, top: int, left: int) -> None:
-        """Adds (K, height, width) at a place of the photo; its rows must lie inside the band."""
+        """Adds (K, height, width) at a place of the image; its rows must lie inside the band."""
         _, height, width = probabilities.shape
         first = top - self.top
         self.sums[:, first : first + height, left : left + width] += probabilities
@@ -322,7 +322,7 @@ def valid_scales(scales: Sequence[float]) -> tuple[float, ...]:
 
 
 def tile(length: int, window: int, overlap: float) -> tuple[list[int], np.ndarray]:
-    """Lays windows along one side of a photo.
+    """Lays windows along one side of an image.
 
     Args:
         length: of the side.

@@ -1,48 +1,62 @@
-"""The options of `train`: their defaults, what goes together, and what a resumed run may change.
+"""The options of `train`: flags, defaults, what goes together, what may change on a resume.
 
 An option that is not given takes its default, or in a resumed run the value with which that began.
 """
 
+import argparse
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from commands.command_line import below_one, non_negative, positive, read_config, whole
 from utils import LabError
 
-TRAIN_DEFAULTS: dict[str, Any] = {
-    "datadir": None,
-    "cities_train": None,
-    "cities_val": None,
-    "limit": None,
+if TYPE_CHECKING:
+    from support.engine.runs import Run
+
+MODEL_NAMES = (
+    "unet",
+    "my_fcn",
+    *(f"fcn_resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+    *(f"deeplabv3_resnet{depth}" for depth in (50, 101)),
+    *(f"deeplabv3plus_resnet{depth}" for depth in (50, 101)),
+    *(f"segformer_b{size}" for size in range(6)),
+    "hrnet_w18",
+    "hrnet_w48",
+    "hrnet_ocr_w48",
+    "hrnet_ocr_aspp_w48",
+    "hrnet_ocr_ms_w48",
+)
+LOSS_NAMES = ("ce", "wce", "focal", "topk", "dice", "dice_ce", "dice_topk", "tversky", "lovasz")
+LOSS_NAMES += ("mcc", "rmi", "wrmi")
+CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
+OPTIMIZER_NAMES = ("adam", "adamw", "sgd")
+SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
+DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
+PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
+MAX_WORKERS = 64
+DRY_RUN_STEPS = 2
+
+UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_channels", "weights")
+UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
+UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name")
+TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "img_size": [128, 256],
     "model": "unet",
-    "num_blocks": None,
-    "base_channels": None,
     "pretrained": False,
-    "weights": None,
-    "aux_weights": None,
     "loss": "wce",
-    "class_weights": None,
-    "gamma": None,
-    "finetune_from": None,
     "fix_batchnorm": False,
-    "epochs": None,
-    "max_steps": None,
-    "max_minutes": None,
-    "patience": None,
     "batch_size": 4,
     "accumulate": 1,
     "optimizer": "adamw",
     "lr": 3e-3,
     "weight_decay": 1e-2,
-    "clip_norm": None,
     "scheduler": "cosine",
-    "warm_up": None,
     "seed": 0,
     "device": "auto",
     "precision": "auto",
-    "num_workers": None,
     "logdir": "runs",
-    "name": None,
     "save_minutes": 10.0,
 }
 DEFAULT_EPOCHS = 11
@@ -51,37 +65,122 @@ DEFAULT_SIZES = {
     "my_fcn": {"num_blocks": 3, "base_channels": 8},
 }
 """The models whose size can be chosen."""
-DEFAULT_CLASS_WEIGHTS = {"wce": "sqrt", "wrmi": "sqrt"}
-"""The losses that weigh the classes by themselves."""
-DEFAULT_GAMMA = 2.0
-CHANGEABLE_ON_RESUME = (
-    "epochs",
-    "max_steps",
-    "max_minutes",
-    "patience",
-    "save_minutes",
-    "batch_size",
-    "accumulate",
-    "num_workers",
-    "device",
-    "datadir",
-    "logdir",
-    "name",
-)
+CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience", "save_minutes", "device")
+CHANGEABLE_ON_RESUME += ("batch_size", "accumulate", "num_workers", "datadir", "logdir", "name")
 """What a resumed run may do otherwise. Batch size and accumulation may change together alone: the
 images of a step must stay as many as they were, over all processes."""
 
 
-def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None]:
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `train`. Only what is given gets into args, so that a resumed run can compare."""
+    parser.argument_default = argparse.SUPPRESS
+    height, width = TRAIN_DEFAULTS["img_size"]
+    data = parser.add_argument_group("data")
+    add = partial(add_with_default, data)
+    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", metavar="DIR")
+    add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
+    add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
+    add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
+    size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
+    add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
+    add = partial(add_with_default, parser.add_argument_group("model"))
+    model_help = f"architecture: {', '.join(MODEL_NAMES)}"
+    add("--model", model_help, choices=MODEL_NAMES, metavar="NAME")
+    blocks_help = "number of poolings of unet and my_fcn"
+    add("--num-blocks", blocks_help, sizes_in_words("num_blocks"), type=whole, metavar="N")
+    width_help = "channels of their first block; the paper's 64 want a GPU"
+    add("--base-channels", width_help, sizes_in_words("base_channels"), type=whole, metavar="N")
+    pretrained_help = "begin with torchvision's ImageNet weights (models on a ResNet)"
+    add("--pretrained", pretrained_help, "off", action="store_true")
+    weights_help = "begin with a published state dict of the reference implementation"
+    add("--weights", weights_help, "random weights", metavar="FILE")
+    aux_help = "what the losses of the auxiliary heads weigh; 0 for nothing"
+    aux_options = {"nargs": "+", "type": non_negative, "metavar": "X"}
+    add("--aux-weights", aux_help, "the model's own", **aux_options)
+    finetune_help = "begin with the weights of a best.pt, a run or a state dict, where they fit"
+    add("--finetune-from", finetune_help, "random weights", metavar="PATH")
+    fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
+    add("--fix-batchnorm", fix_help, "off", action="store_true")
+    add = partial(add_with_default, parser.add_argument_group("loss"))
+    loss_help = f"what is minimised: {', '.join(LOSS_NAMES)}"
+    add("--loss", loss_help, choices=LOSS_NAMES, metavar="NAME")
+    weights_help = "how rare classes weigh more, by their pixels"
+    weights_default = "sqrt for wce and wrmi, none for the others"
+    add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
+    gamma_help = "exponent of the focal loss, 0 or more"
+    add("--gamma", gamma_help, 2.0, type=non_negative, metavar="G")
+    add_loop_arguments(parser)
+
+
+def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
+    """The part of `train` about the loop, the machine and the run's folder."""
+    add = partial(add_with_default, parser.add_argument_group("training"))
+    add("--epochs", "passes over the images", DEFAULT_EPOCHS, type=whole, metavar="N")
+    steps_help = "optimiser steps; with --epochs, whichever ends first"
+    add("--max-steps", steps_help, "no limit", type=whole, metavar="N")
+    minutes_help = "minutes within which the run ends, over all its sessions, export included"
+    add("--max-minutes", minutes_help, "no limit", type=positive, metavar="N")
+    patience_help = "end after so many evaluations without a better macro F1"
+    add("--patience", patience_help, "train to the end", type=whole, metavar="N")
+    add("--batch-size", "images at once, in each process", type=whole, metavar="N")
+    accumulate_help = "batches whose gradients are added up before each optimiser step"
+    add("--accumulate", accumulate_help, type=whole, metavar="N")
+    add("--optimizer", "optimiser; sgd has momentum 0.9", choices=OPTIMIZER_NAMES)
+    add("--lr", "highest learning rate", type=positive, metavar="X")
+    add("--weight-decay", "pull of the weights towards 0", type=non_negative, metavar="X")
+    clip_help = "shorten gradients whose norm is larger than this"
+    add("--clip-norm", clip_help, "never", type=positive, metavar="X")
+    add("--scheduler", "how the rate falls", choices=SCHEDULER_NAMES)
+    warm_up_help = "share of the steps in which the rate first rises"
+    warm_up_default = "0.05; none for constant"
+    add("--warm-up", warm_up_help, warm_up_default, type=below_one, metavar="X")
+    add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
+    add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
+    precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
+    add("--precision", precision_help, choices=PRECISION_NAMES)
+    workers_help = "processes that load images, 0 for none"
+    workers_type = partial(whole, least=0, most=MAX_WORKERS)
+    add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
+    add = partial(add_with_default, parser.add_argument_group("run"))
+    add("--logdir", "folder in which runs lie", metavar="DIR")
+    add("--name", "name of the run's folder", "date, time, model and loss", metavar="NAME")
+    save_help = "minutes between two checkpoints inside an epoch, at most"
+    add("--save-minutes", save_help, type=positive, metavar="N")
+    add("--resume", "go on with this run's folder", "a new run", metavar="RUN")
+    auto_help = "go on with the run of --name if it is there, else begin it (for batch jobs)"
+    add("--auto-resume", auto_help, "off", action="store_true", default=False)
+    dry_help = "two steps through everything; keeps nothing"
+    add("--dry-run", dry_help, "off", action="store_true", default=False)
+
+
+def add_with_default(
+    group: argparse._ArgumentGroup, flag: str, text: str, otherwise: object = None, **options: Any
+) -> None:
+    """Adds a flag whose help ends with what holds otherwise, by default `TRAIN_DEFAULTS`' value."""
+    if otherwise is None:
+        otherwise = TRAIN_DEFAULTS[flag.removeprefix("--").replace("-", "_")]
+    group.add_argument(flag, help=f"{text} (default: {otherwise})", **options)
+
+
+def training_options(
+    args: argparse.Namespace, processes: int = 1, scratch: str | None = None
+) -> tuple[argparse.Namespace, Path | None, dict[str, Any] | None]:
     """Joins what was given on the command line with the defaults, or with the resumed run's.
 
+    Args:
+        args: the options that were given.
+        processes: that train together.
+        scratch: a folder for a dry run; None for a real one.
+
     Returns:
-        Every argument by name, and the folder of the run to resume or None.
+        Every option by name; the folder of the run to resume and its config.json, or None twice.
 
     Raises:
-        LabError: for arguments that contradict each other or the resumed run.
+        LabError: for options that contradict each other or the resumed run, or a name that is
+            taken.
     """
-    resumed = run_to_resume(given)
+    given = vars(args)
+    resumed = None if scratch else run_to_resume(given)
     given = {key: value for key, value in given.items() if key in TRAIN_DEFAULTS}
     for key in ("datadir", "finetune_from", "weights"):
         if given.get(key):
@@ -90,10 +189,19 @@ def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None
         options = TRAIN_DEFAULTS | given
         if options["epochs"] is None and options["max_steps"] is None:
             options["epochs"] = DEFAULT_EPOCHS
-        return options | complete_model_options(options) | complete_loss_options(options), None
-    from support.engine.runs import read_config
+        from losses import loss_options  # late: `--help` does without torch
 
-    begun = TRAIN_DEFAULTS | read_config(resumed)["arguments"]
+        options |= complete_model_options(options)
+        options |= loss_options(options["loss"], options["class_weights"], options["gamma"])
+        if scratch:
+            options |= dry_run_options(options, processes, scratch)
+        require_new_name(Path(options["logdir"]), options["name"])
+        return argparse.Namespace(**options), None, None
+    try:
+        config = read_config(resumed)
+    except ValueError as error:
+        raise LabError(f"{error}; {resumed} is not a run to resume") from error
+    begun = TRAIN_DEFAULTS | config["arguments"]
     differs = [
         f"--{key.replace('_', '-')} {in_words(value)} contradicts {in_words(begun[key])}"
         for key, value in given.items()
@@ -104,7 +212,37 @@ def training_options(given: dict[str, Any]) -> tuple[dict[str, Any], Path | None
             f"{'; '.join(differs)} in {resumed}; leave it out to go on, or start a new run "
             "without --resume"
         )
-    return begun | given, resumed
+    return argparse.Namespace(**begun | given), resumed, config
+
+
+def dry_run_options(options: dict[str, Any], processes: int, scratch: str) -> dict[str, Any]:
+    """What two steps through everything need: a folder that is gone afterwards, and few images."""
+    images = options["batch_size"] * options["accumulate"] * processes
+    return {
+        "logdir": scratch,
+        "name": "dry-run",
+        "epochs": None,
+        "max_steps": DRY_RUN_STEPS,
+        "limit": min(options["limit"] or images, images),
+    }
+
+
+def require_new_name(logdir: Path, name: str | None) -> None:
+    """Finds out, before any work, whether a run of this name can be made.
+
+    Raises:
+        LabError: when the name is taken or no name, or `logdir` is not a folder.
+    """
+    if logdir.exists() and not logdir.is_dir():
+        raise LabError(f"--logdir {logdir} is a file; choose a folder")
+    if name is None:
+        return
+    if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
+        raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
+    if (logdir / name).exists():
+        can_resume = (logdir / name / "last.pt").is_file()
+        hint = f", or go on with --resume {logdir / name}" if can_resume else ""
+        raise LabError(f"{logdir / name} is there already; choose another --name{hint}")
 
 
 def run_to_resume(given: dict[str, Any]) -> Path | None:
@@ -155,23 +293,66 @@ def complete_model_options(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] or default for key, default in sizes.items()}
 
 
-def complete_loss_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The class weights and the gamma that the loss takes when none are given.
-
-    Raises:
-        LabError: for options that the loss does not take.
-    """
-    loss, strategy, gamma = options["loss"], options["class_weights"], options["gamma"]
-    if loss in ("ce", "rmi") and strategy not in (None, "none"):
-        raise LabError(f"--loss {loss} takes no --class-weights; use --loss w{loss}")
-    if loss != "focal" and gamma is not None:
-        raise LabError(f"--gamma belongs to --loss focal, not to {loss}")
-    return {
-        "class_weights": strategy or DEFAULT_CLASS_WEIGHTS.get(loss, "none"),
-        "gamma": DEFAULT_GAMMA if loss == "focal" and gamma is None else gamma,
-    }
+def model_sizes(options: dict[str, Any]) -> dict[str, int]:
+    """The sizes that the model's constructor takes."""
+    return {key: options[key] for key in DEFAULT_SIZES.get(options["model"], {})}
 
 
 def sizes_in_words(key: str) -> str:
     """The defaults of a size of the models that have it, such as `unet 4, my_fcn 3`."""
     return ", ".join(f"{name} {sizes[key]}" for name, sizes in DEFAULT_SIZES.items())
+
+
+def opening_lines(
+    run: "Run", size: Sequence[int], image_size: Sequence[int], better: Sequence[int]
+) -> list[str]:
+    """What is said before the first step: what will be done, and what may surprise.
+
+    Args:
+        run: about to begin.
+        size: (height, width) that the network sees.
+        image_size: of the images as they are.
+        better: a size that keeps their aspect.
+    """
+    state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
+    parameters = sum(each.numel() for each in state.model.parameters()) / 1e6
+    lines = [
+        f"{run.folder}: {limits.total_steps} steps of {sampler.share.in_words()} in "
+        f"{machine.precision} on {machine.device}, {sampler.length} images to train on, "
+        f"{parameters:.2f} million parameters"
+    ]
+    if not 0.9 < (size[1] / size[0]) / (image_size[1] / image_size[0]) < 1.1:
+        lines.append(
+            f"note: --img-size {size[0]} {size[1]} distorts images of "
+            f"{image_size[0]}x{image_size[1]}; --img-size {better[0]} {better[1]} would not"
+        )
+    alone, alike = "", ""
+    if machine.processes.count > 1 and not machine.has_gpu:
+        alone, alike = "process's images", "the number of processes"
+    elif machine.processes.count == 1 and sampler.share.accumulate > 1:
+        alone, alike = "batch of a step", "--accumulate"
+    if (
+        alone
+        and "running_mean" in " ".join(state.model.state_dict())
+        and not run.arguments["fix_batchnorm"]
+    ):
+        lines.append(
+            f"note: batch normalisation sees each {alone} alone; numbers that do not depend on "
+            f"{alike} need --fix-batchnorm"
+        )
+    if limits.are_reached(state):
+        more = "--epochs or --max-steps"
+        if state.step < limits.total_steps:
+            more = f"a --patience of more than {limits.patience} evaluations"
+        lines.append(f"note: the run ended at step {state.step}; to go on it needs {more}")
+    elif limits.leave_no_time(state):
+        lines.append(
+            f"note: the {limits.minutes:g} minutes of the run are used up; to go on it needs more "
+            "--max-minutes"
+        )
+    elif limits.total_steps > state.scheduler.horizon:
+        lines.append(
+            f"note: the learning-rate schedule ends at step {state.scheduler.horizon}, with which "
+            f"the run began; later steps keep its last rate, {state.scheduler.last_rate():.2g}"
+        )
+    return lines

@@ -3,7 +3,7 @@
     python -m subject.figures                              all that need no training
     python -m subject.figures results runs/a runs/b        the curves of your own runs
 
-Nothing here is typed in by hand but Cityscapes' published class shares: shapes are read off the
+Nothing here is typed in by hand but Cityscapes' published class shares: shapes are read from the
 real model by hooks, counts come from the toy streets, and weights, curves and scores from the
 lab's own functions.
 """
@@ -43,7 +43,6 @@ from data import (
 from losses import class_weights
 from metrics import ConfusionMatrix, macro_f1, pixel_accuracy
 from models import UNet
-from support.engine.loading import SampleKey
 from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
 from support.plots import to_picture
 from utils import LabError, atomic_path, colorize
@@ -111,7 +110,7 @@ def toy_counts(split: str) -> Tensor:
 
 
 def tensor_shapes(model: nn.Module, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-    """Runs a picture of zeros through the model and notes (C, H, W) of every module's output.
+    """Runs an image of zeros through the model and notes (C, H, W) of every module's output.
 
     Returns:
         The dotted name of a module → the shape of its output, its first one where there are two.
@@ -156,7 +155,7 @@ def predictor_scores() -> dict[str, tuple[float, float]]:
         ),
         "always road": torch.zeros_like,
         "commonest class\nof each position": lambda truth: position,
-        "the truth, but road for\nthe five rarest classes": lambda truth: torch.where(
+        "the target, but road for\nthe five rarest classes": lambda truth: torch.where(
             torch.isin(truth, rare), 0, truth
         ),
     }
@@ -183,7 +182,7 @@ class Diagram:
 
     Args:
         axes: to draw on.
-        full_height: of the picture in pixels, at level 0.
+        full_height: of the image in pixels, at level 0.
     """
 
     def __init__(self, axes: Axes, full_height: int) -> None:
@@ -378,7 +377,8 @@ def figure_augmentations() -> Figure:
     image, target = dataset[index]
     versions = [("as it is", image, target.numpy())]
     for epoch in range(4):
-        seed_transform(transform, SampleKey(0, epoch, index))
+        torch.manual_seed(epoch)
+        seed_transform(transform)
         result = transform(image=image, mask=target.numpy().astype(np.uint8))
         versions.append((f"epoch {epoch}", to_picture(result["image"], MEAN, STD), result["mask"]))
     figure, grid = plt.subplots(2, 5, figsize=(12, 2.75), layout="constrained")
@@ -418,7 +418,7 @@ def figure_weights() -> Figure:
 
 
 def figure_predictors() -> Figure:
-    """Pixel accuracy against macro F1 of predictors that look at no photo."""
+    """Pixel accuracy against macro F1 of predictors that look at no image."""
     scores = predictor_scores()
     figure, axes = plt.subplots(figsize=(8.2, 3.9), layout="constrained")
     y = np.arange(len(scores))[::-1]

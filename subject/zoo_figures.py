@@ -28,7 +28,7 @@ from zoo.blocks import ASPP
 from zoo.hrnet import HRNet
 from zoo.segformer import HEADS, PATCH_SIZES, REDUCTIONS, STRIDES, SegFormer
 
-SIZE = (512, 1024)  # of the picture in all three figures
+SIZE = (512, 1024)  # of the image in all three figures
 SCENE = 4
 ASPP_STRIDE = 8
 BRANCH_COLORS = (RED, BLUE, GREEN, ORANGE, GREY)
@@ -46,7 +46,7 @@ def toy_picture() -> np.ndarray:
 
 
 def all_shapes(model: nn.Module) -> Shapes:
-    """The shapes, without the batch, of each module's outputs for a picture of `SIZE`."""
+    """The shapes, without the batch, of each module's outputs for an image of `SIZE`."""
     shapes: Shapes = {}
 
     def note(name: str) -> Callable[[nn.Module, tuple, Tensor | list[Tensor]], None]:
@@ -119,7 +119,7 @@ def mark_positions(axes: Axes, mask: np.ndarray, color: str) -> None:
 def branch_name(branch: nn.Module, seen: int) -> str:
     """The title of a branch, from its first layer and the number of positions that it sees."""
     if isinstance(branch[0], nn.AdaptiveAvgPool2d):
-        return "mean of the whole picture"
+        return "mean of the whole image"
     kernel, rate = branch[0].kernel_size[0], branch[0].dilation[0]
     name = f"{kernel}×{kernel} convolution" + (f", rate {rate}" if kernel > 1 else "")
     outside = kernel**2 - seen
@@ -145,8 +145,8 @@ def figure_mix_transformer() -> Figure:
 
 
 def draw_segformer(axes: Axes, stages: list[tuple[int, ...]], shapes: Shapes) -> None:
-    """The picture, the four stages, and the head, as boxes whose height goes by the stride."""
-    draw_box(axes, 0, 2.0, "white", "3", f"{SIZE[0]} × {SIZE[1]}\npicture")
+    """The image, the four stages, and the head, as boxes whose height goes by the stride."""
+    draw_box(axes, 0, 2.0, "white", "3", f"{SIZE[0]} × {SIZE[1]}\nimage")
     fused, logits = shapes["decode_head.linear_fuse"][0], shapes["decode_head.classifier"][0]
     joined, x = 9.3, 0.0
     for index, (height, width, channels) in enumerate(stages):
@@ -202,7 +202,7 @@ def draw_patches(axes: Axes) -> None:
 
 
 def draw_keys(axes: Axes, shape: tuple[int, ...]) -> None:
-    """The keys of the first stage as cells of the picture, and one query."""
+    """The keys of the first stage as cells of the image, and one query."""
     height, width, _ = shape
     side, query = STRIDES[0] * REDUCTIONS[0], (44, 150)
     show_faded_street(axes)

@@ -5,51 +5,83 @@ and to TensorBoard alike. All are drawn with Pillow: at the end of every epoch, 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import nn
+from torch.utils.data import Dataset
 
-from utils import VOID_COLOR, add_legend, colorize
-
-if TYPE_CHECKING:
-    import torch
+from utils import VOID_COLOR, add_legend, colorize, resize_image
 
 GAP = 8
 TEXT_SIZE = 15
 BACKGROUND = (255, 255, 255)
 GRID_COLOR = (222, 222, 222)
 DARK_BLUE = (8, 70, 150)
-SAMPLE_TITLES = ("image", "truth", "prediction")
+CELL_WIDTH = 400  # in a grid of pictures, about
+PANEL_SAMPLES = 4
 
 
 def sample_panel(
     rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     class_names: Sequence[str],
     palette: np.ndarray,
-    column_titles: Sequence[str] = SAMPLE_TITLES,
 ) -> np.ndarray:
-    """Puts photos beside their truth and prediction, with a legend; void is black.
+    """Puts images beside their target and prediction, with a legend; void is black.
 
     Args:
-        rows: per sample, image (H, W, 3) uint8 RGB, truth and prediction (H, W) class ids.
+        rows: per sample, image (H, W, 3) uint8 RGB, target and prediction (H, W) class ids.
         class_names: the K names.
         palette: (K, 3) uint8 RGB.
-        column_titles: what stands above the three columns.
     """
     pictures = [
-        [image, colorize(truth, palette), colorize(prediction, palette)]
-        for image, truth, prediction in rows
+        [image, colorize(target, palette), colorize(prediction, palette)]
+        for image, target, prediction in rows
     ]
-    grid = picture_grid(pictures, column_titles)
+    grid = picture_grid(pictures, ("image", "target", "prediction"))
     colors = np.vstack([palette, np.array([VOID_COLOR], dtype=np.uint8)])
     return add_legend(grid, [*class_names, "void"], colors)
 
 
+class Panels:
+    """Paints image | target | prediction for a few validation samples, the same ones every time.
+
+    Args:
+        val_set: items are (image (3, H, W) float32, target (H, W) int64).
+        class_names: the K names.
+        palette: (K, 3) uint8 RGB.
+        mean, std: of the images' normalisation, for images in 0 ... 1.
+    """
+
+    def __init__(
+        self,
+        val_set: Dataset,
+        class_names: Sequence[str],
+        palette: np.ndarray,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        positions = np.linspace(0, len(val_set) - 1, min(PANEL_SAMPLES, len(val_set)))
+        samples = [val_set[round(position)] for position in positions]
+        self.images = torch.stack([image for image, _ in samples])  # (S, 3, H, W)
+        self.targets = [target.numpy().astype(np.uint8) for _, target in samples]
+        self.pictures = [to_picture(image, mean, std) for image in self.images]  # (H, W, 3)
+        self.class_names, self.palette = class_names, palette
+
+    @torch.no_grad()
+    def paint(self, model: nn.Module, device: torch.device) -> np.ndarray:
+        """Returns the panel, (H', W', 3) uint8, of what a model in evaluation mode predicts."""
+        images = self.images.to(device, memory_format=torch.channels_last)
+        predictions = model(images).argmax(dim=1).byte().cpu().numpy()  # (S, H, W)
+        rows = list(zip(self.pictures, self.targets, predictions, strict=True))
+        return sample_panel(rows, self.class_names, self.palette)
+
+
 def to_picture(
-    image: "torch.Tensor | np.ndarray", mean: Sequence[float], std: Sequence[float]
+    image: torch.Tensor | np.ndarray, mean: Sequence[float], std: Sequence[float]
 ) -> np.ndarray:
-    """Undoes the normalisation of a photo: (3, H, W) float32 becomes (H, W, 3) uint8 RGB."""
+    """Undoes the normalisation of an image: (3, H, W) float32 becomes (H, W, 3) uint8 RGB."""
     values = np.asarray(image).transpose(1, 2, 0) * np.float32(std) + np.float32(mean)
     return (255 * values).round().clip(0, 255).astype(np.uint8)
 
@@ -58,7 +90,6 @@ def picture_grid(
     rows: Sequence[Sequence[np.ndarray]],
     column_titles: Sequence[str] | None = None,
     captions: Sequence[Sequence[str]] | None = None,
-    cell_width: int = 400,
 ) -> np.ndarray:
     """Arranges pictures in a grid of equal cells.
 
@@ -69,9 +100,8 @@ def picture_grid(
         rows: pictures (H, W, 3) uint8 RGB; sizes and the number per row may differ.
         column_titles: above the columns.
         captions: above each picture, as many as there are pictures.
-        cell_width: about how wide a cell becomes, in pixels.
     """
-    scale, width, height = _fit(rows, cell_width)
+    scale, width, height = _fit(rows)
     text_size = int(np.clip(width // 22, TEXT_SIZE, 2 * TEXT_SIZE))
     text_height = round(1.8 * text_size)
     top = text_height if column_titles else GAP
@@ -79,7 +109,7 @@ def picture_grid(
     columns = max(len(row) for row in rows)
     canvas_size = columns * step[0] + GAP, top + len(rows) * step[1] + GAP
     canvas = Image.new("RGB", canvas_size, BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), _font(text_size)
+    draw, font = ImageDraw.Draw(canvas), text_font(text_size)
     for column, title in enumerate(column_titles or ()):
         center = GAP + column * step[0] + width / 2
         draw.text((center, top / 2), title, fill="black", font=font, anchor="mm")
@@ -90,91 +120,58 @@ def picture_grid(
                 text, place = captions[row_number][column], (left + width / 2, y + text_height / 2)
                 draw.text(place, text, fill="black", font=font, anchor="mm")
                 y += text_height
-            small = _rescale(picture, scale)
+            small = Image.fromarray(_rescale(picture, scale))
             inset = (width - small.width) // 2, (height - small.height) // 2
             canvas.paste(small, (left + inset[0], y + inset[1]))
     return np.array(canvas)
 
 
-def _fit(rows: Sequence[Sequence[np.ndarray]], cell_width: int) -> tuple[float, int, int]:
+def _fit(rows: Sequence[Sequence[np.ndarray]]) -> tuple[float, int, int]:
     """The scale of all pictures, and the (width, height) of a cell that holds any of them."""
     widest = max(picture.shape[1] for row in rows for picture in row)
     highest = max(picture.shape[0] for row in rows for picture in row)
-    factor = max(1, round(cell_width / widest))
-    scale = float(factor) if factor > 1 else min(1.0, 2 * cell_width / widest)
+    factor = max(1, round(CELL_WIDTH / widest))
+    scale = float(factor) if factor > 1 else min(1.0, 2 * CELL_WIDTH / widest)
     return scale, max(1, round(widest * scale)), max(1, round(highest * scale))
 
 
-def _rescale(picture: np.ndarray, scale: float) -> Image.Image:
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX)
-
-
-def class_distribution(
-    counts: np.ndarray, class_names: Sequence[str], palette: np.ndarray, title: str = ""
-) -> np.ndarray:
-    """Draws the share of each class among the labelled pixels, commonest first, on a log axis.
-
-    Args:
-        counts: (K,) pixels per class.
-        class_names: the K names.
-        palette: (K, 3) uint8 RGB.
-        title: above the plot.
-    """
-    shares = np.asarray(counts, dtype=np.float64)
-    shares = 100 * shares / max(shares.sum(), 1)
-    lowest = int(np.floor(np.log10(shares[shares > 0].min(initial=1.0) * 0.999)))
-    font, name_width = _font(), _text_width(class_names)
-    left, top, row_height, decade = name_width + 2 * GAP, 40, 28, 640 // (2 - lowest)
-    bottom = top + row_height * len(shares)
-    canvas = Image.new("RGB", (left + 640 + 80, bottom + 60), BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
-    draw.text((left, top / 2), title, fill="black", font=font, anchor="lm")
-    for power in range(lowest, 3):
-        x = left + (power - lowest) * decade
-        draw.line((x, top, x, bottom), fill=GRID_COLOR)
-        draw.text((x, bottom + 16), f"{10.0**power:g} %", fill="black", font=font, anchor="mm")
-    for row, k in enumerate(np.argsort(-shares, kind="stable")):
-        y = top + row * row_height
-        middle, end = y + row_height / 2, left
-        draw.text((left - GAP, middle), class_names[k], fill="black", font=font, anchor="rm")
-        if shares[k] > 0:
-            end += round((np.log10(shares[k]) - lowest) * decade)
-            color = tuple(int(value) for value in palette[k])
-            draw.rectangle((left, y + 3, end, y + row_height - 4), fill=color, outline="black")
-        text = f"{shares[k]:.3g} %" if shares[k] > 0 else "absent"
-        draw.text((end + GAP, middle), text, fill="black", font=font, anchor="lm")
-    caption = "share of the labelled pixels (logarithmic)"
-    draw.text((left + 320, bottom + 42), caption, fill="black", font=font, anchor="mm")
-    return np.array(canvas)
+def _rescale(picture: np.ndarray, scale: float) -> np.ndarray:
+    """Repeats pixels a whole number of times, or reduces as everywhere in the lab."""
+    if scale >= 1:
+        return picture.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
+    height, width = picture.shape[:2]
+    return resize_image(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def confusion_picture(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
     """Draws a confusion matrix, each row in percent of the true pixels of its class.
 
     Args:
-        matrix: (K, K) pixels, rows = truth, columns = prediction. Rows without pixels are grey.
+        matrix: (K, K) pixels, rows = target, columns = prediction. Rows without pixels are grey.
         class_names: the K names.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     totals = matrix.sum(axis=1)
-    cell, font = 36, _font()
-    left = top = _text_width(class_names) + 2 * GAP + 24
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    colors = BACKGROUND + shares[..., None] * np.subtract(DARK_BLUE, BACKGROUND)  # (K, K, 3)
+    colors = colors.round().astype(int)
+    colors[totals == 0] = GRID_COLOR
+    cell, font = 36, text_font()
+    left = top = text_width(class_names) + 2 * GAP + 24
     side = cell * len(matrix)
     canvas = Image.new("RGB", (left + side + GAP, top + side + GAP), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     draw.text((left + side / 2, 14), "prediction (%)", fill="black", font=font, anchor="mm")
-    _draw_upright(canvas, "truth", 14, top + side // 2)
+    _draw_upright(canvas, "target", 14, top + side // 2)
     for k, name in enumerate(class_names):
         middle = top + k * cell + cell // 2
         draw.text((left - GAP, middle), name, fill="black", font=font, anchor="rm")
-        width = _text_width([name])
+        width = text_width([name])
         _draw_upright(canvas, name, left + k * cell + cell // 2, top - GAP - width // 2)
     for row, column in np.ndindex(matrix.shape):
         x, y = left + column * cell, top + row * cell
-        share = matrix[row, column] / totals[row] if totals[row] else 0.0
-        color = _mix(BACKGROUND, DARK_BLUE, share) if totals[row] else GRID_COLOR
+        share = shares[row, column]
+        color = tuple(colors[row, column].tolist())
         draw.rectangle((x, y, x + cell - 2, y + cell - 2), fill=color)
         if share >= 0.005:
             ink = "white" if share > 0.5 else "black"
@@ -183,24 +180,21 @@ def confusion_picture(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndar
     return np.array(canvas)
 
 
-def _font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont:
+def text_font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont:
+    """The font of all texts."""
     return ImageFont.load_default(size)
 
 
-def _text_width(texts: Sequence[str]) -> int:
-    font = _font()
+def text_width(texts: Sequence[str]) -> int:
+    """The width of the longest text, in pixels."""
+    font = text_font()
     return round(max(font.getlength(text) for text in texts))
-
-
-def _mix(first: tuple, second: tuple, share: float) -> tuple[int, ...]:
-    """A colour between two: share 0 gives the first, 1 the second."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
 
 
 def _draw_upright(canvas: Image.Image, text: str, x: int, y: int) -> None:
     """Writes a text turned by 90 degrees, centred at (x, y)."""
-    width, height = _text_width([text]) + 2, round(1.4 * TEXT_SIZE)
+    width, height = text_width([text]) + 2, round(1.4 * TEXT_SIZE)
     strip = Image.new("RGB", (width, height), BACKGROUND)
     place = (width / 2, height / 2)
-    ImageDraw.Draw(strip).text(place, text, fill="black", font=_font(), anchor="mm")
+    ImageDraw.Draw(strip).text(place, text, fill="black", font=text_font(), anchor="mm")
     canvas.paste(strip.rotate(90, expand=True), (x - height // 2, y - width // 2))

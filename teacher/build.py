@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 from commands.companion.markers import to_edition
-from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import LAB, TEACHER, all_parts, solved_texts
 from teacher.verify import leaks
 from utils import LabError
@@ -29,6 +28,9 @@ COPIED = (
 )
 FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo"), "*.py")
 FOLDERS |= {"subject": "*.md", "subject/figures": "*.png", "pretrained": "*"}
+THEIRS = {"check.yml": ".github/workflows/check.yml", "gitignore": ".gitignore"}
+THEIRS |= {name: name for name in ("README.md", "Makefile", "pyproject.toml")}
+"""The files of teacher/edition and their places in an edition."""
 
 
 def build(target: Path, numbers: list[str]) -> list[str]:
@@ -61,7 +63,6 @@ def build(target: Path, numbers: list[str]) -> list[str]:
         copy_files(scratch)
         for name, text in files.items():  # some of them among those of a folder that was copied
             (scratch / name).write_text(text, encoding="utf-8", newline="\n")
-        write_workflow(scratch, numbers)
         write_record(scratch, files, numbers)
         scratch.chmod(0o755)
         if target.exists():
@@ -74,7 +75,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
 
 
 def copy_files(folder: Path) -> None:
-    """Copies what students get as it is, and their own README, Makefile and settings."""
+    """Copies what students get as it is, and their own README, Makefile, workflow and settings."""
     for name in COPIED:
         shutil.copy(LAB / name, folder / name)
     for name, pattern in FOLDERS.items():
@@ -83,47 +84,9 @@ def copy_files(folder: Path) -> None:
             if path.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)
-    for path in sorted(filter(Path.is_file, (TEACHER / "edition").iterdir())):
-        shutil.copy(path, folder / path.name.replace("gitignore", ".gitignore"))
-
-
-def write_workflow(folder: Path, numbers: list[str]) -> None:
-    """Writes the workflow by which GitHub Classroom grades: a command and points for each TODO.
-
-    Optional TODOs have no step: what Classroom adds up is what there is to earn.
-    """
-    head = (TEACHER / "edition" / "classroom.yml").read_text(encoding="utf-8")
-    (folder / "classroom.yml").unlink()
-    steps, runners, results = [], [], []
-    for number in numbers:
-        todo, name = BY_NUMBER[number], "todo-" + number.replace(".", "-")
-        if todo.is_optional:
-            continue
-        runners.append(name)
-        results.append(
-            f"          {name.upper()}_RESULTS: ${{{{ steps.{name}.outputs.result }}}}\n"
-        )
-        steps.append(
-            f"      - name: TODO {number} {todo.title}\n"
-            f"        id: {name}\n"
-            "        uses: classroom-resources/autograding-command-grader@v1\n"
-            "        with:\n"
-            f"          test-name: TODO {number} {todo.title}\n"
-            f"          command: python lab.py check {number}\n"
-            "          timeout: 5\n"
-            f"          max-score: {todo.points}\n"
-        )
-    report = (
-        "      - name: points\n"
-        "        uses: classroom-resources/autograding-grading-reporter@v1\n"
-        "        env:\n"
-        f"{''.join(results)}"
-        "        with:\n"
-        f"          runners: {','.join(runners)}\n"
-    )
-    workflow = folder / ".github" / "workflows" / "classroom.yml"
-    workflow.parent.mkdir(parents=True)
-    workflow.write_text(head + "".join(steps) + report, encoding="utf-8", newline="\n")
+    (folder / ".github" / "workflows").mkdir(parents=True)
+    for name, place in THEIRS.items():
+        shutil.copy(TEACHER / "edition" / name, folder / place)
 
 
 def write_record(folder: Path, files: dict[str, str], numbers: list[str]) -> None:

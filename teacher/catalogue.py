@@ -13,11 +13,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands.companion.markers import LAB_FILES, graft, parse_answers, parse_solutions, read_source
+from commands.companion.markers import (
+    LAB_FILES,
+    graft,
+    parse_answers,
+    parse_solutions,
+    read_source,
+    todo_of,
+)
 from commands.companion.todos import BY_NUMBER, TODOS
 from utils import LabError
 
-LETTERS = "abcdefgh"  # of the parts of a TODO
 TEACHER = Path(__file__).resolve().parent
 LAB = TEACHER.parent
 HEAD = re.compile(r"^# (wrong|right): (\S+)\n(?:# says: (.+)\n)?", re.MULTILINE)
@@ -98,14 +104,14 @@ def all_parts() -> dict[str, str]:
                 raise LabError(f"{name}:{region.start}: todos.py has no {region.part} here")
             found[region.part] = name
     for todo in TODOS:
-        if not any(part.rstrip(LETTERS) == todo.number for part in found):
+        if not any(todo_of(part) == todo.number for part in found):
             raise LabError(f"{todo.file}: TODO {todo.number} has no region")
     return found
 
 
 def grafted(parts: dict[str, str], solved: dict[str, str]) -> dict[str, str]:
     """The files of the lab that change when answers take the place of solutions: name → text."""
-    files = {part: BY_NUMBER[part.rstrip(LETTERS)].file for part in parts}
+    files = {part: BY_NUMBER[todo_of(part)].file for part in parts}
     return {
         name: graft(
             solved[name], name, {part: code for part, code in parts.items() if files[part] == name}

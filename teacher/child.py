@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
+from teacher.catalogue import LAB
 from teacher.processes import MAX_PROCESSES
 from teacher.walls import raise_walls, set_process_option, shut_walls
 
-LAB = Path(__file__).resolve().parent.parent
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -169,14 +169,7 @@ def run_tests(lab: Path, todos: tuple[str, ...], secret: str, writer: int) -> No
     options = ["-s", "-q", "--tb=no"]
     for plugin in ("cacheprovider", "faulthandler", "logging", "doctest", "junitxml"):
         options += ["-p", f"no:{plugin}"]
-    options += [
-        "--rootdir",
-        str(lab),
-        "-c",
-        os.devnull,
-        "--basetemp",
-        str(lab.parent / "tmp" / "t"),
-    ]
+    options += ["--rootdir", str(lab), "-c", os.devnull, "--basetemp", str(lab.parent / "tmp/t")]
     pytest.main([*options, *tests], plugins=[reporter])
     finish()
 

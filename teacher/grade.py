@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from commands.companion.markers import graft
+from commands.companion.markers import graft, todo_of
 from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import LAB, all_parts, solved_texts
 from teacher.reports import (
@@ -64,10 +64,10 @@ def grade(
     limits: Limits,
     gradescope: Path | None = None,
 ) -> list[Mark]:
-    """Grades submissions and writes the marks.
+    """Grades submissions, folders or zips or folders of these, and writes the marks.
 
     Args:
-        paths: folders or zips, or folders of these.
+        paths: of the submissions.
         out: the CSV; beside it come `reports/` and the folder of what is done; None for neither.
         numbers: of the TODOs to grade.
         workers: processes at a time.
@@ -87,9 +87,7 @@ def grade(
     if gradescope is not None and len(found) != 1:
         raise LabError(f"--gradescope is for one submission; there are {len(found)}")
     tqdm.monitor_interval = 0  # its thread would be forked with the rest
-    hidden = not sys.stderr.isatty()
-    with tqdm(desc="grade", total=len(found) * len(numbers), unit="TODO", disable=hidden) as bar:
-        grading.bar = bar
+    with tqdm(None, "grade", len(found) * len(numbers), unit="TODO", disable=None) as grading.bar:
         for outcome in run_jobs(grading.jobs(found), workers, limits.seconds, limits.megabytes):
             grading.take(outcome)
     marks = sorted(grading.marks, key=lambda mark: mark.submission)
@@ -126,8 +124,8 @@ class Grading:
                 continue
             jobs = []
             for number in self.numbers:
-                verdict = self.judge_unseen(submission, number)
-                if verdict is None:
+                untested = self.mark_untested(submission, number)
+                if untested is None:
                     parts = self.parts_of(submission, number)
                     file = BY_NUMBER[number].file
                     files = {file: graft(self.solved[file], file, parts)}
@@ -135,7 +133,7 @@ class Grading:
                     jobs.append(Job(f"{number} {name}", files, (number,), factor))
                     task.waiting.add(number)
                 else:
-                    task.mark.todos.append(verdict)
+                    task.mark.todos.append(untested)
                     self.advance(1)
             if not jobs:
                 self.finish(task)
@@ -146,14 +144,14 @@ class Grading:
         own = [part for part in self.places if todo_of(part) == number]
         return {part: submission.parts[part] for part in own if part in submission.parts}
 
-    def judge_unseen(self, submission: Submission, number: str) -> TodoMark | None:
+    def mark_untested(self, submission: Submission, number: str) -> TodoMark | None:
         """The mark of a TODO that need not be tested; None for one that must be."""
         if number in submission.faults:
             return TodoMark(number, 0, "unreadable", submission.faults[number])
         own = [part for part in self.places if todo_of(part) == number]
         missing = [part for part in own if part not in submission.parts]
         if missing == own and BY_NUMBER[number].is_optional:
-            return TodoMark(number, 0, "to do", f"optional TODO {number} was not handed in")
+            return TodoMark(number, 0, "to do", f"optional TODO {number} was not submitted")
         if missing:
             where = f"{self.places[missing[0]]} has no region {missing[0]}"
             return TodoMark(number, 0, "unreadable", f"missing: {where}")
@@ -166,7 +164,7 @@ class Grading:
         number, _, name = outcome.job.name.partition(" ")
         task = self.tasks[name]
         task.waiting.discard(number)
-        task.mark.todos.append(judge(outcome, number, task.submission))
+        task.mark.todos.append(mark_tested(outcome, number, task.submission))
         task.mark.seconds += outcome.seconds
         self.advance(1)
         if not task.waiting:
@@ -220,7 +218,7 @@ class Grading:
         return None
 
 
-def judge(outcome: Outcome, number: str, submission: Submission) -> TodoMark:
+def mark_tested(outcome: Outcome, number: str, submission: Submission) -> TodoMark:
     """The mark of a TODO from what its tests said."""
     if outcome.passed(number):
         return TodoMark(number, BY_NUMBER[number].points, "passed")
@@ -239,11 +237,6 @@ def place_of(match: re.Match, submission: Submission) -> str:
     """A line of an answer as a line of the student's file."""
     line = submission.lines.get(match[1], 0) + int(match[2])
     return f"syntax error in {match[1]} ({BY_NUMBER[todo_of(match[1])].file}:{line})"
-
-
-def todo_of(part: str) -> str:
-    """The number of the TODO that a part belongs to."""
-    return part.rstrip("abcdefghijklmnopqrstuvwxyz")
 
 
 def digest_of_lab() -> str:

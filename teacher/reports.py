@@ -86,11 +86,6 @@ def is_optional(number: str) -> bool:
     return BY_NUMBER[number].is_optional
 
 
-def prefix(number: str) -> str:
-    """What stands before an optional TODO's name."""
-    return "optional " if is_optional(number) else ""
-
-
 def write_csv(path: Path, marks: list[Mark], numbers: list[str]) -> None:
     """Writes a row for each submission, by name; the file is whole at any time.
 
@@ -196,7 +191,8 @@ def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], troubl
         mark = Mark("", [trouble], [TodoMark(number, 0, "not graded") for number in numbers])
     tests = [
         {
-            "name": f"{prefix(todo.number)}TODO {todo.number}: {BY_NUMBER[todo.number].title}",
+            "name": f"{'optional ' * is_optional(todo.number)}TODO {todo.number}: "
+            f"{BY_NUMBER[todo.number].title}",
             "number": todo.number,
             "score": todo.points,
             "max_score": BY_NUMBER[todo.number].points,

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.companion.markers import LAB_FILES
+from teacher.catalogue import LAB
 from teacher.child import ONE_THREAD, keeper_main, run_tests, silence, start_process
 from teacher.processes import (
     MAX_PROCESSES,
@@ -40,7 +41,6 @@ from teacher.processes import (
     own_megabytes,
 )
 
-LAB = Path(__file__).resolve().parent.parent
 NEEDED = (
     *(name for name in LAB_FILES if "/" not in name),
     *("utils.py", "conftest.py", "commands", "support", "toycity", "zoo"),
@@ -106,7 +106,7 @@ class Outcome:
 def run_jobs(
     jobs: Iterable[Job], workers: int = 2, seconds: float = 60.0, megabytes: int = 3000
 ) -> Iterator[Outcome]:
-    """Runs jobs, several at a time, and hands out what came of each as it ends.
+    """Runs jobs, several at a time, and yields what came of each as it ends.
 
     A job that runs out of time without having computed all that time, as on a busy machine, runs
     once more at the end, alone.
@@ -139,7 +139,7 @@ def run_jobs(
 def run_children(
     jobs: Iterable[Job], workers: int, template: Path, seconds: float, megabytes: int
 ) -> Iterator["Child"]:
-    """Starts a child for each job, and hands each out when it has ended."""
+    """Starts a child for each job, and yields each when it has ended."""
     waiting, running = iter(jobs), []
     exhausted, looked = False, 0.0
     try:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from commands.companion.markers import LAB_FILES
+from teacher.catalogue import LAB
 
-LAB = Path(__file__).resolve().parent.parent
 NEW_NAMESPACES = 0x20000000 | 0x00020000 | 0x40000000  # CLONE_NEWPID, NEWNS, NEWNET
 NEW_USER = 0x10000000  # CLONE_NEWUSER
 FIRST_USER, USERS = 61_300, 3_000

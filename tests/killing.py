@@ -17,11 +17,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import deploy
 import main as command_line
-import support.assembly
-from support.engine.runs import load_checkpoint
+from support.engine.folder import load_checkpoint
 
 SIGNALS = [signal.SIGKILL] * 5 + [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
 MOST_SESSIONS = 12
@@ -35,7 +35,7 @@ def session(words: list[str], log: Path) -> int:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    support.assembly.export_onnx = lambda *_: None  # five seconds that have no part in this
+    deploy.export_onnx = lambda *_: None  # five seconds that have no part in this
     code = 1
     try:
         code = command_line.main(words)
@@ -59,7 +59,7 @@ def run_with_kills(words: list[str], run: Path, chance: random.Random, seconds: 
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code == 0:
             return hits
-        if code not in (130, 138, 143, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGUSR1):
+        if code not in (129, 130, 138, 143, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGUSR1):
             raise SystemExit(f"exit code {code}, see {run.with_suffix('.log')}")
     raise SystemExit(f"{run} never ended")
 
@@ -70,18 +70,22 @@ def what_remains(run: Path) -> dict[str, object]:
     with (run / "history.csv").open() as file:
         rows = [{k: v for k, v in row.items() if k != "images_per_second"}
                 for row in csv.DictReader(file)]  # fmt: skip
-    curves = {}
-    for path in sorted(run.glob("events.out.tfevents.*")):
-        for event in EventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                if "images_per_second" not in value.tag and not value.tag.startswith("arguments"):
-                    curves.setdefault(value.tag, []).append((event.step, str(value.tensor)))
+    log = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0}).Reload()
+    tags = log.Tags()
+    curves = {
+        tag: [(event.step, event.value) for event in log.Scalars(tag)]
+        for tag in tags["scalars"]
+        if "images_per_second" not in tag
+    }
+    pictures = {tag: [event.step for event in log.Images(tag)] for tag in tags["images"]}
     return {
         "weights": last["model"],
         "optimizer": last["optimizer"]["state"],
         "best": best["model"],
         "history": rows,
-        "curves": {tag: sorted(points) for tag, points in curves.items()},
+        "curves": curves,
+        "pictures": pictures,
+        "files": sorted(path.name for path in run.iterdir() if "tfevents" not in path.name),
         "hidden files": [path.name for path in run.parent.glob(f".{run.name}*")]
         + [path.name for path in run.glob(".*")],
     }

@@ -10,7 +10,7 @@ CITIES = {"train": {"aachen": 3, "bremen": 2, "ulm": 2}, "val": {"munster": 2}}
 
 
 def draw_pair(seed: int, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """A photo (H, W, 3) and label ids (H, W), in blocks of 4 pixels, every label once or more."""
+    """An image (H, W, 3) and label ids (H, W), in blocks of 4 pixels, every label once or more."""
     generator = np.random.default_rng(seed)
     rows, columns = -(-size[0] // 4), -(-size[1] // 4)
     image = generator.integers(0, 256, (rows, columns, 3), dtype=np.uint8)

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from commands.comparison import figures as comparison_figures
-from commands.comparison import report as comparison
 from commands.comparison import runs as compared
 from commands.comparison import tables as comparison_text
-from commands.comparison.report import compare_runs
+from commands.comparison.tables import compare_runs
 from commands.train import TRAIN_DEFAULTS
-from support.engine.runs import HISTORY_COLUMNS
+from support.engine.folder import HISTORY_COLUMNS
 from utils import LabError, read_image
 
 LAB = Path(__file__).resolve().parent.parent
@@ -74,7 +73,7 @@ def figures():
 @pytest.fixture(autouse=True)
 def draw_on_request(request, monkeypatch):
     if "figures" not in request.fixturenames:
-        monkeypatch.setattr(comparison, "write_figures", lambda folder, made: [])
+        monkeypatch.setattr(comparison_text, "write_figures", lambda folder, made: [])
 
 
 @pytest.fixture
@@ -270,7 +269,7 @@ def test_markdown_has_each_command(tmp_path):
     lines = (tmp_path / "out" / "compare.md").read_text(encoding="utf-8").splitlines()
     assert f"    {typed}" in lines
     (made,) = (line for line in lines if line.startswith("    ") and "--loss ce" in line)
-    assert "--cities-train 'a b' c --img-size 128 256" in made
+    assert "--cities-train 'a b' c" in made and "--img-size 128 256" in made
     assert "--resume" not in made and "--limit" not in made and "None" not in made
 
 
@@ -416,7 +415,7 @@ def test_classes_picture_is_blue_where_better_and_red_where_worse(sweep, figures
 
 def test_comparison_needs_neither_torch_nor_pyplot(sweep):
     code = (
-        "import sys; from commands.comparison.report import compare_runs\n"
+        "import sys; from commands.comparison.tables import compare_runs\n"
         "compare_runs(sys.argv[1:])\n"
         "print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
     )

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import albumentations as A
@@ -22,10 +21,12 @@ from street_files import SIZE, draw_pair, image_file, label_file, write_png, wri
 from torch.utils.data import DataLoader, TensorDataset
 
 import data
-from support.engine.loading import EpochSampler, SampleKey, Share, start_worker
+from commands.prepare import prepare
+from support.engine.loading import EpochSampler, SeededSamples, StepShare, start_worker
 from support.formats.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
-from support.formats.prepared import open_split, prepare
-from utils import LabError
+from support.formats.prepared import open_split
+from support.plots import to_picture
+from utils import LabError, resize_image, resize_labels
 
 REPOSITORY = Path(data.__file__).parent
 
@@ -113,7 +114,8 @@ def test_count_pixels_of_all_void_is_zero():
 
 
 def apply(transform, image, mask, seed=0):
-    data.seed_transform(transform, SampleKey(0, seed, 0))
+    torch.manual_seed(seed)
+    data.seed_transform(transform)
     result = transform(image=image, mask=mask)
     return result["image"], np.asarray(result["mask"])
 
@@ -129,7 +131,7 @@ def test_transforms_give_the_size_and_types(make, source):
 
 
 def test_train_transforms_move_image_and_mask_together():
-    """White where the mask is 1: after any change the photo still says what the mask says."""
+    """White where the mask is 1: after any change the image still says what the mask says."""
     mask = np.zeros((64, 128), dtype=np.uint8)
     mask[10:40, 8:50] = mask[30:60, 70:90] = 1
     image = np.repeat(mask[..., None] * 255, 3, axis=2)
@@ -178,19 +180,20 @@ def test_train_transforms_flip_half_of_the_time_and_change_colours():
     assert len(set(means)) > 10
 
 
-def test_train_transforms_depend_on_seed_epoch_and_index_alone():
-    image, mask = draw_pair(0, (64, 128))
-    transform = data.train_transforms((64, 128))
-    keys = [SampleKey(0, 0, 0), SampleKey(1, 0, 0), SampleKey(0, 1, 0), SampleKey(0, 0, 1)]
+def test_random_changes_depend_on_seed_epoch_and_index_alone(streets):
+    image = draw_pair(0, SIZE)[0]
+    keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
-    def draw(pipeline, key):
-        data.seed_transform(pipeline, key)
-        return pipeline(image=image, mask=mask)["image"]
+    def draw(seed, epoch, index):
+        dataset = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
+        dataset.source.read_image = lambda _: image  # the same for both indices
+        return SeededSamples(dataset, seed)[epoch, index][0]
 
-    first = [draw(transform, key) for key in keys]
+    first = [draw(*key) for key in keys]
+    torch.manual_seed(5)
     random.seed(5)
     np.random.seed(5)
-    again = [draw(data.train_transforms((64, 128)), key) for key in reversed(keys)][::-1]
+    again = [draw(*key) for key in reversed(keys)][::-1]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert len({image.numpy().tobytes() for image in first}) == 4
 
@@ -217,6 +220,17 @@ def test_eval_transforms_equal_plain_arithmetic():
     assert np.array_equal(ids, mask[1::3, 1::3])
 
 
+@pytest.mark.parametrize(
+    "size", [(96, 192), (32, 64), (31, 65), (200, 500), (40, 300), (150, 64), (96, 64), (1, 1)]
+)
+def test_eval_transforms_resize_by_the_labs_one_rule(size):
+    image = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
+    mask = np.random.default_rng(1).integers(0, 256, (96, 192), dtype=np.uint8)
+    changed, ids = apply(data.eval_transforms(size), image, mask)
+    assert np.array_equal(to_picture(changed, data.MEAN, data.STD), resize_image(image, size))
+    assert np.array_equal(ids, resize_labels(mask, size))
+
+
 def test_eval_transforms_are_deterministic():
     image, mask = draw_pair(0)
     transform = data.eval_transforms((20, 30))
@@ -228,12 +242,11 @@ def test_eval_transforms_are_deterministic():
 # -------------------------------------------------------------------------------------- data sets
 
 
-def test_dataset_gives_photo_and_train_ids(streets):
+def test_dataset_gives_image_and_train_ids(streets):
     dataset = data.CityscapesDataset(streets, "train")
     assert len(dataset) == 7 and dataset.cities == ["aachen", "bremen", "ulm"]
     assert dataset.pairs[0] == ("aachen", "aachen_000000_000019")
     assert dataset.pairs == sorted(dataset.pairs)
-    assert dataset.image_path(3) == image_file(streets, "train", "bremen", 0)
     image, target = dataset[3]
     expected_image, label_ids = draw_pair(3)
     assert isinstance(image, np.ndarray) and np.array_equal(image, expected_image)
@@ -256,9 +269,11 @@ def test_dataset_takes_any_callable(streets):
     assert torch.equal(as_tensor[1][1], plain[1][1])
 
 
-def test_dataset_transform_sees_the_key(streets):
+def test_seeded_samples_leave_the_generator_of_torch_where_it_was(streets):
     dataset = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
-    first, again, later = (dataset[SampleKey(3, epoch, 2)] for epoch in (0, 0, 1))
+    samples, before = SeededSamples(dataset, seed=3), torch.get_rng_state()
+    first, again, later = (samples[epoch, 2] for epoch in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[0], later[0])
     torch.manual_seed(0)
@@ -268,10 +283,10 @@ def test_dataset_transform_sees_the_key(streets):
     assert torch.equal(without_key[0], dataset[2][0])
 
 
-def test_dataset_views_leave_the_original_alone(streets):
+def test_dataset_targets_are_untransformed(streets):
     transform = data.eval_transforms((8, 8))
     dataset = data.CityscapesDataset(streets, "train", ["ulm"], transform=transform)
-    plain = dataset.untransformed()
+    plain = data.CityscapesDataset(streets, "train", ["ulm"])
     assert plain[0][0].shape == (*SIZE, 3) and dataset[0][0].shape == (3, 8, 8)
     targets = dataset.targets()
     assert len(targets) == 2 and targets[1][0] is None
@@ -477,7 +492,7 @@ def test_dataset_error_is_one_line_from_a_worker_too(streets):
     assert in_worker.value.line == str(caught.value)
 
 
-def test_dataset_turns_unusual_photos_into_rgb(streets):
+def test_dataset_turns_unusual_images_into_rgb(streets):
     path = image_file(streets, "val", "munster", 0)
     Image.new("L", SIZE[::-1], 100).save(path)
     image, _ = data.CityscapesDataset(streets, "val")[0]
@@ -521,8 +536,8 @@ def test_get_dataloaders_shuffle_training_and_not_validation(streets):
     train_loader, val_loader = loaders(streets, 0)
     orders = []
     for _ in range(6):
-        orders.append([int(key) for key in train_loader.sampler])
-        assert [int(key) for key in val_loader.sampler] == [0, 1]
+        orders.append([index for _, index in train_loader.sampler])
+        assert list(val_loader.sampler) == [(0, 0), (0, 1)]
     assert all(sorted(order) == list(range(7)) for order in orders)
     assert len({tuple(order) for order in orders}) > 3
 
@@ -559,7 +574,7 @@ def test_get_dataloaders_refuse_impossible_numbers(streets, batch_size, num_work
 def test_epoch_sampler_depends_on_seed_and_epoch_alone():
     sampler = EpochSampler(20, seed=4)
     passes = [list(sampler) for _ in range(3)]
-    assert [passes[k][0].epoch for k in range(3)] == [0, 1, 2]
+    assert [passes[k][0][0] for k in range(3)] == [0, 1, 2]
     assert passes[0] != passes[1]
     other = EpochSampler(20, seed=4)
     other.set_epoch(2)
@@ -569,19 +584,19 @@ def test_epoch_sampler_depends_on_seed_and_epoch_alone():
 
 def test_epoch_sampler_goes_on_in_the_middle():
     sampler = EpochSampler(10, seed=0)
-    whole_pass = [(key.epoch, key.index) for key in sampler]
+    whole_pass = list(sampler)
     sampler.set_epoch(0, skip=4)
     assert len(sampler) == 6
-    assert [(key.epoch, key.index) for key in sampler] == whole_pass[4:]
+    assert list(sampler) == whole_pass[4:]
     assert len(sampler) == 10 and len(list(sampler)) == 10
 
 
 @pytest.mark.parametrize("accumulate", [1, 2, 3])
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("length", [1, 7, 12, 13, 29])
-def test_epoch_sampler_shares_cover_every_image_once(length, processes, accumulate):
-    whole = [key.index for key in EpochSampler(length, seed=1)]
-    shares = [Share(2, accumulate, rank, processes) for rank in range(processes)]
+def test_epoch_samplers_of_all_processes_cover_every_image_once(length, processes, accumulate):
+    whole = list(EpochSampler(length, seed=1))
+    shares = [StepShare(2, accumulate, rank, processes) for rank in range(processes)]
     samplers = [iter(EpochSampler(length, 1, share)) for share in shares]
     images_per_step, seen = shares[0].images_per_step, []
     for start in range(0, length, images_per_step):
@@ -595,25 +610,18 @@ def test_epoch_sampler_shares_cover_every_image_once(length, processes, accumula
                 keys = [next(sampler) for _ in range(max(number, 1))]
                 seen += keys[:number]
         assert sorted(seen[start:]) == sorted(whole[start : start + count])
-    assert sorted(seen) == list(range(length))
+    assert sorted(index for _, index in seen) == list(range(length))
     assert not any(list(sampler) for sampler in samplers)
-
-
-def test_sample_key_is_an_index_that_can_be_sent():
-    key = pickle.loads(pickle.dumps(SampleKey(seed=7, epoch=3, index=2)))
-    assert ["a", "b", "c"][key] == "c" and key == 2
-    assert (key.seed, key.epoch, key.index) == (7, 3, 2)
 
 
 def test_start_worker_leaves_stopping_to_the_parent():
     """What it ignores would be ignored by all later tests of this process, and its children."""
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
     previous = {name: signal.getsignal(getattr(signal, name)) for name in names}
     try:
         start_worker(0)
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        if "SIGUSR1" in names:
-            assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
+        for name in names:
+            assert signal.getsignal(getattr(signal, name)) == signal.SIG_IGN
     finally:
         for name, handler in previous.items():
             signal.signal(getattr(signal, name), handler)
@@ -656,7 +664,7 @@ def test_prepared_samples_equal_the_evaluation_of_the_raw_files(streets, prepare
     for index in range(7):
         assert torch.equal(fast[index][0], raw[index][0])
         assert torch.equal(fast[index][1], raw[index][1])
-    assert fast.untransformed()[0][0].shape == (16, 32, 3)
+    assert fast.source.read_image(0).shape == (16, 32, 3)
     assert fast.fingerprint() != raw.fingerprint()
 
 
@@ -702,26 +710,3 @@ def test_prepared_data_notices_damage(prepared, name):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(LabError, match="damaged"):
         data.CityscapesDataset(prepared, "train")
-
-
-def test_prepared_sample_reads_20_times_faster_than_png_pair(tmp_path):
-    generator = np.random.default_rng(0)
-    image, label_ids = draw_pair(0, (1024, 2048))
-    image = (image // 2 + generator.integers(0, 32, image.shape)).astype(np.uint8)
-    root = tmp_path / "large"
-    write_png(image_file(root, "train", "ulm", 0), image)
-    write_png(label_file(root, "train", "ulm", 0), label_ids)
-    prepare([open_split(root, "train")], tmp_path / "small", (256, 512))
-
-    def seconds(folder, repeats):
-        dataset = data.CityscapesDataset(folder, "train")
-        dataset[0]
-        return min(_timed(lambda: dataset[0]) for _ in range(repeats))
-
-    assert seconds(root, 3) > 20 * seconds(tmp_path / "small", 30)
-
-
-def _timed(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start

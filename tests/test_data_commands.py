@@ -1,6 +1,8 @@
 """The commands that look at data, and the pictures that they and the training draw."""
 
+import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -8,18 +10,25 @@ import pytest
 from PIL import Image
 from street_files import SIZE, image_file, label_file, write_png, write_streets
 
+import commands.prepare
 import data
 import main as command_line
-from commands.data import legend_of, single_changes, train_step
-from support.formats import prepared as prepared_module
-from support.formats.labels import CLASS_NAMES, PALETTE
+from commands.data import class_distribution, legend_of, single_changes, train_step
+from support.formats.labels import (
+    CLASS_NAMES,
+    IGNORE_INDEX,
+    PALETTE,
+    count_label_ids,
+    look_like_train_ids,
+    suspicious_labels,
+)
 from support.plots import (
-    class_distribution,
     confusion_picture,
     picture_grid,
     sample_panel,
     to_picture,
 )
+from toycity import render_scene
 from utils import LabError, python_command
 
 
@@ -78,7 +87,7 @@ def test_data_show_needs_none_of_the_labs_own_code(streets, monkeypatch):
         run("stats", "--datadir", streets)
 
 
-def test_data_show_draws_photo_labels_and_overlay(tmp_path, monkeypatch):
+def test_data_show_draws_image_labels_and_overlay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_png(image_file(tmp_path, "train", "ulm", 0), np.full((*SIZE, 3), 200, np.uint8))
     write_png(label_file(tmp_path, "train", "ulm", 0), np.full(SIZE, 7, np.uint8))
@@ -167,6 +176,107 @@ def test_data_check_reports_all_faults_in_one_go(streets, capsys):
         assert any(name in line and fault in line for line in lines)
 
 
+def spoil_labels(streets, split, change):
+    """Rewrites the targets of a split: `change` gets label ids and returns what is saved."""
+    for path in streets.glob(f"gtFine/{split}/*/*_labelIds.png"):
+        write_png(path, change(picture(path)))
+
+
+def as_train_ids(label_ids):
+    train_ids = data.encode_train_ids(label_ids)
+    return np.where(train_ids == IGNORE_INDEX, 0, train_ids).astype(np.uint8)
+
+
+def test_data_check_warns_of_train_ids_and_of_a_split_without_labels(streets, tmp_path, capsys):
+    spoil_labels(streets, "train", as_train_ids)
+    spoil_labels(streets, "val", lambda label_ids: label_ids % 4)
+    arguments = ("prepare", "--datadir", streets, "--size", 24, 48, "--output", tmp_path / "small")
+    assert run(*arguments) == 0
+    for folder in (streets, tmp_path / "small"):
+        capsys.readouterr()
+        assert run("check", "--datadir", folder) == 0
+        first, second, last, _ = capsys.readouterr().out.splitlines()
+        assert first.startswith(
+            f"warning: split 'train' of {folder}: 7 of the 7 targets read look "
+        )
+        assert "aachen_000000_000019" in first and "save label ids, such as 7 for road" in first
+        assert second.startswith(f"warning: split 'val' of {folder}: every pixel of the 2 targets ")
+        assert last == f"no fault in {folder} (9 pairs read), 2 warnings"
+    assert run("check", "--datadir", streets, "--cities", "aachen") == 0
+    assert "3 of the 3 targets" in capsys.readouterr().out
+
+
+def test_data_check_counts_faults_and_warnings_apart(streets, capsys):
+    spoil_labels(streets, "train", as_train_ids)
+    write_png(label_file(streets, "train", "ulm", 0), np.full(SIZE, 99, np.uint8))
+    assert run("check", "--datadir", streets) == 1
+    fault, warning, last = capsys.readouterr().out.splitlines()
+    assert "outside the table" in fault and "6 of the 6 targets read" in warning
+    assert last == f"1 fault in {streets} (9 pairs read), 1 warning: fix or delete these"
+
+
+def test_data_check_names_the_one_city_of_train_ids(streets, capsys):
+    path = label_file(streets, "train", "bremen", 1)
+    write_png(path, as_train_ids(picture(path)))
+    assert run("check", "--datadir", streets) == 0
+    out = capsys.readouterr().out
+    assert "1 of the 7 targets read look like train ids" in out and str(path) in out
+
+
+CAMVID_LABELS = (7, 8, 11, 13, 17, 20, 21, 23, 24, 25, 26)
+
+
+@pytest.mark.parametrize(
+    "label_ids",
+    [
+        *(render_scene("ahornau", 0, number, (64, 128))[1] for number in range(3)),
+        np.resize([0, *CAMVID_LABELS], (12, 24)),
+        np.resize([0, 0, 0, 7], (12, 24)),  # nothing but the road is labelled
+        np.resize([0, 0, 0, 0, 1, 7, 7, 8], (12, 24)),  # and the car's bonnet
+        np.resize([7, 11, 8], (12, 24)),
+        np.zeros((0, 0)),
+    ],
+)
+def test_suspicious_labels_has_nothing_against_label_ids(label_ids):
+    counts = count_label_ids(label_ids.astype(np.uint8))
+    assert not look_like_train_ids(counts)
+    assert not label_ids.any() or suspicious_labels("train", {"x.png": counts}) == []
+
+
+@pytest.mark.parametrize(
+    "label_ids",
+    [
+        *(as_train_ids(render_scene("ahornau", 0, number, (64, 128))[1]) for number in range(3)),
+        as_train_ids(np.resize([0, *CAMVID_LABELS], (12, 24))),
+        np.arange(19),
+        np.resize([10, 13], (12, 24)),  # exactly a half is void
+    ],
+)
+def test_suspicious_labels_finds_train_ids(label_ids):
+    assert look_like_train_ids(count_label_ids(label_ids))
+    assert not look_like_train_ids(count_label_ids(np.append(label_ids.ravel(), 19)))
+
+
+def test_label_warnings_reads_a_few_targets_of_all_cities(tmp_path):
+    streets = write_streets(tmp_path, {"train": {"aachen": 12, "ulm": 8}})
+    dataset = data.CityscapesDataset(streets, "train")
+    assert data.label_warnings(dataset) == []
+    spoil_labels(streets, "train", lambda label_ids: label_ids * 0)
+    read, original = [], dataset.source.read_label_ids
+    dataset.source.read_label_ids = lambda index: read.append(index) or original(index)
+    (line,) = data.label_warnings(dataset)
+    assert line.startswith(f"warning: split 'train' of {streets}: every pixel of the 16 targets ")
+    assert len(set(read)) == 16 and {0, 19} <= set(read)
+    assert len(data.label_warnings(dataset, most=1)) == 1
+
+
+def test_label_warnings_of_any_number_of_targets(streets):
+    spoil_labels(streets, "train", as_train_ids)
+    for limit in (1, 2, 7):
+        (line,) = data.label_warnings(data.CityscapesDataset(streets, "train", limit=limit))
+        assert f"{limit} of the {limit} targets read look like train ids" in line
+
+
 def test_data_check_looks_where_it_is_told(streets, capsys):
     label_file(streets, "train", "aachen", 0).unlink()
     assert run("check", "--datadir", streets, "--split", "val") == 0
@@ -217,8 +327,8 @@ def test_data_prepare_interrupted_leaves_nothing(streets, tmp_path, monkeypatch,
             raise error
         return resize(*arguments)
 
-    resize = prepared_module.resize_pair
-    monkeypatch.setattr(prepared_module, "resize_pair", fail_later)
+    resize = commands.prepare.resize_image
+    monkeypatch.setattr(commands.prepare, "resize_image", fail_later)
     before = sorted(path.name for path in tmp_path.iterdir())
     code = run("prepare", "--datadir", streets, "--output", tmp_path / "small")
     assert code == (130 if error is KeyboardInterrupt else 2)
@@ -274,6 +384,43 @@ def test_data_usage_errors_are_one_line_and_code_2(capsys, arguments):
     assert caught.value.code == 2 and err.startswith("error: ") and err.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names of files")
+def test_commands_take_names_that_no_console_can_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"\xff")
+    streets = write_streets(tmp_path / f"data{odd}", {f"train{odd}": {f"ulm{odd}": 2, "aachen": 1}})
+    for folder in (streets, tmp_path / f"small{odd}"):
+        for command in ("show", "stats", "augment"):
+            picture_file = tmp_path / f"{command}{odd}.png"
+            arguments = ("--datadir", folder, "--split", f"train{odd}", "--output", picture_file)
+            assert run(command, *arguments) == 0
+            assert picture(picture_file).shape[2] == 3
+        assert run("check", "--datadir", folder) == 0
+        if folder == streets:
+            assert run("prepare", "--datadir", folder, "--output", f"small{odd}") == 0
+    names = [path.name for path in (tmp_path / f"data{odd}").rglob(f"ulm{odd}*.png")]
+    dataset = data.CityscapesDataset(tmp_path / f"small{odd}", f"train{odd}", [f"ulm{odd}"])
+    assert {f"{name}_leftImg8bit.png" for _, name in dataset.pairs} < set(names)
+    assert data.CityscapesDataset(streets, f"train{odd}").fingerprint() != dataset.fingerprint()
+    write_png(label_file(streets, f"train{odd}", f"ulm{odd}", 0), np.full(SIZE, 99, np.uint8))
+    assert run("check", "--datadir", streets) == 1
+    assert run("show", "--datadir", streets, "--split", f"train{odd}", "--cities", odd) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names of files")
+def test_test_takes_an_image_whose_name_no_console_can_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"\xff")
+    write_png(tmp_path / f"{odd}.png", np.zeros((*SIZE, 3), np.uint8))
+    (tmp_path / f"{odd}_2.png").write_bytes(b"not an image")
+    model = Path(data.__file__).parent / "pretrained" / "toystreets.onnx"
+    assert run("test", "--modelpath", model, "--image", f"{odd}.png", "--output", odd) == 0
+    assert {f"{odd}_{kind}.png" for kind in ("mask", "overlay", "trainIds")} == set(os.listdir(odd))
+    assert run("test", "--modelpath", model, "--image", f"{odd}_2.png") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ?_2.png: not an image")
+
+
 def test_data_flags_all_have_a_help():
     commands = command_line.build_parser()._subparsers._group_actions[0].choices
     assert set(commands) >= {"show", "stats", "augment", "check", "prepare"}
@@ -297,8 +444,8 @@ def test_resolve_datadir_makes_the_toy_data_only_when_none_is_given(tmp_path, mo
 def test_sample_panel_enlarges_small_and_reduces_large_pictures():
     for height, width in ((16, 32), (128, 256), (1024, 2048)):
         image = np.full((height, width, 3), 255, np.uint8)
-        truth = np.zeros((height, width), np.uint8)
-        panel = sample_panel([(image, truth, truth + 13)] * 2, CLASS_NAMES, PALETTE)
+        target = np.zeros((height, width), np.uint8)
+        panel = sample_panel([(image, target, target + 13)] * 2, CLASS_NAMES, PALETTE)
         assert panel.dtype == np.uint8 and 900 < panel.shape[1] < 2600
         area = (panel == PALETTE[0]).all(axis=2).sum(), (panel == PALETTE[13]).all(axis=2).sum()
         assert abs(area[0] / area[1] - 1) < 0.05 and area[0] > 2 * 300 * 150

@@ -19,17 +19,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+import commands.test
 import deploy
-from deploy import (
-    OnnxSegmenter,
-    TorchSegmenter,
-    collect_images,
-    export_onnx,
-    network_size,
-    resize_photo,
-    segment_files,
-    upsample_argmax,
-)
+from commands.test import TorchSegmenter, collect_images, segment_files
+from deploy import OnnxSegmenter, export_onnx, network_size, resize_photo, upsample_argmax
 from models import UNet
 from utils import LabError
 
@@ -170,8 +163,8 @@ def test_check_export_compares_the_shapes_first(exported):
 
 
 @pytest.mark.parametrize("size", [(24, 48), (1, 1), (7, 300), (1024, 2048), (100, 100)])
-def test_check_shapes_differ_in_size_aspect_and_batch(size):
-    first, second = deploy.check_shapes(size, 16)
+def test_example_images_differ_in_size_aspect_and_batch(size):
+    first, second = (images.shape for images in deploy.example_images(size, 16))
     assert first[0] != second[0] and first[2:] != second[2:]
     assert first[2] / first[3] != second[2] / second[3]
     assert all(side % 16 == 0 for side in (*first[2:], *second[2:]))
@@ -410,6 +403,7 @@ def test_inference_does_without_torch(exported, tmp_path):
     Image.fromarray(photo(30, 40)).save(tmp_path / "street.png")
     program = """
 import sys
+from pathlib import Path
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -417,9 +411,8 @@ class Blocker:
             raise AssertionError("imports " + name)
 
 sys.meta_path.insert(0, Blocker())
-import deploy
-segmenter = deploy.OnnxSegmenter(sys.argv[1])
-deploy.segment_files(segmenter, deploy.collect_images([sys.argv[2]]), sys.argv[3])
+from commands.test import open_segmenter, segment_files
+segment_files(open_segmenter(Path(sys.argv[1]), "auto"), [sys.argv[2]], sys.argv[3])
 """
     subprocess.run(
         [sys.executable, "-c", program, exported["path"], tmp_path, tmp_path / "out"],
@@ -471,12 +464,15 @@ def test_onnx_segmenter_refuses_a_truncated_file(exported, tmp_path, share):
         ("std", "[1, 1, Infinity]", "impossible: std"),
         ("classes", '["road"]', "palette"),
         ("classes", "7", "impossible: classes"),
+        ("classes", '["road", "sky", "car", "person", 5]', "impossible: classes"),
+        ("classes", "[" * 100_000, "not JSON"),
+        ("palette", "[[1, 2, 3], [4, 5]]", "impossible: palette"),
         ("palette", "null", "impossible: palette"),
         ("size", "[24]", "impossible: size"),
         ("size", "[1000000, 1000000]", "impossible: size"),
         ("stride", "0", "impossible: stride"),
         ("stride", "true", "impossible: stride"),
-        ("format_version", "2", "format_version is 2"),
+        ("format_version", "2", "format_version is 2, this"),
         ("format_version", "{}", "format_version"),
     ],
 )
@@ -599,9 +595,12 @@ def test_segment_files_writes_mask_overlay_and_train_ids(segmenter, tmp_path):
 
 def test_segment_files_legend_names_the_classes_that_occur(segmenter, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        deploy, "add_legend", lambda image, names, palette: seen.append((names, palette)) or image
-    )
+
+    def add_legend(image, names, palette):
+        seen.append((names, palette))
+        return image
+
+    monkeypatch.setattr(commands.test, "add_legend", add_legend)
     monkeypatch.setattr(segmenter, "predict", lambda image: np.full(image.shape[:2], 2, np.uint8))
     segment_files(segmenter, [save_photo(tmp_path / "a.png")], tmp_path / "out")
     ((names, palette),) = seen

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from commands.companion.markers import LAB_FILES, parse_solutions, replace_answers, to_edition
+from commands.companion.markers import LAB_FILES, Region, parse_solutions, splice, to_edition
 from commands.companion.todos import BY_NUMBER, TODOS
 from teacher.catalogue import LAB, solved_texts
 from teacher.grade import Limits, digest_of_lab, grade
@@ -36,15 +36,14 @@ needs_tests = pytest.mark.skipif(not HAS_TESTS, reason="the tests are not here y
 
 def lab_with(answers: dict[str, str]) -> dict[str, str]:
     """The files of a student who has written some answers."""
-    return {
-        name: replace_answers(
-            text, name, {part: code for part, code in answers.items() if f" {part}>" in text}
-        )
-        for name, text in EMPTY.items()
-    }
+    regions = [
+        Region(part, "", 0, 0, "", tuple(code.strip("\n").split("\n")))
+        for part, code in answers.items()
+    ]
+    return {name: splice(text, name, regions) for name, text in EMPTY.items()}
 
 
-def hand_in(folder: Path, files: dict[str, str | bytes]) -> Path:
+def submit(folder: Path, files: dict[str, str | bytes]) -> Path:
     """Writes a submission as a folder."""
     folder.mkdir(parents=True)
     for name, content in files.items():
@@ -69,7 +68,7 @@ def losses(answer: str, part: str = "5.1") -> dict[str, str]:
 
 def mark_of(folder: Path, files: dict[str, str], numbers: list[str], seconds: float = 20) -> Mark:
     """Grades one submission."""
-    path = hand_in(folder / "student", files)
+    path = submit(folder / "student", files)
     return grade([path], None, numbers, 1, Limits(seconds))[0]
 
 
@@ -80,7 +79,7 @@ def verdicts(mark: Mark) -> dict[str, str]:
 
 def has_walls() -> bool:
     """Whether the kernel gives processes a world of their own here."""
-    program = "from pathlib import Path; from teacher.sandbox import raise_walls as r; import sys;"
+    program = "from pathlib import Path; from teacher.walls import raise_walls as r; import sys;"
     program += "sys.exit(not r(Path(sys.argv[1]).resolve()))"
     command = [sys.executable, "-c", program, "tests"]
     return subprocess.run(command, cwd=LAB, capture_output=True).returncode == 0
@@ -142,8 +141,8 @@ HOSTILE = {
 @needs_tests
 def test_solved_gets_all_points_and_empty_none(tmp_path):
     solved, empty = tmp_path / "all" / "solved", tmp_path / "all" / "empty"
-    hand_in(solved, lab_with(RIGHT))
-    hand_in(empty, EMPTY)
+    submit(solved, lab_with(RIGHT))
+    submit(empty, EMPTY)
     marks = {mark.submission: mark for mark in grade([tmp_path / "all"], None, QUICK, 2, Limits())}
     assert marks["solved"].total == marks["solved"].highest
     assert marks["solved"].highest == sum(BY_NUMBER[number].points for number in QUICK)
@@ -186,9 +185,9 @@ def test_a_mistake_costs_its_own_points_only(tmp_path):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox forks on Linux")
 @pytest.mark.parametrize("names", [set(HOSTILE) - SLOW, pytest.param(SLOW, marks=pytest.mark.slow)])
 def test_hostile_answers_end_as_a_sentence(names, tmp_path, capfd):
-    paths = [hand_in(tmp_path / "all" / name, losses(HOSTILE[name])) for name in names]
-    hand_in(tmp_path / "all" / "zz right", losses(RIGHT["5.1"]))
-    marks = grade([tmp_path / "all"], tmp_path / "marks.csv", ["5.1"], 2, Limits(3, 1500))
+    paths = [submit(tmp_path / "all" / name, losses(HOSTILE[name])) for name in names]
+    submit(tmp_path / "all" / "zz right", losses(RIGHT["5.1"]))
+    marks = grade([tmp_path / "all"], tmp_path / "marks.csv", ["5.1"], 2, Limits(12, 1500))
     assert len(marks) == len(paths) + 1
     for mark in marks[:-1]:
         if mark.submission == "solution" and not has_walls():
@@ -199,10 +198,10 @@ def test_hostile_answers_end_as_a_sentence(names, tmp_path, capfd):
     assert "xxxx" not in "".join(capfd.readouterr())
     found = {mark.submission: mark.todos[0].message for mark in marks}
     if names == SLOW:
-        assert "3 seconds" in found["sleep"]
+        assert "12 seconds" in found["sleep"]
         assert "1500 MB" in found["memory"] or "MemoryError" in found["memory"]
         return
-    assert "3 seconds" in found["loop"]
+    assert "12 seconds" in found["loop"]
     for name in ("allclose", "tensor", "wrong", "explain", "shadow"):
         assert "exchanges" in found[name], found[name]
     assert "syntax error in 5.1 (losses.py:" in found["syntax"]
@@ -211,8 +210,8 @@ def test_hostile_answers_end_as_a_sentence(names, tmp_path, capfd):
 
 @needs_tests
 def test_interrupted_grading_goes_on_and_gives_the_same_marks(tmp_path, monkeypatch):
-    hand_in(tmp_path / "all" / "a", losses("weights = shares"))
-    hand_in(tmp_path / "all" / "b", losses(RIGHT["5.1"]))
+    submit(tmp_path / "all" / "a", losses("weights = shares"))
+    submit(tmp_path / "all" / "b", losses(RIGHT["5.1"]))
     out = tmp_path / "out" / "marks.csv"
     first = grade([tmp_path / "all"], out, QUICK, 2, Limits())
     table = out.read_text(encoding="utf-8")
@@ -231,7 +230,7 @@ def test_interrupted_grading_goes_on_and_gives_the_same_marks(tmp_path, monkeypa
 def test_csv_reports_and_command(tmp_path):
     files = lab_with(RIGHT)
     files["losses.py"] = files["losses.py"].replace("import torch\n", "import torch  # <b>\n")
-    hand_in(tmp_path / "all" / '=Zoë, the "first"', files)
+    submit(tmp_path / "all" / '=Zoë, the "first"', files)
     zip_up(tmp_path / "all" / "b.zip", {f"deep/lab/{n}": t for n, t in losses("w = 1").items()})
     (tmp_path / "all" / "c").mkdir()
     out = tmp_path / "marks.csv"
@@ -256,7 +255,7 @@ def test_csv_reports_and_command(tmp_path):
 
 @needs_tests
 def test_gradescope_file_is_valid(tmp_path):
-    path = hand_in(tmp_path / "submission", losses("weights = shares"))
+    path = submit(tmp_path / "submission", losses("weights = shares"))
     grade([path], None, QUICK, 2, Limits(), tmp_path / "results")
     results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
     assert results["score"] == sum(test["score"] for test in results["tests"])
@@ -296,7 +295,7 @@ def test_code_may_have_comments_to_the_left_tabs_and_strings(tmp_path):
 def test_any_encoding_and_line_ends_are_read(tmp_path, encode):
     text = losses("weights = 1 / shares  # é")["losses.py"].replace("\n", "\r\n")
     text = text.encode("latin-1", "replace").decode("latin-1")  # γ and Σ become ?
-    path = hand_in(tmp_path / "a b é", {"losses.py": text.encode(encode)})
+    path = submit(tmp_path / "a b é", {"losses.py": text.encode(encode)})
     submission = read_submission("a", path, SOLVED)
     assert submission.parts["5.1"] == "weights = 1 / shares  # é\n"
     assert any(remark.startswith("missing: data.py") for remark in submission.remarks)
@@ -329,8 +328,8 @@ def test_unsafe_zips_are_read_safely(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes")
 def test_links_and_pipes_in_folders_are_not_followed(tmp_path):
-    outside = hand_in(tmp_path / "outside", lab_with(RIGHT))
-    inside = hand_in(tmp_path / "all" / "a", {"losses.py": EMPTY["losses.py"]})
+    outside = submit(tmp_path / "outside", lab_with(RIGHT))
+    inside = submit(tmp_path / "all" / "a", {"losses.py": EMPTY["losses.py"]})
     (inside / "models.py").symlink_to(outside / "models.py")
     os.mkfifo(inside / "data.py")
     (tmp_path / "all" / "b").symlink_to(outside)
@@ -342,8 +341,8 @@ def test_links_and_pipes_in_folders_are_not_followed(tmp_path):
 
 
 def test_submissions_are_found_and_have_distinct_names(tmp_path):
-    hand_in(tmp_path / "x" / "anna", {"data.py": ""})
-    hand_in(tmp_path / "x" / "bob" / "lab", {"data.py": ""})
+    submit(tmp_path / "x" / "anna", {"data.py": ""})
+    submit(tmp_path / "x" / "bob" / "lab", {"data.py": ""})
     zip_up(tmp_path / "x" / "anna.zip", {"data.py": ""})
     (tmp_path / "x" / "carl.rar").write_bytes(b"Rar!")
     names = [name for name, _ in find_submissions([tmp_path / "x"])]
@@ -370,9 +369,9 @@ def test_reports_are_escaped():
 
 def test_optional_todos_give_extra_points_and_cost_none(tmp_path):
     numbers = ["5.1", "9.3", "9.4"]
-    hand_in(tmp_path / "all" / "keen", lab_with({part: RIGHT[part] for part in ("5.1", "9.3")}))
+    submit(tmp_path / "all" / "keen", lab_with({part: RIGHT[part] for part in ("5.1", "9.3")}))
     old = {name: text for name, text in lab_with(RIGHT).items() if "/" not in name}
-    hand_in(tmp_path / "all" / "plain", old)
+    submit(tmp_path / "all" / "plain", old)
     out = tmp_path / "marks.csv"
     keen, plain = grade([tmp_path / "all"], out, numbers, 1, Limits(60))
     assert (keen.total, keen.highest, keen.extra) == (2, 2, 2) and not keen.remarks
@@ -392,7 +391,7 @@ def test_files_of_a_folder_belong_to_the_folder_above_it(tmp_path):
     files = {f"anna/lab/{name}": text for name, text in lab_with(RIGHT).items()}
     submission = read_submission("anna", zip_up(tmp_path / "anna.zip", files), SOLVED)
     assert set(submission.parts) == set(RIGHT) and not submission.remarks
-    folder = hand_in(tmp_path / "bert", lab_with(RIGHT))
+    folder = submit(tmp_path / "bert", lab_with(RIGHT))
     (folder / "zoo").rename(tmp_path / "elsewhere")
     (folder / "zoo").symlink_to(tmp_path / "elsewhere")
     submission = read_submission("bert", folder, SOLVED)

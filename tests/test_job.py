@@ -1,11 +1,12 @@
 """job.py with a Slurm and a training that are played: small programs on the PATH, and a main.py.
 
-The played training keeps to the contract of the real one: it goes on where it was, saves itself on
+The played training keeps to the contract of the real one: it resumes where it was, saves itself on
 a signal, and ends with 128 and its number. The batch scripts are run by bash.
 """
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,11 +19,12 @@ import pytest
 
 import main as command_line
 from commands.slurm.script import seconds_of
-from commands.slurm.sweeps import JobError, grid_lines, named, options_of, repeated, safe_name
+from commands.slurm.sweeps import grid_lines, named, repeated
+from commands.slurm.trainings import JobError, options_of, safe_name
 
 HERE = Path(__file__).resolve().parent.parent
-PARTS = ("job.py", "commands/__init__.py", "commands/slurm/__init__.py")
-PARTS += tuple(f"commands/slurm/{name}.py" for name in ("jobs", "script", "sweeps"))
+PARTS = ("job.py", "commands/__init__.py", "commands/command_line.py")
+PARTS += tuple(f"commands/slurm/{path.name}" for path in (HERE / "commands/slurm").glob("*.py"))
 
 MAIN = """\
 import argparse, json, pathlib, signal, sys, time
@@ -37,7 +39,8 @@ parser.add_argument("--auto-resume", action="store_true")
 args = parser.parse_args(sys.argv[2:])
 run = pathlib.Path(args.logdir, args.name)
 run.mkdir(parents=True, exist_ok=True)
-(run / "config.json").write_text(json.dumps({"arguments": vars(args), "argv": sys.argv[1:]}))
+config = {"arguments": vars(args), "argv": sys.argv[1:], "data_fingerprint": "train val"}
+(run / "config.json").write_text(json.dumps(config))
 last = run / "last.pt"
 step = int(last.read_text()) if last.exists() else 0
 with (run / "starts.txt").open("a") as file:
@@ -59,8 +62,8 @@ last.write_text(str(step))
 if args.code:
     print("error: as asked", file=sys.stderr)
     raise SystemExit(args.code)
-rows = "".join(f"{i + 1},{i + 1},0.{i % 10}\\n" for i in range(step))
-(run / "history.csv").write_text("epoch,step,val_macro_f1\\n" + rows)
+rows = "".join(f"{i + 1},{i + 1},0.{i % 10},0.1\\n" for i in range(step))
+(run / "history.csv").write_text("epoch,step,val_macro_f1,val_mean_iou\\n" + rows)
 (run / "summary.txt").write_text("done")
 """
 
@@ -79,6 +82,7 @@ echo "$number;cluster"
 PROGRAMS = {
     "sbatch": SBATCH,
     "squeue": '#!/bin/bash\ncat "$PLAY/queue"\n',
+    "sacct": '#!/bin/bash\necho "Slurm accounting storage is disabled" >&2\nexit 1\n',
     "scancel": '#!/bin/bash\necho "$@" >> "$PLAY/scancel"\n',
     "scontrol": '#!/bin/bash\necho "$@" >> "$PLAY/scontrol"\n'
     '[ -e "$PLAY/busy" ] && rm "$PLAY/busy" && exit 1\nexit 0\n',
@@ -131,13 +135,13 @@ class Lab:
         self.git(*author, "commit", "--quiet", "--message=lab")
 
     def start(
-        self, *words: object, start_new_session: bool = False, **variables: str
+        self, *words: object, start_new_session: bool = False, shell: str = "", **variables: str
     ) -> subprocess.Popen:
-        """Starts job.py."""
+        """Starts job.py, after some commands of the shell."""
         return subprocess.Popen(
-            [sys.executable, "job.py", *map(str, words)], cwd=self.folder, text=True,
-            env=self.environment | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=start_new_session,
+            ["/bin/sh", "-c", f'{shell}\nexec "$0" job.py "$@"', sys.executable, *map(str, words)],
+            cwd=self.folder, text=True, env=self.environment | variables,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=start_new_session,
         )  # fmt: skip
 
     def call(self, *words: object, **variables: str) -> tuple[int, str, str]:
@@ -146,7 +150,7 @@ class Lab:
         out, err = process.communicate(timeout=30)
         return process.returncode, out, err
 
-    def hand_in(self, *words: object, **variables: str) -> Path:
+    def submit(self, *words: object, **variables: str) -> Path:
         """Runs job.py, which has to submit a job; returns the job's folder."""
         before = set(self.folder.glob("jobs/*/"))
         code, _, err = self.call(*words, **variables)
@@ -232,7 +236,7 @@ def test_wrong_values_never_reach_slurm(lab, option):
 
 def test_submission_is_a_list_of_words(lab):
     options = ["--time=4:00:00", "--mem=32g", "--gpus-per-node=a100:1", "--partition=gpu"]
-    folder = lab.hand_in("submit", *options, "--slurm-option=--exclude=n3", "--", "train")
+    folder = lab.submit("submit", *options, "--slurm-option=--exclude=n3", "--", "train")
     (words,) = lab.submissions()
     assert words[0] == "--parsable" and words[1] == f"--chdir={folder}"
     assert words[-1] == str(folder / "job.sh")
@@ -244,7 +248,7 @@ def test_submission_is_a_list_of_words(lab):
 
 
 def test_folder_is_complete_before_the_submission(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "b")
+    folder = lab.submit("submit", "--", "train", "--name", "b")
     assert {"code", "job.json", "job.sh"} <= set(lab.asked("folder"))
     assert (lab.folder / "runs").is_dir()
     record = json.loads((folder / "job.json").read_text())
@@ -252,8 +256,8 @@ def test_folder_is_complete_before_the_submission(lab):
     assert record["runs"][0]["folder"] == str(lab.run("b"))
 
 
-def test_variables_of_another_job_are_not_handed_on(lab):
-    lab.hand_in("submit", "--", "train", SLURM_CPUS_PER_TASK="7", SLURM_CONF="/there", MINE="1")
+def test_variables_of_another_job_are_not_passed_on(lab):
+    lab.submit("submit", "--", "train", SLURM_CPUS_PER_TASK="7", SLURM_CONF="/there", MINE="1")
     names = {line.partition("=")[0] for line in lab.asked("environment")}
     assert "SLURM_CPUS_PER_TASK" not in names and {"SLURM_CONF", "MINE"} <= names
 
@@ -264,7 +268,7 @@ def test_local_sweep_has_one_process(lab):
 
 
 def test_names_are_made_safe(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "Ann's 100%j run")
+    folder = lab.submit("submit", "--", "train", "--name", "Ann's 100%j run")
     assert "--job-name=Ann-s-100-j-run" in lab.submissions()[0]
     assert folder.name.startswith("Ann-s-100-j-run-")
     assert safe_name("../..") == "lab" and safe_name("ä" * 9) == "lab"
@@ -284,7 +288,7 @@ def test_what_to_train_must_be_said(lab, words):
 
 
 def test_later_changes_do_not_reach_the_job(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    folder = lab.submit("submit", "--", "train", "--name", "one")
     (lab.folder / "main.py").write_text("raise SystemExit(9)")
     assert lab.start_script(folder).wait(20) == 0
     assert (lab.run("one") / "summary.txt").exists()
@@ -305,7 +309,7 @@ def test_uncommitted_code_is_taken_along_when_allowed(lab):
     (lab.folder / "main.py").write_text(MAIN + "\n# changed\n")
     (lab.folder / "new.bin").write_bytes(bytes(range(256)))
     index = lab.git("status", "--porcelain")
-    folder = lab.hand_in("submit", "--allow-dirty", "--", "train")
+    folder = lab.submit("submit", "--allow-dirty", "--", "train")
     assert lab.git("status", "--porcelain") == index
     code = folder / "code"
     assert (code / "main.py").read_text().endswith("# changed\n")
@@ -325,11 +329,11 @@ def test_data_and_results_in_the_lab_are_no_changes(lab):
         (lab.folder / name).mkdir()
         (lab.folder / name / "file").write_text("large")
     words = ["train", "--datadir", "my data", "--logdir", "results"]
-    folder = lab.hand_in("submit", "--", *words)
+    folder = lab.submit("submit", "--", *words)
     assert not (folder / "code" / "my data").exists()
-    lab.hand_in("submit", "--job-name", "second", "--", *words)
+    lab.submit("submit", "--job-name", "second", "--", *words)
     (lab.folder / "main.py").write_text(MAIN + "\n")
-    lab.hand_in("submit", "--allow-dirty", "--job-name", "third", "--", *words)
+    lab.submit("submit", "--allow-dirty", "--job-name", "third", "--", *words)
 
 
 def test_lab_in_a_folder_of_a_repository_is_taken_alone(lab):
@@ -340,7 +344,7 @@ def test_lab_in_a_folder_of_a_repository_is_taken_alone(lab):
     lab.folder = lab.folder.rename(outer / "lab")
     subprocess.run(["git", "init", "--quiet", str(outer)], check=True)
     lab.commit()
-    folder = lab.hand_in("submit", "--", "train")
+    folder = lab.submit("submit", "--", "train")
     assert (folder / "code" / "main.py").exists()
 
 
@@ -361,7 +365,7 @@ def test_words_reach_the_training_as_they_were_typed(lab):
     data = lab.folder.parent / note.replace("/", "")
     data.mkdir()
     words = ["--note", note, "--datadir", f"../{data.name}", "--logdir=my 'runs'", "--name", note]
-    folder = lab.hand_in("submit", "--", "train", *words)
+    folder = lab.submit("submit", "--", "train", *words)
     assert lab.start_script(folder).wait(20) == 0
     arguments = kept(lab.folder / "my 'runs'" / note)["arguments"]
     assert arguments["note"] == arguments["name"] == note
@@ -375,7 +379,7 @@ def test_missing_data_is_noticed_at_once(lab):
 
 
 def test_toy_data_is_made_once_beside_the_lab(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    folder = lab.submit("submit", "--", "train", "--name", "one")
     assert (lab.folder / "toydata").is_dir()
     lab.start_script(folder).wait(20)
     assert kept(lab.run("one"))["arguments"]["datadir"] == str(lab.folder / "toydata")
@@ -391,12 +395,12 @@ def test_gpu_that_is_asked_for_is_insisted_on(lab):
     assert "--device" not in lab.call("submit", "--dry-run", "--", "train")[1]
 
 
-def test_existing_run_goes_on_only_when_asked(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one", "--epochs", 2)
+def test_existing_run_resumes_only_when_asked(lab):
+    folder = lab.submit("submit", "--", "train", "--name", "one", "--epochs", 2)
     lab.start_script(folder).wait(20)
     line = lab.refused("submit", "--", "train", "--name", "one")
     assert "-- train --resume" in line
-    folder = lab.hand_in("submit", "--", "train", "--resume", "runs/one", "--epochs", 5)
+    folder = lab.submit("submit", "--", "train", "--resume", "runs/one", "--epochs", 5)
     lab.start_script(folder).wait(20)
     assert (lab.run("one") / "starts.txt").read_text().split() == ["0", "2"]
     assert kept(lab.run("one"))["arguments"]["datadir"] == str(lab.folder / "toydata")
@@ -414,7 +418,7 @@ def test_real_training_takes_the_arguments(lab):
 
 
 def submit_long(lab: Lab, *options: object) -> Path:
-    return lab.hand_in("submit", *options, "--", "train", "--name", "one", "--epochs", 300)
+    return lab.submit("submit", *options, "--", "train", "--name", "one", "--epochs", 300)
 
 
 @pytest.mark.parametrize(
@@ -429,7 +433,7 @@ def test_time_limit_saves_and_requeues_under_the_right_name(lab, variables, name
         folder = submit_long(lab)
     else:
         grid = ["--grid", "loss=one,two", "--", "train", "--epochs", 300]
-        folder = lab.hand_in("sweep", *grid)
+        folder = lab.submit("sweep", *grid)
     script = lab.start_script(folder, **variables)
     lab.wait_for(lab.run("one") / "ready")
     script.send_signal(signal.SIGUSR1)
@@ -477,7 +481,7 @@ def test_end_before_the_training_is_no_restart(lab):
 
 
 def test_signal_that_comes_too_late_changes_nothing(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one", "--epochs", 1)
+    folder = lab.submit("submit", "--", "train", "--name", "one", "--epochs", 1)
     main = folder / "code" / "main.py"
     main.write_text(MAIN.replace("if stop:", "if False:").replace("0.02", "1"))
     script = lab.start_script(folder)
@@ -489,7 +493,7 @@ def test_signal_that_comes_too_late_changes_nothing(lab):
 
 @pytest.mark.parametrize("code", [1, 2, 3, 137])
 def test_failure_keeps_its_code_and_is_not_requeued(lab, code):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one", "--code", code)
+    folder = lab.submit("submit", "--", "train", "--name", "one", "--code", code)
     assert lab.start_script(folder).wait(20) == code
     assert lab.asked("scontrol") == []
 
@@ -523,17 +527,17 @@ def test_requeue_is_tried_again(lab):
 
 
 def test_variables_of_the_user_do_not_disturb_the_script(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    folder = lab.submit("submit", "--", "train", "--name", "one")
     disturbing = {"signal": "USR1", "training": "1", "woken": "yes", "code": "138"}
     assert lab.start_script(folder, **disturbing).wait(20) == 0
     assert lab.asked("scontrol") == []
 
 
 def test_environment_can_be_made_by_a_command(lab):
-    folder = lab.hand_in("submit", "--setup=export A=1; python=echo", "--", "train")
+    folder = lab.submit("submit", "--setup=export A=1; python=echo", "--", "train")
     out, _ = lab.start_script(folder).communicate(timeout=20)
     assert "main.py train --auto-resume" in out
-    folder = lab.hand_in("submit", "--setup=false", "--job-name=b", "--", "train")
+    folder = lab.submit("submit", "--setup=false", "--job-name=b", "--", "train")
     assert lab.start_script(folder).wait(20) == 1
     assert "--setup" in lab.refused("submit", "--setup=if true", "--", "train")
 
@@ -546,9 +550,7 @@ TORCHRUN = "-m torch.distributed.run"
 
 def submit_parallel(lab: Lab, ranks: str) -> Path:
     (lab.play / "ranks").write_text(ranks)
-    return lab.hand_in(
-        "submit", "--nodes", 2, "--processes-per-node", 4, "--cpus", 3, "--", "train"
-    )
+    return lab.submit("submit", "--nodes", 2, "--processes-per-node", 4, "--cpus", 3, "--", "train")
 
 
 def test_several_processes_are_started_by_srun_and_torchrun(lab):
@@ -635,7 +637,7 @@ def test_dry_run_needs_neither_slurm_nor_git(lab):
 
 def test_then_test_depends_on_success(lab):
     words = ["--then-test", "--", "train", "--name", "one", "--cities-val", "a", "b", "--lr", "1"]
-    folder = lab.hand_in("submit", *words)
+    folder = lab.submit("submit", *words)
     first, second = lab.submissions()
     assert {"--dependency=afterok:41", "--kill-on-invalid-dep=yes"} <= set(second)
     assert not any(word.startswith("--dependency") for word in first)
@@ -719,7 +721,7 @@ def test_values_of_several_words():
 
 
 def test_sweep_is_one_array_limited_at_a_time(lab):
-    folder = lab.hand_in("sweep", *GRID, "--at-most", 4, "--", "train", "--epochs", 1)
+    folder = lab.submit("sweep", *GRID, "--at-most", 4, "--", "train", "--epochs", 1)
     (words,) = lab.submissions()
     assert "--array=0-17%4" in words and "--output=slurm-%A_%a.out" in words
     runs = json.loads((folder / "job.json").read_text())["runs"]
@@ -736,7 +738,7 @@ def test_sweep_is_one_array_limited_at_a_time(lab):
 
 def test_array_and_this_machine_train_the_same_runs(lab):
     words = [*GRID, "--", "train", "--epochs", "5"]
-    folder = lab.hand_in("sweep", *words)
+    folder = lab.submit("sweep", *words)
     record = json.loads((folder / "job.json").read_text())
     lines = lab.call("sweep", "--local", "--dry-run", *words)[1].splitlines()
     assert [shlex.split(line)[4:] for line in lines] == [run["arguments"] for run in record["runs"]]
@@ -779,18 +781,18 @@ def test_either_grid_or_file():
         assert done.returncode == 2 and "--grid" in done.stderr
 
 
-def test_local_sweep_goes_on_where_it_was_stopped(lab):
+def test_local_sweep_resumes_where_it_was_stopped(lab):
     words = ["sweep", "--local", "--grid", "loss=ce,wce,focal", "--", "train", "--epochs", 60]
     process = lab.start(*words)
     lab.wait_for(lab.run("wce") / "ready")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
-    assert process.returncode == 130 and "the same command goes on" in out
+    assert process.returncode == 130 and "the same command resumes it" in out
     assert not lab.run("focal").exists()
     step = int((lab.run("wce") / "last.pt").read_text())
     assert 0 < step < 60
     code, out, _ = lab.call(*words)
-    assert code == 0 and "finished before" in out and "goes on" in out
+    assert code == 0 and "finished before" in out and "resumes" in out
     starts = {name: (lab.run(name) / "starts.txt").read_text().split() for name in ("ce", "wce")}
     assert starts == {"ce": ["0"], "wce": ["0", str(step)]}
     assert (lab.run("focal") / "summary.txt").exists()
@@ -806,8 +808,10 @@ def test_ctrl_c_reaches_the_training_once(lab):
     assert (lab.run("ce") / "signals.txt").read_text() == "1"
 
 
-def test_local_sweep_is_ended_by_its_scheduler_too(lab):
-    process = lab.start("sweep", "--local", "--grid", "loss=ce", "--", "train", "--epochs", 300)
+@pytest.mark.parametrize("shell", ["", "trap '' INT"], ids=["in front", "in the background"])
+def test_local_sweep_is_ended_by_its_scheduler_too(lab, shell):
+    words = ["sweep", "--local", "--grid", "loss=ce", "--", "train", "--epochs", 300]
+    process = lab.start(*words, shell=shell)
     lab.wait_for(lab.run("ce") / "ready")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
@@ -833,7 +837,7 @@ def test_finished_run_of_other_arguments_is_not_taken_for_this_one(lab):
 
 def test_array_leaves_finished_runs_out(lab):
     words = ["--grid", "loss=ce,wce,focal", "--", "train"]
-    folder = lab.hand_in("sweep", *words)
+    folder = lab.submit("sweep", *words)
     job = {"SLURM_ARRAY_JOB_ID": 41, "SLURM_ARRAY_TASK_ID": 1}
     assert lab.start_script(folder, **job).wait(20) == 0
     code, _, err = lab.call("sweep", *words)
@@ -845,9 +849,9 @@ def test_array_leaves_finished_runs_out(lab):
 
 
 def test_status_shows_epochs_and_scores(lab):
-    one = lab.hand_in("submit", "--", "train", "--name", "one", "--epochs", 4)
+    one = lab.submit("submit", "--", "train", "--name", "one", "--epochs", 4)
     lab.start_script(one).wait(20)
-    lab.hand_in("sweep", "--grid", "loss=ce,wce", "--", "train", "--logdir", "elsewhere")
+    lab.submit("sweep", "--grid", "loss=ce,wce", "--", "train", "--logdir", "elsewhere")
     (lab.play / "queue").write_text("42_0|RUNNING|None\n42_1|PENDING|JobArrayTaskLimit\n")
     code, out, _ = lab.call("status")
     rows = [line.split() for line in out.splitlines()]
@@ -858,8 +862,103 @@ def test_status_shows_epochs_and_scores(lab):
     assert len(lab.call("status", "--logdir", "elsewhere")[1].splitlines()) == 3
 
 
+FAILED = "FAILED|NonZeroExitCode"
+STEP = "slurmstepd: error: *** JOB 41 ON n1 CANCELLED AT 2026-01-01T00:00:00"
+START = "2026-01-01 00:00:00 job 41 on n1, start "
+KILLED = "slurmstepd: error: Detected 1 oom_kill event in StepId=41.batch. Some of the step tasks"
+OVER = "slurmstepd: error: StepId=41.batch exceeded memory limit (130 > 100), being killed"
+BASH = '/spool/job41/slurm_script: line 61:  4711 Killed                  "$python" main.py'
+
+
+def state_and_reason(lab: Lab, folder: Path, queue: str, log: str) -> tuple[str, str]:
+    """What status says of job 41 with this line of squeue and this log."""
+    (lab.play / "queue").write_text(f"41|{queue}\n" if queue else "")
+    (folder / "slurm-41.out").write_text(log)
+    code, out, err = lab.call("status")
+    assert (code, err) == (0, "")
+    _, row, _, why, resuming = out.splitlines()
+    assert row.startswith("41 ") and why.startswith("41: ")
+    assert "job.py submit … -- train --resume RUN" in resuming
+    return row[5:].partition("  ")[0], why[4:]
+
+
+@pytest.mark.parametrize(
+    ("queue", "log", "state", "why"),
+    [
+        ("OUT_OF_MEMORY|OutOfMemory", "", "OUT_OF_MEMORY", "out of memory; .*--mem"),
+        ("TIMEOUT|TimeLimit", "", "TIMEOUT", "time limit; .*--time"),
+        ("NODE_FAIL|NodeDown", "", "NODE_FAIL", "node failure; submit again"),
+        ("CANCELLED|None", "error: as asked", "CANCELLED", "cancelled"),
+        ("PREEMPTED|None", "", "PREEMPTED", "preempted; submit again"),
+        ("FAILED|JobLaunchFailure", f"{OVER}\n{STEP} ***\n", "FAILED (out of memory)", ".*--mem"),
+        (FAILED, f"error: a worker\n{KILLED}", "FAILED (out of memory)", "out"),
+        (FAILED, f"{BASH} train", "FAILED (out of memory)", ".*--mem"),
+        ("", f"{STEP} DUE TO TIME LIMIT ***", "ended early (time limit)", "time limit; .*--grace"),
+        ("", f"{STEP} DUE TO NODE FAILURE, SEE", "ended early (node failure)", "node failure; "),
+        ("", f"epoch 1\n{STEP} ***\n", "ended early (cancelled)", "cancelled"),
+        ("", f"error: first\n{START}2\nerror: second\n", "ended early (error)", "error: second$"),
+        ("", f"{STEP} DUE TO PREEMPTION ***\n{START}2\nTypeError: no\n", "ended early",
+         r"its last line: TypeError: no; see jobs/one-\S+/slurm-41\.out$"),
+        (FAILED, "", "FAILED", "it printed nothing"),
+    ],
+)  # fmt: skip
+def test_status_says_why_a_job_failed(lab, queue, log, state, why):
+    folder = lab.submit("submit", "--", "train", "--name", "one")
+    found = state_and_reason(lab, folder, queue, log)
+    assert found[0] == state and re.match(why, found[1])
+
+
+def test_status_says_that_no_restart_is_left(lab):
+    folder = submit_long(lab, "--max-restarts", 3)
+    script = lab.start_script(folder, SLURM_RESTART_COUNT=3)
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGUSR1)
+    state, why = state_and_reason(lab, folder, FAILED, script.communicate(timeout=20)[0])
+    assert state == "FAILED (time limit, no restart left)" and "--max-restarts" in why
+
+
+def test_status_says_that_slurm_refused_to_requeue(lab):
+    lab.write_program("scontrol", "#!/bin/bash\necho refused >&2\nexit 1\n")
+    lab.write_program("sleep", "#!/bin/bash\nexec /bin/sleep 0.1\n")
+    folder = submit_long(lab)
+    script = lab.start_script(folder)
+    lab.wait_for(lab.run("one") / "ready")
+    script.send_signal(signal.SIGUSR1)
+    state, why = state_and_reason(lab, folder, FAILED, script.communicate(timeout=20)[0])
+    assert state == "FAILED (not requeued)" and "submit again" in why
+
+
+def test_status_repeats_the_error_of_the_training(lab):
+    folder = lab.submit("submit", "--", "train", "--name", "one", "--code", 3)
+    log = lab.start_script(folder).communicate(timeout=20)[0]
+    assert state_and_reason(lab, folder, FAILED, log) == ("FAILED (error)", "error: as asked")
+
+
+def test_status_asks_accounting_for_what_slurm_has_forgotten(lab):
+    lab.write_program("sacct", '#!/bin/bash\necho "$@" >> "$PLAY/sacct"\ncat "$PLAY/accounts"\n')
+    lab.submit("sweep", "--grid", "loss=ce,wce,focal,rmi", "--", "train")
+    (lab.play / "queue").write_text("41_3|RUNNING|None\n")
+    answer = "41_0|OUT_OF_MEMORY\n41_1|CANCELLED by 1000\n41_2|RUNNING\n41_[4-9]|PENDING\n\n"
+    (lab.play / "accounts").write_text(answer)
+    rows = [re.split("  +", line)[:3] for line in lab.call("status")[1].splitlines()[1:5]]
+    assert rows == [
+        ["41_0", "OUT_OF_MEMORY", "ce"], ["41_1", "CANCELLED", "wce"],
+        ["41_2", "ended early", "focal"], ["41_3", "RUNNING", "rmi"],
+    ]  # fmt: skip
+    assert lab.asked("sacct")[0].endswith("--jobs=41_0,41_1,41_2")
+
+
+def test_status_says_a_reason_once(lab):
+    lab.submit("sweep", "--grid", "loss=ce,wce,focal", "--", "train")
+    (lab.play / "queue").write_text("41_0|TIMEOUT|x\n41_1|COMPLETED|None\n41_2|TIMEOUT|x\n")
+    notes = lab.call("status")[1].splitlines()[4:]
+    assert len(notes) == 3 and notes[1].startswith("41_0, 41_2: time limit")
+    (lab.play / "queue").write_text("41_0|RUNNING|x\n41_1|COMPLETED|None\n41_2|PENDING|None\n")
+    assert len(lab.call("status")[1].splitlines()) == 4
+
+
 def test_status_without_slurm_knows_the_runs(lab):
-    folder = lab.hand_in("submit", "--", "train", "--name", "one")
+    folder = lab.submit("submit", "--", "train", "--name", "one")
     lab.write_program("squeue", "#!/bin/bash\necho 'squeue: error: no contact' >&2\nexit 1\n")
     code, out, err = lab.call("status")
     assert code == 0 and "no contact" in err and "unknown" in out
@@ -867,18 +966,18 @@ def test_status_without_slurm_knows_the_runs(lab):
     assert "finished" in lab.call("status")[1]
 
 
-def test_run_in_the_queue_is_not_handed_in_twice(lab):
+def test_run_in_the_queue_is_not_submitted_twice(lab):
     words = ["--grid", "loss=ce,wce", "--", "train"]
-    lab.hand_in("sweep", *words)
+    lab.submit("sweep", *words)
     (lab.play / "queue").write_text("41_1|RUNNING|None\n")
     assert "belongs to job 41_1" in lab.refused("sweep", *words)
     (lab.play / "queue").write_text("")
-    lab.hand_in("sweep", *words)
+    lab.submit("sweep", *words)
 
 
 def test_cancel_ends_jobs_with_their_tests(lab):
-    folder = lab.hand_in("submit", "--then-test", "--", "train", "--name", "one")
-    lab.hand_in("sweep", "--grid", "loss=ce,wce", "--", "train")
+    folder = lab.submit("submit", "--then-test", "--", "train", "--name", "one")
+    lab.submit("sweep", "--grid", "loss=ce,wce", "--", "train")
     assert lab.call("cancel", "41")[0] == lab.call("cancel", "43_1")[0] == 0
     assert lab.call("cancel", folder.name, "43")[0] == 0
     assert lab.asked("scancel") == ["41 42", "43_1", "41 42 43"]
@@ -889,7 +988,7 @@ def test_cancel_ends_jobs_with_their_tests(lab):
 
 
 def chapter_commands():
-    text = (HERE / "subject" / "07_slurm.md").read_text(encoding="utf-8")
+    text = (HERE / "subject" / "08_slurm.md").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line.startswith("python job.py ")]
 
 
@@ -897,7 +996,7 @@ def chapter_commands():
 def test_commands_of_the_chapter_are_taken(lab, line):
     (lab.folder / "prepared" / "cityscapes").mkdir(parents=True)
     words = [word.replace("NUMBER", "41") for word in shlex.split(line)[2:]]
-    lab.hand_in("submit", "--", "train")
+    lab.submit("submit", "--", "train")
     if "--" not in words:
         assert lab.call(*words)[0] == 0
         return
@@ -909,7 +1008,7 @@ def test_commands_of_the_chapter_are_taken(lab, line):
 
 
 def test_file_of_runs_in_the_chapter_is_one(lab):
-    text = (HERE / "subject" / "07_slurm.md").read_text(encoding="utf-8")
+    text = (HERE / "subject" / "08_slurm.md").read_text(encoding="utf-8")
     (lab.folder / "study.txt").write_text(
         "# study.txt" + text.split("# study.txt")[1].split("```")[0]
     )
@@ -923,13 +1022,30 @@ def test_file_of_runs_in_the_chapter_is_one(lab):
 # ------------------------------------------------------------------------------------------- itself
 
 
-def test_standard_library_is_enough(lab):
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
+@pytest.mark.parametrize("words", ["submit --dry-run -- train", "status", "sweep --help"])
+def test_standard_library_is_enough(lab, words):
     done = subprocess.run(
-        [sys.executable, "-S", "job.py", "submit", "--dry-run", "--", "train"],
-        cwd=lab.folder, capture_output=True, text=True,
+        [sys.executable, "-S", "job.py", *words.split()],
+        cwd=lab.folder, env=lab.environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_console_cannot_encode_is_replaced(lab):
+    words = ["submit", "--dry-run", "--", "train", "--name", "größe"]
+    code, out, err = lab.call(*words, PYTHONIOENCODING="ascii")
+    assert (code, err) == (0, "") and "--name 'gr??e'" in out
+    code, out, err = lab.call("cancel", "größe", PYTHONIOENCODING="ascii")
+    assert (code, out) == (2, "") and err.startswith("error: gr??e is no job")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_path_of_any_bytes_reaches_the_training(lab):
+    os.mkdir(os.fsencode(lab.folder) + b"/d\xff")
+    name = os.fsdecode(b"d\xff")
+    folder = lab.submit("submit", "--", "train", "--datadir", name, "--name", "one")
+    assert lab.start_script(folder).wait(20) == 0
+    assert kept(lab.run("one"))["arguments"]["datadir"] == str(lab.folder / name)
 
 
 def test_import_has_no_side_effects(lab):
@@ -942,7 +1058,11 @@ def test_import_has_no_side_effects(lab):
     assert sorted(lab.folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", ["submit", "sweep", "status", "cancel"])
-def test_every_command_has_its_help(lab, command):
-    code, out, _ = lab.call(command, "--help")
-    assert code == 0 and "--help" in out
+@pytest.mark.parametrize("words", ["", "submit", "sweep", "status", "cancel"])
+def test_every_command_has_its_help_without_the_libraries(words):
+    code = "import sys, job\ntry:\n    job.main()\nfinally:\n    print(*sys.modules)"
+    command = [sys.executable, "-c", code, *words.split(), "--help"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    *text, modules = done.stdout.splitlines()
+    assert done.returncode == 0 and text[0].startswith("usage: job.py")
+    assert not {"torch", "numpy", "cv2", "albumentations"} & set(modules.split())

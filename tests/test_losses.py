@@ -1,12 +1,16 @@
 """Class weights and losses: closed forms, PyTorch as an oracle, and the edges of float32."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-import zoo.losses
+import zoo
 from losses import (
     CLASS_WEIGHTS,
     LOSSES,
@@ -227,11 +231,21 @@ def test_weights_are_buffers_and_the_ignore_index_is_free():
 
 
 def test_build_loss_gives_each_name_its_loss():
-    assert set(LOSSES) == {"ce", "wce", "focal", *zoo.losses.LOSSES}
+    assert set(LOSSES) == {"ce", "wce", "focal", *zoo.LOSSES}
     assert all(isinstance(build_loss(name), nn.Module) for name in LOSSES)
     focal = build_loss("focal", torch.ones(3), gamma=1.5)
     assert isinstance(focal, FocalLoss) and focal.gamma == 1.5
     assert build_loss("wce", torch.ones(3)).weights.tolist() == [1, 1, 1]
+
+
+def test_the_zoos_losses_are_imported_when_one_is_built():
+    script = (
+        "import sys, losses\n"
+        "losses.build_loss('focal')\nassert 'zoo.losses' not in sys.modules\n"
+        "losses.build_loss('dice')\nassert 'zoo.losses' in sys.modules\n"
+    )
+    lab = Path(zoo.__file__).parent.parent
+    subprocess.run([sys.executable, "-c", script], cwd=lab, check=True)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,12 @@ from PIL import Image
 from street_files import draw_pair, image_file, label_file, write_png, write_streets
 from torchmetrics.classification import MulticlassF1Score
 
+import commands.train as options
 import losses
 import main as command_line
 import models
 from data import CityscapesDataset, encode_train_ids
-from support.engine.runs import load_checkpoint
+from support.engine.folder import load_checkpoint
 from support.engine.schedules import OPTIMIZERS, SCHEDULERS
 from support.formats.labels import CLASS_NAMES, PALETTE
 
@@ -70,11 +71,11 @@ def run(streets, tmp_path_factory):
 
 
 def test_choices_equal_the_registries():
-    assert tuple(models.MODELS) == command_line.MODEL_NAMES
-    assert tuple(losses.LOSSES) == command_line.LOSS_NAMES
-    assert command_line.CLASS_WEIGHT_NAMES == losses.CLASS_WEIGHTS
-    assert tuple(OPTIMIZERS) == command_line.OPTIMIZER_NAMES
-    assert tuple(SCHEDULERS) == command_line.SCHEDULER_NAMES
+    assert tuple(models.MODELS) == options.MODEL_NAMES
+    assert tuple(losses.LOSSES) == options.LOSS_NAMES
+    assert options.CLASS_WEIGHT_NAMES == losses.CLASS_WEIGHTS
+    assert tuple(OPTIMIZERS) == options.OPTIMIZER_NAMES
+    assert tuple(SCHEDULERS) == options.SCHEDULER_NAMES
 
 
 def test_help_states_the_defaults_that_hold():
@@ -82,7 +83,7 @@ def test_help_states_the_defaults_that_hold():
         [sys.executable, "main.py", "train", "--help"],
         cwd=LAB, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"},
     ).stdout  # fmt: skip
-    for key, value in command_line.TRAIN_DEFAULTS.items():
+    for key, value in options.TRAIN_DEFAULTS.items():
         if isinstance(value, int | float | str) and value is not False:
             flag = text[text.index(f"  --{key.replace('_', '-')}") :]
             assert float_or_text(value) in flag.partition(")")[0], key
@@ -132,7 +133,8 @@ def test_train_logs_everything_to_tensorboard(run):
 
 
 def test_train_model_onnx_is_the_best_model(run, streets):
-    from deploy import OnnxSegmenter, TorchSegmenter
+    from commands.test import TorchSegmenter
+    from deploy import OnnxSegmenter
 
     best = load_checkpoint(run / "best.pt")
     model = models.build_model(best["name"], 19, **best["options"])
@@ -165,7 +167,7 @@ def test_train_resumes_with_more_epochs(run, streets, tmp_path):
     with (copy / "history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     last = load_checkpoint(copy / "last.pt")
-    assert last["horizon"] == 6 and last["history"][-1]["lr"] == 0.0
+    assert last["scheduler"]["horizon"] == 6 and last["history"][-1]["lr"] == 0.0
     assert json.loads((copy / "config.json").read_text())["arguments"]["epochs"] == 3
 
 
@@ -192,7 +194,7 @@ def test_train_stops_on_a_signal_and_goes_on(streets, tmp_path, number, code):
 # ------------------------------------------------------------------------------------------- test
 
 
-def test_test_judges_at_the_targets_own_size(run, streets, tmp_path):
+def test_test_evaluates_at_the_targets_own_size(run, streets, tmp_path):
     words = ["--modelpath", run / "model.onnx", "--datadir", streets, "--split", "val"]
     assert call("test", *words, "--output", tmp_path, "--save-predictions") == 0
     result = json.loads((tmp_path / "metrics.json").read_text())
@@ -256,8 +258,9 @@ def test_test_averages_over_scales_and_mirror_images(run, streets, tmp_path):
     views = ["--scales", "0.5,1,2", "--flip"]
     assert call("test", *words, *views, "--output", tmp_path / "views") == 0
     assert call("test", *words, "--window", 16, 32, "--output", tmp_path / "windows") == 0
-    judged = json.loads((tmp_path / "views" / "metrics.json").read_text())["judged"]
-    assert judged["scales"] == [0.5, 1.0, 2.0] and judged["flip"] is True
+    about = json.loads((tmp_path / "views" / "metrics.json").read_text())["evaluated"]
+    assert about["scales"] == [0.5, 1.0, 2.0] and about["flip"] is True
+    assert about["split"] == "val" and about["images"] == len(CityscapesDataset(streets, "val"))
     pixels = [
         sum(row["pixels"] for row in json.loads(path.read_text())["classes"].values())
         for path in sorted(tmp_path.glob("*/metrics.json"))
@@ -280,6 +283,20 @@ def test_test_segments_photos_without_torch(run, tmp_path):
         assert mask.size == (70, 50)
         colors = {tuple(color) for color in np.array(mask).reshape(-1, 3)}
     assert colors <= {tuple(color) for color in PALETTE.tolist()}
+
+
+def test_test_goes_on_where_the_console_has_no_arrow(run, tmp_path):
+    for name in ("a.png", "b.png"):
+        write_png(tmp_path / name, draw_pair(1)[0])
+    words = ["--modelpath", run / "model.onnx", "--image", tmp_path, "--output", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "main.py", "test", *words],
+        cwd=LAB, capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" ? ") == 2
+    for name in ("a", "b"):
+        assert (tmp_path / "out" / f"{name}_mask.png").is_file()
 
 
 # ----------------------------------------------------------------------------------- bad arguments

@@ -15,6 +15,7 @@ from metrics import (
     mean_accuracy,
     mean_iou,
     pixel_accuracy,
+    scores,
 )
 
 SCORES = (macro_f1, mean_iou, pixel_accuracy, mean_accuracy)
@@ -117,6 +118,17 @@ def test_scores_equal_torchmetrics(seed):
             oracle.update(predictions, target)
     for score, oracle in oracles.items():
         assert score(confusion.matrix) == pytest.approx(oracle.compute().item(), abs=1e-6)
+
+
+def test_scores_of_a_matrix_name_each_class():
+    result = scores(torch.tensor([[6, 2, 0], [0, 0, 0], [0, 0, 0]]), ["road", "car", "train"])
+    assert result["classes"] == {
+        "road": {"f1": pytest.approx(12 / 14), "iou": 0.75, "pixels": 8},
+        "car": {"f1": 0.0, "iou": 0.0, "pixels": 0},
+        "train": {"f1": None, "iou": None, "pixels": 0},
+    }
+    assert (result["macro_f1"], result["mean_iou"]) == (pytest.approx(6 / 14), 0.375)
+    assert (result["pixel_accuracy"], result["mean_accuracy"]) == (0.75, 0.75)
 
 
 def test_loss_meter_weighs_batches_by_their_denominators():

@@ -14,7 +14,7 @@ import pytest
 import torch
 from street_files import write_streets
 
-from support.engine.runs import load_checkpoint
+from support.engine.folder import load_checkpoint
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
@@ -177,12 +177,12 @@ def test_parallel_failure_ends_all_within_seconds_and_says_why(streets, tmp_path
     script = tmp_path / "fails.py"
     script.write_text(
         f"import os, sys; sys.path.insert(0, {str(LAB)!r})\n"
-        "import main, support.engine.session\n"
+        "import main, support.engine.runs\n"
         "from utils import LabError\n"
         "def look(self):\n"
         "    if os.environ['RANK'] == '1' and self.state.step == 2:\n"
         "        raise LabError('the disk of process 1 is gone')\n"
-        "support.engine.session.Progress.look = look\n"
+        "support.engine.runs.Run.look = look\n"
         "sys.exit(main.main(sys.argv[1:]))\n"
     )
     words = ["train", "--datadir", streets, "--epochs", 9, "--batch-size", 2]

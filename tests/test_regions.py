@@ -6,11 +6,12 @@ import pytest
 
 from commands.companion.markers import (
     LAB_FILES,
+    Region,
     graft,
     parse_answers,
     parse_solutions,
     read_source,
-    replace_answers,
+    splice,
     to_edition,
     without_answers,
 )
@@ -42,6 +43,11 @@ def both(x: int) -> int:
     # </solution 1.2a>
     return y
 '''
+
+
+def answered(text: str, code: str) -> str:
+    """A file of the edition with an answer to 1.1."""
+    return splice(text, "file.py", [Region("1.1", "", 0, 0, "", tuple(code.split("\n")))])
 
 
 def test_solutions_and_skeletons_are_told_apart():
@@ -76,9 +82,7 @@ def test_todos_that_are_not_open_stay_solved():
 
 def test_graft_of_the_answers_of_a_filled_edition_runs():
     edition = to_edition(SOLVED, "file.py", {"1.1", "1.2"})
-    filled = replace_answers(
-        edition, "file.py", {"1.1": "def f(a):\n\treturn a\nresult = f(width) * height"}
-    )
+    filled = answered(edition, "def f(a):\n\treturn a\nresult = f(width) * height")
     answers = {r.part: r.answer() for r in parse_answers(filled, "file.py") if not r.is_open}
     assert set(answers) == {"1.1"}
     scope = {}
@@ -94,7 +98,7 @@ def test_graft_of_an_empty_answer_is_still_python():
 
 def test_lines_outside_the_regions_can_be_compared():
     edition = to_edition(SOLVED, "file.py", {"1.1", "1.2"})
-    filled = replace_answers(edition, "file.py", {"1.1": "result = 1"})
+    filled = answered(edition, "result = 1")
     assert without_answers(filled, "file.py") == without_answers(edition, "file.py")
     changed = filled.replace("return result", "return result + 1")
     assert without_answers(changed, "file.py") != without_answers(edition, "file.py")

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 from street_files import write_streets
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 import main as command_line
 import models
-from support.engine.runs import (
+from support.engine import folder as folder_module
+from support.engine.folder import (
     TensorBoardLog,
-    bring_best_back,
     create_run,
-    lay_best_aside,
     load_checkpoint,
+    put_best,
     save_checkpoint,
 )
 from support.engine.weights import FixedBatchNorm, fix_batch_norm, load_weights
@@ -95,34 +95,31 @@ def test_a_run_killed_between_its_files_goes_on_with_its_best(
     def killed(*_):
         raise Killed
 
-    monkeypatch.setattr("support.assembly.export_onnx", lambda *_: None)
+    monkeypatch.setattr("deploy.export_onnx", lambda *_: None)
     words = ["--datadir", streets, "--logdir", tmp_path, *SMALL, "--scheduler", "constant"]
     words += ["--lr", "0.05"]
     assert call("train", *words, "--name", "whole", "--max-steps", 6) == 0
     assert call("train", *words, "--name", "a", "--max-steps", steps) == 0
     longer = ["train", "--resume", tmp_path / "a", "--max-steps", 6]
-    for what in ("training.write_history", "training.fit", "training.write_history"):
+    for what in ("runs.f1_per_class", "runs.Run.epochs", "runs.f1_per_class"):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(what, killed)
+            patch.setattr(f"support.engine.{what}", killed)
             call(*longer)
     assert call(*longer) == 0
     for name in ("best.pt", "last.pt"):
         ours, expected = (load_checkpoint(tmp_path / run / name) for run in ("a", "whole"))
         assert ours["step"] == expected["step"]
         assert all(torch.equal(ours["model"][key], expected["model"][key]) for key in ours["model"])
-    assert not (tmp_path / "a" / "best_before.pt").exists()
+    assert not list((tmp_path / "a").glob("best-*.pt"))
 
 
-@pytest.mark.parametrize(
-    ("scores", "expected"), [({3: 0.5}, 3), ({3: 0.5, 4: 0.6}, 4), ({2: 0.1}, 4), ({}, 4)]
-)
-def test_bring_best_back_goes_by_the_history(tmp_path, scores, expected):
-    """best.pt is of step 4, and that before it of step 3."""
-    for step in (3, 4):
-        lay_best_aside(tmp_path)
-        save_checkpoint(tmp_path / "best.pt", {"step": step})
-    bring_best_back(tmp_path, [{"step": s, "val_macro_f1": f1} for s, f1 in scores.items()])
-    assert load_checkpoint(tmp_path / "best.pt")["step"] == expected
+def test_put_best_renames_what_waits_under_its_step(tmp_path):
+    save_checkpoint(tmp_path / "best.pt", {"step": 3})
+    save_checkpoint(tmp_path / "best-6.pt", {"step": 6})
+    for row, expected in ((None, 3), ({"step": 3}, 3), ({"step": 6}, 6), ({"step": 6}, 6)):
+        put_best(tmp_path, row)
+        assert load_checkpoint(tmp_path / "best.pt")["step"] == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -225,7 +222,7 @@ def test_auto_resume_begins_then_goes_on(streets, tmp_path, capsys):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a second process holds the lock")
 def test_a_run_is_trained_by_one_process_at_a_time(run, capsys):
     script = (
-        "import sys, time; from pathlib import Path; from support.engine.runs import alone_in\n"
+        "import sys, time; from pathlib import Path; from support.engine.folder import alone_in\n"
     )
     script += "with alone_in(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)\n"
     other = subprocess.Popen(
@@ -269,7 +266,7 @@ SPOILT = {
         optimizer="sgd")),
     "other model": lambda run: spoil_config(run, lambda c: c["arguments"].update(num_blocks=3)),
     "history": lambda run: spoil_last(run, history=3),
-    "horizon": lambda run: spoil_last(run, horizon="x"),
+    "horizon": lambda run: spoil_last(run, scheduler={"horizon": "x"}),
     "step": lambda run: spoil_last(run, step=-5),
     "score": lambda run: spoil_last(run, best_score=None),
     "no best.pt": lambda run: (run / "best.pt").unlink(),
@@ -324,9 +321,9 @@ def test_a_signal_during_the_export_ends_it_and_the_export_is_done_anew(
     streets, tmp_path, monkeypatch, capsys
 ):
     """An export may take longer than what is left of a job's time."""
-    from support import assembly
+    import deploy
 
-    export, asked = assembly.export_onnx, []
+    export, asked = deploy.export_onnx, []
 
     def slow(*arguments: object) -> None:
         if not asked:
@@ -334,7 +331,7 @@ def test_a_signal_during_the_export_ends_it_and_the_export_is_done_anew(
             signal.raise_signal(signal.SIGTERM)
         export(*arguments)
 
-    monkeypatch.setattr(assembly, "export_onnx", slow)
+    monkeypatch.setattr(deploy, "export_onnx", slow)
     words = ["--datadir", streets, "--epochs", 1, "--logdir", tmp_path, "--name", "a", *SMALL]
     assert call("train", *words) == 143
     assert "saved in" in capsys.readouterr().err
@@ -346,11 +343,9 @@ def test_a_signal_during_the_export_ends_it_and_the_export_is_done_anew(
 
 
 def test_resume_with_other_code_is_noted_beside_the_first(streets, tmp_path, monkeypatch):
-    from support.engine import runs
-
     words = ["--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
     for commit in ("first", "first", "second", "second"):
-        monkeypatch.setattr(runs, "git_commit", lambda commit=commit: commit)
+        monkeypatch.setattr(folder_module, "git_commit", lambda commit=commit: commit)
         resumed = (tmp_path / "a").exists()
         assert call("train", *(["--resume", tmp_path / "a"] if resumed else words)) == 0
     config = json.loads((tmp_path / "a" / "config.json").read_text())
@@ -361,7 +356,7 @@ def test_a_signal_before_the_training_says_so(streets, tmp_path, monkeypatch, ca
     def interrupted(*_):
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("support.assembly.open_data", interrupted)
+    monkeypatch.setattr("data.open_datasets", interrupted)
     words = ["train", "--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
     assert call(*words) == 143
     assert "stopped before the first step" in capsys.readouterr().err
@@ -371,12 +366,9 @@ def test_a_signal_before_the_training_says_so(streets, tmp_path, monkeypatch, ca
 # ------------------------------------------------------------------------------------ the curves
 
 
-def logged(run: Path) -> list[tuple[str, int]]:
-    found = []
-    for path in sorted(run.glob("events.out.tfevents.*")):
-        for event in EventFileLoader(str(path)).Load():
-            found += [(value.tag, event.step) for value in event.summary.value]
-    return found
+def logged(run: Path, tag: str) -> list[int]:
+    """The steps of a curve, as TensorBoard shows it."""
+    return [event.step for event in EventAccumulator(str(run)).Reload().Scalars(tag)]
 
 
 def test_curves_of_a_run_that_went_on_inside_an_epoch_are_those_of_its_history(streets, tmp_path):
@@ -387,25 +379,20 @@ def test_curves_of_a_run_that_went_on_inside_an_epoch_are_those_of_its_history(s
     history = load_checkpoint(tmp_path / "a" / "last.pt")["history"]
     assert [row["step"] for row in history] == [3, 6, 9]
     assert (tmp_path / "a" / "history.csv").read_text().count("\n") == 4
-    epochs = [step for tag, step in logged(tmp_path / "a") if tag == "epoch/val_macro_f1"]
-    assert epochs == [3, 6, 9], {tag for tag, _ in logged(tmp_path / "a")}
+    for tag in ("epoch/val_macro_f1", "epoch/lr", "f1/road"):
+        assert logged(tmp_path / "a", tag) == [3, 6, 9]
+    assert logged(tmp_path / "a", "best/val_macro_f1") == [10]
 
 
-def test_tensorboard_log_keeps_what_stays_and_nothing_twice(tmp_path):
+def test_tensorboard_log_forgets_what_comes_again(tmp_path):
     log = TensorBoardLog(tmp_path, ["road"])
     for step in (10, 20, 30):
         log.step(step, 1.0, 0.1)
     log.close()
-    log = TensorBoardLog(tmp_path, ["road"], lambda tag, step: step <= 20)
-    for step in (20, 30):
-        log.step(step, 1.0, 0.1)
-    log.flush()
-    steps = [step for tag, step in logged(tmp_path) if tag == "step/loss"]
-    assert steps == [10, 20, 20, 30]  # the run's business: it logs no step twice
+    log = TensorBoardLog(tmp_path, ["road"], purge_step=21)
+    log.step(30, 1.0, 0.1)
     log.close()
-    log = TensorBoardLog(tmp_path, ["road"])
-    log.close()
-    assert [step for tag, step in logged(tmp_path) if tag == "step/loss"] == [10, 20, 30]
+    assert logged(tmp_path, "step/loss") == [10, 20, 30]
 
 
 def test_tensorboard_log_survives_a_record_that_was_cut_off(tmp_path):
@@ -415,11 +402,10 @@ def test_tensorboard_log_survives_a_record_that_was_cut_off(tmp_path):
     log.close()
     (path,) = tmp_path.glob("events*")
     path.write_bytes(path.read_bytes()[:-9])
-    log = TensorBoardLog(tmp_path, ["road"])
+    log = TensorBoardLog(tmp_path, ["road"], purge_step=9)
     log.step(9, 1.0, 0.1)
     log.close()
-    steps = [step for tag, step in logged(tmp_path) if tag == "step/loss"]
-    assert sorted(steps) == [0, 1, 2, 3, 4, 9]
+    assert logged(tmp_path, "step/loss") == [0, 1, 2, 3, 4, 9]
 
 
 # ---------------------------------------------------------------------------------- fine-tuning

@@ -297,7 +297,7 @@ def test_sliding_refuses_a_band_that_is_too_large(monkeypatch):
     monkeypatch.setattr(commands.test_time, "MAX_BAND_BYTES", 4 * 4 * 24 * 100)
     sliding = SlidingSegmenter(LopsidedSegmenter())
     sliding.predict(photo(30, 100))
-    with pytest.raises(LabError, match="24 rows of a photo 101 pixels wide"):
+    with pytest.raises(LabError, match="24 rows of an image 101 pixels wide"):
         sliding.predict(photo(30, 101))
 
 
@@ -326,7 +326,7 @@ def test_extend_segmenter_returns_what_is_asked_for():
         ({"scales": [1, float("nan")]}, "not 1, nan"),
         ({"scales": [float("inf")]}, "not inf"),
         ({"scales": [0.5, 1, 0.5]}, "not 0.5, 1, 0.5"),
-        ({"scales": [1, 100]}, "scale 100 makes photos of about 2400x4800"),
+        ({"scales": [1, 100]}, "scale 100 makes images of about 2400x4800"),
         ({"overlap": 0.5}, "--overlap goes with --window"),
         ({"window": [0, 10]}, r"1 ... 4096, not \(0, 10\)"),
         ({"window": [10, 5000]}, r"not \(10, 5000\)"),

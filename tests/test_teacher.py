@@ -3,13 +3,21 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from commands.companion.markers import LAB_FILES, parse_answers, read_source
+from commands.companion.markers import (
+    LAB_FILES,
+    parse_answers,
+    parse_solutions,
+    read_source,
+    todo_of,
+)
 from commands.companion.todos import BY_NUMBER, TODOS
 from teacher import verify as verification
 from teacher.build import build
@@ -34,6 +42,13 @@ def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("build") / "student edition é"
     build(folder, EVERY)
     return folder
+
+
+def solution_of(part: str) -> str:
+    """The code of a solution."""
+    file = BY_NUMBER[todo_of(part)].file
+    regions = parse_solutions(solved_texts()[file], file)
+    return next(region.answer() for region in regions if region.part == part)
 
 
 def test_edition_has_all_todos_open_and_parses(edition):
@@ -62,7 +77,7 @@ def test_edition_has_nothing_that_students_should_not_have(edition):
             text = path.read_text(encoding="utf-8")
             assert "<solution" not in text or path.name == "markers.py", path
     needed = {"README.md", "Makefile", "lab.py", "main.py", "conftest.py", "requirements.txt"}
-    needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/classroom.yml"}
+    needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/check.yml"}
     needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
     needed |= {"job.py", "test_implementation_zoo.py"}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("zoo/*.py")}
@@ -82,9 +97,8 @@ def test_no_line_of_a_solution_is_in_the_edition(edition):
 
 def test_a_leak_is_found():
     solved = solved_texts()
-    line = "valid = truth != self.ignore_index"
-    assert line in solved["metrics.py"]
-    solved["metrics.py"] += f"\n\ndef f(truth, self):\n    {line}\n"
+    line = next(filter(verification.is_telling, solution_of("4.1").split("\n")))
+    solved["metrics.py"] += f"\n\ndef f(*arguments):\n    {line}\n"
     assert any("4.1" in fault for fault in verification.leaks(solved))
 
 
@@ -159,13 +173,33 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_workflow_has_a_step_with_its_points_for_each_todo(edition):
-    text = (edition / ".github" / "workflows" / "classroom.yml").read_text(encoding="utf-8")
+def workflow(edition: Path) -> dict:
+    """The one job of the edition's workflow."""
+    text = (edition / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["jobs"]["check"]
+
+
+def test_the_workflow_uses_githubs_own_actions_alone(edition):
+    job = workflow(edition)
+    names = [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step]
+    assert names == ["actions/checkout", "actions/setup-python"]
+    assert job["strategy"]["matrix"] == {"python": ["3.10", "3.14"]}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the workflow's shell is bash")
+def test_the_commands_of_the_workflow_run_in_an_empty_edition(edition, tmp_path):
+    folder, summary = tmp_path / "repository", tmp_path / "summary.md"
+    shutil.copytree(edition, folder)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = os.environ | {"PATH": path, "GITHUB_STEP_SUMMARY": str(summary)}
+    install, *others = [step["run"] for step in workflow(edition)["steps"] if "run" in step]
+    assert install.startswith("pip install -r requirements.txt")
+    for line in others:
+        subprocess.run(["bash", "-ec", line], cwd=folder, env=environment, check=True, timeout=300)
+    table = summary.read_text(encoding="utf-8")
     for todo in TODOS:
-        has_step = f"command: python lab.py check {todo.number}\n" in text
-        assert has_step != todo.is_optional
-    points = [line.split()[-1] for line in text.splitlines() if "max-score" in line]
-    assert list(map(int, points)) == [todo.points for todo in TODOS if not todo.is_optional]
+        assert f"TODO {todo.number} | {todo.title} | {todo.points} | to do |" in table
+    assert table.endswith("of 11 extra points\n")
 
 
 def test_the_catalogue_is_rich_enough():
@@ -203,15 +237,16 @@ def test_an_empty_todo_must_fail_alone():
 
 
 def test_the_sandbox_tells_right_from_wrong_and_survives_code_that_ends_the_process():
-    solved = solved_texts()
+    solved, right = solved_texts(), solution_of("4.2a")
+    assert right.count("2 * ") == 1
     code = {
-        "right": "f1 = 2 * true_positives / (truth + predicted)",
-        "wrong": "f1 = true_positives / (truth + predicted)",
+        "right": right,
+        "wrong": right.replace("2 * ", ""),
         "exit": "import os\nos._exit(0)",
         "loop": "while True:\n    pass",
     }
     jobs = [Job(name, grafted({"4.2a": text}, solved), ("4.2",)) for name, text in code.items()]
-    found = {outcome.job.name: outcome for outcome in run_jobs(jobs, workers=2, seconds=6)}
+    found = {outcome.job.name: outcome for outcome in run_jobs(jobs, workers=2, seconds=12)}
     assert found["right"].passed("4.2") and not found["wrong"].passed("4.2")
     assert found["wrong"].trouble is None
     assert "ended the process" in found["exit"].trouble and "seconds" in found["loop"].trouble

@@ -297,6 +297,19 @@ def test_command_line_refuses_bad_input_in_one_line(tmp_path: Path, arguments: t
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names of files")
+def test_command_line_takes_names_that_no_console_can_write(tmp_path: Path) -> None:
+    few = ("--size", *SMALL, "--train", 1, "--val", 0, "--test", 0, "--num-workers", 1)
+    for output, code in ((b"toy\xff", 0), (b"file\xff/below", 2)):
+        (tmp_path / os.fsdecode(b"file\xff")).write_text("in the way")
+        result = subprocess.run(
+            [*command(*few), "--output", output], cwd=tmp_path, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
+        assert result.returncode == code and "Traceback" not in result.stderr
+        assert "toy?: 1 train" in result.stdout or result.stderr.startswith("error: ")
+
+
 def test_toycity_imports_only_labels_from_the_lab() -> None:
     for path in (ROOT / "toycity").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -4,7 +4,7 @@ import csv
 import itertools
 import math
 import signal
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,15 @@ from torch.utils.data import Dataset
 
 from data import get_dataloaders
 from losses import FocalLoss, WeightedCrossEntropy
+from main import export_seconds
 from metrics import macro_f1
 from models import UNet
-from support.assembly import forget_early_end, make_limits
-from support.engine.loading import Share
+from support.engine.accumulation import PartLoader, PartLoss, PartOptimizer, PartScaler
+from support.engine.folder import load_checkpoint
+from support.engine.hardware import Machine
+from support.engine.loading import Part, StepShare
 from support.engine.processes import Processes
-from support.engine.runs import TensorBoardLog, load_checkpoint
+from support.engine.runs import Run
 from support.engine.schedules import (
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
@@ -29,10 +32,11 @@ from support.engine.schedules import (
     build_scheduler,
     clip_gradients,
 )
-from support.engine.session import Interrupted, Limits, Progress, StopRequest, TrainingState
+from support.engine.session import Interrupted, Limits, StopRequest, TrainingState
 from support.engine.weights import fix_batch_norm
 from support.formats.labels import CLASS_NAMES, PALETTE
-from training import Panels, Setup, evaluate, fit, train_in_parts, train_one_epoch
+from support.plots import Panels
+from training import evaluate, fit, train_one_epoch
 from utils import LabError, seed_everything
 
 
@@ -152,7 +156,7 @@ def test_evaluate_restores_the_mode_after_an_error():
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 11])
-def test_evaluate_judges_the_whole_set_whatever_the_batches(batch_size):
+def test_evaluate_counts_the_whole_set_whatever_the_batches(batch_size):
     model, criterion = small_model(), WeightedCrossEntropy(torch.tensor([1.0, 2.0, 5.0]))
     for _ in range(3):  # away from the first statistics of the batch normalisation
         model.train()(torch.randn(4, 3, 16, 16))
@@ -164,9 +168,9 @@ def test_evaluate_judges_the_whole_set_whatever_the_batches(batch_size):
         logits = model.eval()(images)
     assert loss == pytest.approx(criterion(logits, target).item(), rel=1e-5)
     expected = torch.zeros(3, 3, dtype=torch.int64)
-    for truth, guess in zip(target.flatten(), logits.argmax(1).flatten(), strict=True):
-        if truth != 255:
-            expected[truth, guess] += 1
+    for true, predicted in zip(target.flatten(), logits.argmax(1).flatten(), strict=True):
+        if true != 255:
+            expected[true, predicted] += 1
     assert torch.equal(matrix, expected)
 
 
@@ -214,65 +218,58 @@ def test_schedules_follow_their_formulas():
         build_optimizer("lion", nn.Linear(1, 1), 0.1, 0.0)
 
 
-def make_setup(
+def begin(
     run: Path,
     total_steps: int,
     criterion=None,
     stop_at: int | None = None,
     in_training: bool = True,
     scheduler: str = "cosine",
+    started: float | None = None,
     **limits,
-) -> tuple[Setup, TrainingState]:
-    """A small run of three steps per epoch; it gets a SIGTERM in step `stop_at`, or after it."""
-    run.mkdir(exist_ok=True)
+) -> tuple[Callable[[], None], TrainingState]:
+    """A small run of three steps per epoch, new or gone on with where its folder is there.
+
+    It gets a SIGTERM in step `stop_at`, or after it. Returns what trains it, and its state.
+    """
     seed_everything(3)
     model = UNet(len(CLASS_NAMES), num_blocks=2, base_channels=4)
     optimizer = build_optimizer("adamw", model, 0.01, 0.01)
-    state = TrainingState(
-        model=model,
-        optimizer=optimizer,
-        scheduler=build_scheduler(scheduler, optimizer, 9),
-        scaler=torch.amp.GradScaler("cpu", enabled=False),
-        horizon=9,
-        images_per_step=4,
-    )
+    schedule = build_scheduler(scheduler, optimizer, 9)
+    machine = Machine(torch.device("cpu"), None, Processes())
+    state = TrainingState(model, optimizer, schedule, machine.scaler(), images_per_step=4)
 
     def stop_in_time(*_):
         if state.step + model.training == stop_at and model.training is in_training:
             signal.raise_signal(signal.SIGTERM)
 
     model.register_forward_pre_hook(stop_in_time)
-    train_loader, val_loader = squares_batches()
-    setup = Setup(
-        run=run,
-        device=torch.device("cpu"),
-        processes=Processes(),
-        limits=Limits(total_steps, **limits),
-        autocast_dtype=None,
-        train_loader=train_loader,
-        val_loader=val_loader,
-        criterion=criterion or WeightedCrossEntropy(),
-        log=TensorBoardLog(run, CLASS_NAMES),
-        panels=Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3),
-        about_model={"name": "unet"},
-    )
-    return setup, state
+    loaders = squares_batches()
+    options = {"logdir": str(run.parent), "name": run.name, "model": "unet", "loss": "wce"}
+    config = {"command": "", "arguments": options, "fingerprint": "a b"}
+    begun = {"arguments": options, "data_fingerprint": "a b"}
+    is_there = run.exists()
+    about = {"name": "unet", "classes": list(CLASS_NAMES)}
+    panels = Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3)
+
+    def train() -> None:
+        with StopRequest(machine.processes) as stop:
+            stop.started = stop.started if started is None else started
+            opened = Run(
+                config, run if is_there else None, begun if is_there else None, state,
+                Limits(total_steps, **limits), machine, stop, *loaders, about, panels,
+            )  # fmt: skip
+            loss = criterion or WeightedCrossEntropy()
+            with opened:
+                fit(model, *loaders, loss, optimizer, schedule, opened)
+
+    return train, state
 
 
-def train(setup: Setup, state: TrainingState) -> None:
-    """`fit`, as main.py calls it: with an ear for signals."""
-    stop = StopRequest()
-    with stop.listening():
-        stop.waits = True
-        fit(setup, state, stop)
-
-
-def go_on(run: Path, total_steps: int, **options) -> TrainingState:
-    """Goes on with a run from its last.pt, in fresh objects."""
-    setup, state = make_setup(run, total_steps, **options)
-    state.load(load_checkpoint(run / "last.pt"))
-    forget_early_end(state, setup.limits, setup.train_loader)
-    train(setup, state)
+def train(run: Path, total_steps: int, **options) -> TrainingState:
+    """Begins a run, or goes on with it, and trains it as far as it goes."""
+    go, state = begin(run, total_steps, **options)
+    go()
     return state
 
 
@@ -285,11 +282,11 @@ def history_of(run: Path) -> list[dict[str, str]]:
 
 
 def test_fit_writes_a_row_per_epoch_and_ends_at_the_step(tmp_path):
-    train(*make_setup(tmp_path, 8))
-    rows = history_of(tmp_path)
+    train(tmp_path / "run", 8)
+    rows = history_of(tmp_path / "run")
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6"), ("3", "8")]
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
-    best = load_checkpoint(tmp_path / "best.pt", ("model", "score", "name", "matrix"))
+    best = load_checkpoint(tmp_path / "run" / "best.pt", ("model", "score", "name", "matrix"))
     assert best["score"] == max(float(row["val_macro_f1"]) for row in rows)
     assert macro_f1(best["matrix"]) == best["score"]
 
@@ -299,102 +296,96 @@ def test_fit_writes_a_row_per_epoch_and_ends_at_the_step(tmp_path):
     [(1, True), (2, True), (3, True), (4, True), (8, True), (3, False), (8, False)],
 )
 def test_fit_goes_on_bit_for_bit_after_a_signal(tmp_path, stop_at, in_training):
-    setup, state = make_setup(tmp_path / "whole", 8)
-    train(setup, state)
-    setup, stopped = make_setup(tmp_path / "parts", 8, None, stop_at, in_training)
-    with pytest.raises(Interrupted):
-        train(setup, stopped)
-    assert stopped.step == stop_at
-    resumed = go_on(tmp_path / "parts", 8)
+    state = train(tmp_path / "whole", 8)
+    go, stopped = begin(tmp_path / "parts", 8, None, stop_at, in_training)
+    with pytest.raises(Interrupted) as interrupted:
+        go()
+    assert stopped.step == stop_at and interrupted.value.code == 143
+    resumed = train(tmp_path / "parts", 8)
     assert torch.equal(weights_of(state.model), weights_of(resumed.model))
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
 
 
 def test_fit_with_more_steps_goes_on_inside_the_last_epoch(tmp_path):
-    setup, state = make_setup(tmp_path / "whole", 8)
-    train(setup, state)
-    train(*make_setup(tmp_path / "parts", 4))
-    longer = go_on(tmp_path / "parts", 8)
+    state = train(tmp_path / "whole", 8)
+    train(tmp_path / "parts", 4)
+    longer = train(tmp_path / "parts", 8)
     assert torch.equal(weights_of(state.model), weights_of(longer.model))
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
 
 
-def test_fit_stops_where_the_loss_is_no_number_and_keeps_the_last_epoch(tmp_path):
-    class Explodes(WeightedCrossEntropy):
-        def forward(self, logits, target):
-            loss = super().forward(logits, target)
-            return loss * float("nan") if state.step == 4 and logits.requires_grad else loss
+class Explodes(WeightedCrossEntropy):
+    """No number from the step on that follows `after` calls in training."""
 
-    setup, state = make_setup(tmp_path, 8, Explodes())
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def forward(self, logits, target):
+        self.left -= logits.requires_grad
+        loss = super().forward(logits, target)
+        return loss * float("nan") if self.left < 0 else loss
+
+
+def test_fit_stops_where_the_loss_is_no_number_and_keeps_the_last_epoch(tmp_path):
     with pytest.raises(LabError, match=r"nan.*step 5.*--lr"):
-        train(setup, state)
-    last = load_checkpoint(tmp_path / "last.pt")
+        train(tmp_path / "run", 8, criterion=Explodes(after=4))
+    last = load_checkpoint(tmp_path / "run" / "last.pt")
     assert last["step"] == 3 and all(v.isfinite().all() for v in last["model"].values())
 
 
 def test_fit_saves_inside_the_epoch_when_it_is_time(tmp_path, monkeypatch):
-    saved = []
-    monkeypatch.setattr("training.save_state", lambda setup, state: saved.append(state.step))
-    train(*make_setup(tmp_path, 6, save_minutes=1e-9))
+    saved, save = [], TrainingState.save
+    monkeypatch.setattr(
+        TrainingState, "save", lambda state, *words: saved.append(state.step) or save(state, *words)
+    )
+    train(tmp_path / "often", 6, save_minutes=1e-9)
     assert set(saved) == {0, 1, 2, 3, 4, 5, 6}
     saved.clear()
-    train(*make_setup(tmp_path, 6, save_minutes=60))
-    assert saved == [3, 6]
+    train(tmp_path / "seldom", 6, save_minutes=60)
+    assert saved == [0, 3, 6]
+
+
+def stand_still(state: TrainingState) -> None:
+    """Nothing changes at all from one epoch to the next."""
+    state.scheduler.base_lrs = [0.0]
+    for group in state.optimizer.param_groups:
+        group["lr"] = 0.0
+    state.model.apply(lambda each: setattr(each, "momentum", 0.0))
 
 
 def test_fit_ends_when_no_score_gets_better(tmp_path):
-    setup, state = make_setup(tmp_path / "run", 100, patience=2)
-    for group in state.optimizer.param_groups:
-        group["lr"] = 0.0
-    state.scheduler.base_lrs = [0.0]
-    state.model.apply(lambda each: setattr(each, "momentum", 0.0))  # nothing changes at all
-    train(setup, state)
+    go, state = begin(tmp_path / "run", 100, patience=2)
+    stand_still(state)
+    go()
     assert [row["epoch"] for row in state.history] == [1, 2, 3]
-    resumed = go_on(tmp_path / "run", 100, patience=2)
-    assert resumed.step == 9  # it had ended, and stays so
-    resumed = go_on(tmp_path / "run", 12, patience=50)
-    assert resumed.step == 12
+    assert train(tmp_path / "run", 100, patience=2).step == 9  # it had ended, and stays so
+    assert train(tmp_path / "run", 12, patience=50).step == 12
 
 
 def test_fit_ends_in_time_with_an_evaluation(tmp_path, monkeypatch):
     clock = itertools.count()  # every look at it takes a second
     monkeypatch.setattr("time.perf_counter", clock.__next__)
-    setup, state = make_setup(tmp_path, 10**6, minutes=2, export_seconds=7, started=0.0)
-    train(setup, state)
+    state = train(tmp_path / "run", 10**6, minutes=2, export_seconds=7, started=0.0)
     assert 80 < next(clock) <= 120
     assert 3 < state.step < 10**6 and state.is_evaluated
     started = float(next(clock))
-    resumed = go_on(tmp_path, 10**6, minutes=2, started=started)
+    resumed = train(tmp_path / "run", 10**6, minutes=2, started=started)
     assert resumed.step == state.step  # the minutes are those of the whole run
-    resumed = go_on(tmp_path, state.step + 5, minutes=60, started=started)
+    resumed = train(tmp_path / "run", state.step + 5, minutes=60, started=started)
     assert resumed.step == state.step + 5
 
 
-def test_time_that_is_up_stays_up(tmp_path):
-    """The short steps of an evaluation make a lower guess of what is still needed."""
-    setup, state = make_setup(tmp_path, 9, minutes=60, started=time.perf_counter())
-    progress = Progress(
-        state, setup.limits, setup.device, setup.processes, StopRequest(), None, list, 1
-    )
-    progress.decide()
-    assert not progress.time_is_up
-    progress.time_is_up = True
-    progress.decide()
-    assert progress.time_is_up
-
-
 def test_fit_lowers_the_rate_on_a_plateau_and_remembers_it(tmp_path):
-    def make(run, steps):
-        setup, state = make_setup(run, steps, scheduler="plateau")
+    def go_on(run, steps):
+        go, state = begin(run, steps, scheduler="plateau")
         state.model.apply(lambda each: setattr(each, "momentum", 0.0))
         state.scheduler.base_lrs = [1e-12]  # too small to change a score
-        return setup, state
+        go()
 
-    train(*make(tmp_path / "whole", 30))
-    train(*make(tmp_path / "parts", 12))
-    setup, state = make(tmp_path / "parts", 30)
-    state.load(load_checkpoint(tmp_path / "parts" / "last.pt"))
-    train(setup, state)
+    go_on(tmp_path / "whole", 30)
+    go_on(tmp_path / "parts", 12)
+    go_on(tmp_path / "parts", 30)
     rates = [float(row["lr"]) for row in history_of(tmp_path / "parts")]
     assert rates == [float(row["lr"]) for row in history_of(tmp_path / "whole")]
     waited = PLATEAU_PATIENCE + 1
@@ -403,63 +394,75 @@ def test_fit_lowers_the_rate_on_a_plateau_and_remembers_it(tmp_path):
     assert rates[-1] == pytest.approx(1e-12 * PLATEAU_FACTOR**2)
 
 
+def in_parts(model, share: StepShare, criterion, optimizer) -> dict:
+    """What `train_one_epoch` is handed for steps of several parts."""
+    part, machine = Part(), Machine(torch.device("cpu"), None, Processes())
+    batches, _ = get_dataloaders(
+        Squares(), Squares(), share.batch_size, 0, 1, accumulate=share.accumulate
+    )
+    loader = PartLoader(batches, model, criterion, machine, part, 255)
+    loss, optimizer = PartLoss(criterion, loader), PartOptimizer(optimizer, part)
+    scaler = PartScaler(machine.scaler(), part)
+    return {"loader": loader, "criterion": loss, "optimizer": optimizer, "scaler": scaler}
+
+
 @pytest.mark.parametrize("parts", [2, 3])
 @pytest.mark.parametrize("make", [WeightedCrossEntropy, FocalLoss])
-def test_train_in_parts_does_what_one_large_batch_does(make, parts):
+def test_steps_in_parts_do_what_one_large_batch_does(make, parts):
     """float32 sums in another order: the weights agree to 1e-5 after six steps."""
     models, losses = [], []
-    for share in (Share(6), Share(6 // parts, accumulate=parts)):
-        model = small_model().double()
+    for share in (StepShare(6), StepShare(6 // parts, accumulate=parts)):
+        model = small_model()
         fix_batch_norm(model)  # its statistics would be those of the parts
-        loader, _ = get_dataloaders(
-            Squares(), Squares(), share.batch_size, 0, 1, accumulate=share.accumulate
-        )
-        loader = [(images.double(), target) for _ in range(3) for images, target in loader]
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        steps = [(n, share.parts(n)) for _ in range(3) for n in (6, 5)]
-        loss = train_in_parts(
-            model, loader, make(weights=torch.tensor([1.0, 2.0, 5.0])), optimizer, "cpu",
-            steps=steps, processes=Processes(),
-        )  # fmt: skip
+        criterion = make(weights=torch.tensor([1.0, 2.0, 5.0]))
+        handed = in_parts(model, share, criterion, optimizer)
+        losses += [train_one_epoch(model, device="cpu", **handed) for _ in range(3)]
         models.append(model)
-        losses.append(loss)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert losses[:3] == pytest.approx(losses[3:], rel=1e-5)
     assert torch.allclose(weights_of(models[0]), weights_of(models[1]), atol=1e-5)
     assert not torch.allclose(weights_of(models[0]), weights_of(small_model()), atol=1e-2)
 
 
-def test_train_in_parts_of_one_is_train_one_epoch():
+def test_steps_in_one_part_are_plain_steps():
     results = []
-    for in_parts in (False, True):
-        model = small_model()
+    for handed in (None, in_parts):
+        model, criterion = small_model(), WeightedCrossEntropy()
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-        arguments = (model, squares_batches()[0], WeightedCrossEntropy(), optimizer, "cpu")
-        if in_parts:
-            steps = [(n, [n]) for n in (4, 4, 3)]
-            loss = train_in_parts(*arguments, steps=steps, processes=Processes())
-        else:
-            loss = train_one_epoch(*arguments)
-        results.append((loss, weights_of(model)))
+        plain = {"loader": squares_batches()[0], "criterion": criterion, "optimizer": optimizer}
+        words = handed(model, StepShare(4), criterion, optimizer) if handed else plain
+        results.append((train_one_epoch(model, device="cpu", **words), weights_of(model)))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
     assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
 
 
-def test_train_in_parts_weighs_other_losses_by_their_valid_pixels():
+def test_steps_in_parts_weigh_other_losses_by_their_valid_pixels():
     class Dice(nn.Module):
         def forward(self, logits, target):
             return logits.mean() * (target != 255).float().mean()
 
     model = small_model().eval()
     fix_batch_norm(model)
-    batches = list(squares_batches(batch_size=2)[0])[:2]
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
-    loss = train_in_parts(
-        model, batches, Dice(), frozen, "cpu", steps=[(4, [2, 2])], processes=Processes()
-    )
-    pixels = [(target != 255).sum().item() for _, target in batches]
-    values = [Dice()(model(images), target).item() for images, target in batches]
+    share = StepShare(2, accumulate=2)
+    loss = train_one_epoch(model, device="cpu", **in_parts(model, share, Dice(), frozen))
+    batches, _ = get_dataloaders(Squares(), Squares(), 2, 0, 1, accumulate=2)
+    pixels, values = [], []
+    for images, target in batches:
+        pixels.append((target != 255).sum().item())
+        values.append(Dice()(model(images), target).item())
     expected = sum(n * v for n, v in zip(pixels, values, strict=True)) / sum(pixels)
     assert loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_evaluation_after_steps_in_parts_has_the_plain_loss():
+    model, criterion = small_model(), WeightedCrossEntropy()
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    handed = in_parts(model, StepShare(2, accumulate=2), criterion, frozen)
+    for _ in zip(range(2), handed["loader"], strict=False):
+        pass  # a step that the loop leaves in the middle of the epoch
+    loss = evaluate(model, squares_batches()[1], handed["criterion"], "cpu", 3)[0]
+    assert loss == evaluate(model, squares_batches()[1], criterion, "cpu", 3)[0]
 
 
 def test_clip_gradients_shortens_long_ones_alone():
@@ -482,8 +485,7 @@ def test_panels_show_the_photo_again(tmp_path):
 
 
 def test_more_layers_and_scales_keep_back_more_time_for_the_export():
-    options = {"patience": None, "max_minutes": 5.0, "save_minutes": 10.0}
     layers = [nn.Sequential(*(nn.ReLU() for _ in range(count))) for count in (10, 100, 100)]
     layers[2].eval_scales = (0.5, 1.0, 2.0)
-    kept = [make_limits(options, 9, model, 0.0).export_seconds for model in layers]
+    kept = [export_seconds(model) for model in layers]
     assert kept[2] - kept[0] > 2.5 * (kept[1] - kept[0]) > 0

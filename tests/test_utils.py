@@ -1,4 +1,4 @@
-"""Reading any photo, writing files whole, colours and legends, the line of an error."""
+"""Reading any image, writing files whole, colours and legends, the line of an error."""
 
 import errno
 import io
@@ -74,8 +74,8 @@ def test_read_image_lays_transparency_on_white(tmp_path, mode):
     picture.putalpha(Image.fromarray(alpha))
     image = read_image(saved(tmp_path / "x.png", picture))
     opaque = np.asarray(picture.convert("RGB")).astype(float)
-    share = alpha[..., None] / 255
-    assert np.abs(image - (opaque * share + 255 * (1 - share))).max() <= 1
+    weight = alpha[..., None] / 255
+    assert np.abs(image - (opaque * weight + 255 * (1 - weight))).max() <= 1
     assert (image[:, :3] == 255).all()
 
 
@@ -137,8 +137,8 @@ def test_read_image_refuses_truncated_files(tmp_path, kind):
     buffer = io.BytesIO()
     Image.fromarray(RGB.repeat(10, axis=0).repeat(10, axis=1)).save(buffer, kind)
     content, path = buffer.getvalue(), tmp_path / "x.img"
-    for share in (0.05, 0.3, 0.6, 0.9):
-        path.write_bytes(content[: int(share * len(content))])
+    for part in (0.05, 0.3, 0.6, 0.9):
+        path.write_bytes(content[: int(part * len(content))])
         assert_unreadable(path, "image")
 
 
@@ -306,7 +306,7 @@ def test_colorize_paints_each_class_and_void_black(kind):
     np.testing.assert_array_equal(colors, [PALETTE, np.zeros((3, 3))])
 
 
-def test_overlay_mixes_photo_and_mask():
+def test_overlay_mixes_image_and_mask():
     colors = np.full_like(RGB, 200)
     np.testing.assert_array_equal(overlay(RGB, colors, 0.0), RGB)
     np.testing.assert_array_equal(overlay(RGB, colors, 1.0), colors)
@@ -315,11 +315,11 @@ def test_overlay_mixes_photo_and_mask():
     np.testing.assert_array_equal(overlay(RGB, colors), overlay(RGB, colors, 0.5))
 
 
-NAMES = ("road", "traffic light", "a class with quite a long name, longer than a small picture")
+NAMES = ("road", "traffic light", "a class with quite a long name, longer than a small image")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (128, 256), (5, 2000)])
-def test_add_legend_keeps_the_picture(size):
+def test_add_legend_keeps_the_image(size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     before = image.copy()
     framed = add_legend(image, NAMES, PALETTE)
@@ -352,7 +352,7 @@ def test_add_legend_without_names_is_a_margin():
 
 
 class Failing(Dataset):
-    """A dataset whose every item raises an error that a user can mend."""
+    """A dataset whose every item raises an error that a user can fix."""
 
     def __len__(self) -> int:
         return 1

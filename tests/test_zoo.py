@@ -17,12 +17,11 @@ import main as command_line
 import models
 import zoo
 from deploy import OnnxSegmenter, export_onnx
-from losses import build_loss
-from support.engine.runs import load_checkpoint
+from losses import WithAuxiliary, build_loss
+from support.engine.folder import load_checkpoint
 from support.engine.weights import load_weights
 from support.formats.labels import CLASS_NAMES, PALETTE
 from utils import LabError
-from zoo.auxiliary import WithAuxiliary
 
 ZOO = Path(zoo.__file__).parent
 SMALLEST = ("unet", "my_fcn", "fcn_resnet18", "deeplabv3plus_resnet50", "segformer_b0", "hrnet_w18")
@@ -46,7 +45,7 @@ def criterion_of(model: torch.nn.Module) -> torch.nn.Module:
 
 def test_registry_knows_every_file_of_the_zoo():
     assert [*models.MODELS] == ["unet", *(name for names in zoo.FILES.values() for name in names)]
-    others = {"__init__", "auxiliary", "blocks", "losses", "losses_region"}
+    others = {"__init__", "blocks", "losses", "losses_region"}
     assert {path.stem for path in ZOO.glob("*.py")} - others == set(zoo.FILES)
     for file, names in zoo.FILES.items():
         assert tuple(import_module(f"zoo.{file}").MODELS) == names
@@ -177,7 +176,7 @@ def test_model_trains_resumes_and_is_tested_by_the_command_line(name, tmp_path):
         words = ["test", "--modelpath", tmp_path / "a" / file, "--datadir", streets]
         words += ["--split", "val", "--output", tmp_path / file]
         assert command_line.main([*map(str, words)]) == 0
-    first, second = ((tmp_path / each / "metrics.json").read_text().split('"judged"')[0]
+    first, second = ((tmp_path / each / "metrics.json").read_text().split('"evaluated"')[0]
                      for each in ("model.onnx", "best.pt"))  # fmt: skip
     assert first == second
 

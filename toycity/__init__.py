@@ -4,7 +4,7 @@ Every scene is computed: a street is planned from above, houses, trees, vehicles
 placed in it by the metre, and everything is painted from far to near onto a canvas that carries
 picture and labels together. All 19 classes occur, with a long tail like Cityscapes' own, the rarest
 classes about twice as frequent. Rare classes have colours of their own throughout the country
-(`cities.py` lists them): a network can use hue, and one that does so does not transfer to photos.
+(`cities.py` lists them): a network can use hue, and does then not transfer to real images.
 Read it in this order:
 
     cities.py     eight made-up cities: palettes, habits, weather; two are kept for validation

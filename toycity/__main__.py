@@ -29,6 +29,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Makes the set; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a path may hold what the console cannot encode
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     args = parse_arguments(arguments)
     counts = {split: getattr(args, split) for split in DEFAULT_COUNTS}
     try:

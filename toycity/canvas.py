@@ -191,7 +191,7 @@ class Canvas:
             self.labels[rows, columns][mask > 0] = LABEL_IDS[label]
 
     def shadow(self, points: np.ndarray, strength: float) -> None:
-        """Darkens a polygon, (N, 2) canvas pixels, by a share of its brightness, 0 ... 1."""
+        """Darkens a polygon, (N, 2) canvas pixels, by a fraction of its brightness, 0 ... 1."""
         if strength > 0:
             self.polygon(points, (12, 14, 20), None, alpha=strength)
 

@@ -9,7 +9,7 @@ They lie in one country, and much of it looks the same in every city, those of v
 buses are yellow, trams red, lorries blue, motorcycles orange, bicycles teal; free-standing walls
 are of blue-violet slate, fences of wood; pedestrians dress in pink and purple, riders wear neon
 vests. So what is rare is hard because it is rare, not because nobody could know it. The price: a
-network can tell these classes by their hue, and such a network does not transfer to photos.
+network can tell these classes by their hue, and such a network does not transfer to real images.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class City:
-    """The look of a city. Lengths are in metres, shares and chances 0 ... 1, colours RGB.
+    """The look of a city. Lengths are in metres, fractions and chances 0 ... 1, colours RGB.
 
     Attributes:
         name: as in file names, lower-case letters only.

@@ -190,9 +190,9 @@ def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool
 
 def class_shares(pixels: np.ndarray) -> dict[str, float]:
     """Share of each train class among the pixels that are not void, from counts (34,)."""
-    judged = [label for label in LABELS if label.train_id != IGNORE_INDEX]
-    total = max(1, sum(int(pixels[label.id]) for label in judged))
-    return {label.name: round(int(pixels[label.id]) / total, 6) for label in judged}
+    learned = [label for label in LABELS if label.train_id != IGNORE_INDEX]
+    total = max(1, sum(int(pixels[label.id]) for label in learned))
+    return {label.name: round(int(pixels[label.id]) / total, 6) for label in learned}
 
 
 def _make(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> None:

@@ -90,7 +90,7 @@ def fence(stage: Stage, sign: int, x: float, near: float, far: float, height: fl
 
 
 def guard_rail(stage: Stage, sign: int, x: float, near: float, far: float) -> None:
-    """Draws a crash barrier, which Cityscapes labels but does not judge."""
+    """Draws a crash barrier, which Cityscapes labels but does not score."""
     corners = _rectangle(sign * x, max(near, NEAREST_WALL), far, 0.75, 0.35)
     light = float(stage.weather.light_on(np.array([-sign, 0.0, 0.0])))
     stage.polygon(corners, stage.shaded((168, 172, 176), light), "guard rail")

@@ -24,25 +24,25 @@ from toycity.weather import draw_weather, expose, mirror_in_road
 
 DEFAULT_SIZE = (128, 256)
 
-SHARES = {
+FREQUENCIES = {
     "train": 0.14, "bus": 0.15, "truck": 0.15, "motorcycle": 0.18, "cyclist": 0.16,
     "bicycles": 0.26, "traffic light": 0.38, "wall": 0.3, "fence": 0.42, "crossing car": 0.3,
 }  # fmt: skip
-"""In which share of the scenes a thing occurs."""
+"""In which fraction of the scenes a thing occurs."""
 
 WIDEST = 0.42
-"""How far beside the camera, as a share of the distance, a rare thing is surely in the picture."""
+"""How far beside the camera, as a fraction of the distance, a rare thing is surely to be seen."""
 
 
 def wants(kind: str, city: City, seed: int, index: int) -> bool:
     """Whether scene `index` of a city gets a `kind` of rare thing.
 
     Every kind turns its own wheel by an irrational step from scene to scene: over any run of scenes
-    it comes up as often as its share says, and independently of the other kinds.
+    it comes up as often as `FREQUENCIES` says, and independently of the other kinds.
     """
-    step = np.sqrt((2, 3, 5, 7, 11, 13, 17, 19, 23, 29)[list(SHARES).index(kind)]) % 1
+    step = np.sqrt((2, 3, 5, 7, 11, 13, 17, 19, 23, 29)[list(FREQUENCIES).index(kind)]) % 1
     start = zlib.crc32(f"{seed} {city.name} {kind}".encode()) / 2**32
-    return (start + step * index) % 1 < SHARES[kind]
+    return (start + step * index) % 1 < FREQUENCIES[kind]
 
 
 class Room:
@@ -319,7 +319,7 @@ def render_scene(
     """
     city = find_city(city) if isinstance(city, str) else city
     rng = np.random.default_rng([seed, zlib.crc32(city.name.encode()), index])
-    wanted = {kind for kind in SHARES if wants(kind, city, seed, index)}
+    wanted = {kind for kind in FREQUENCIES if wants(kind, city, seed, index)}
     stage = _set_up(rng, city, size)
     plan = draw_plan(rng, city, "train" in wanted)
     things = _compose(stage, city, plan, wanted)

@@ -61,7 +61,7 @@ def noise(rng: np.random.Generator, height: int, width: int, coarsest: int = 8) 
 
 
 def varied(rng: np.random.Generator, color: Color, amount: float) -> Color:
-    """A colour near to another: brightness by up to `amount` (share), hue by a third of it."""
+    """A colour near to another: brightness by up to `amount` (a fraction), hue by a third of it."""
     factors = 1 + rng.uniform(-amount, amount) + rng.uniform(-amount / 3, amount / 3, 3)
     red, green, blue = (float(min(max(c * f, 0), 255)) for c, f in zip(color, factors, strict=True))
     return red, green, blue
@@ -216,8 +216,8 @@ def masonry(rng: np.random.Generator, width: float, height: float) -> np.ndarray
     image = bricks(rng, rows, columns, varied(rng, pick(rng, SLATE), 0.08), (6, 12))
     for _ in range(int(rng.integers(0, 3))):
         shape = noise(rng, rows, columns, 32) + noise(rng, rows, columns, 16)
-        height_share = np.abs(np.linspace(-1, 1, rows))[:, None]
-        image[shape > 0.8 + 1.3 * height_share] = varied(rng, pick(rng, SPRAY), 0.15)
+        from_middle = np.abs(np.linspace(-1, 1, rows))[:, None]
+        image[shape > 0.8 + 1.3 * from_middle] = varied(rng, pick(rng, SPRAY), 0.15)
     image[:3] = image[:3] * 0.3 + 160
     image[-4:] *= 0.7
     return as_texture(image)

@@ -29,8 +29,8 @@ _ANGLES = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 RING = np.stack([np.zeros(12), np.sin(_ANGLES), np.cos(_ANGLES)], axis=1)
 """A circle of radius 1 m that stands along the street, (12, 3)."""
 
-# Length, width, height in metres; profiles as (z, y), shares of length and height, clockwise from
-# the lower rear corner when the front is on the right.
+# Length, width, height in metres; profiles as (z, y), fractions of length and height, clockwise
+# from the lower rear corner when the front is on the right.
 CAR_SHAPES = {
     "hatchback": (
         (4.0, 1.76, 1.48),
@@ -70,7 +70,7 @@ def _extruded(
 
 
 def _on_strip(strip: np.ndarray, left: float, right: float, low: float, high: float) -> np.ndarray:
-    """A rectangle on a strip (4, 3), by shares of its width and height."""
+    """A rectangle on a strip (4, 3), by fractions of its width and height."""
     across, up = np.array([left, right, right, left]), np.array([low, low, high, high])
     weights = np.stack([(1 - across) * (1 - up), across * (1 - up), across * up, (1 - across) * up])
     return weights.T @ strip
@@ -140,7 +140,7 @@ def _body_faces(
     }
     faces = [Face(strip, color, decals.get(i, ())) for i, strip in enumerate(strips)]
     for x, side in ((-0.51 * width, left), (0.51 * width, right)):
-        wheels = [_wheel(x, share * length, 0.33) for share in (-0.31, 0.31)]
+        wheels = [_wheel(x, place * length, 0.33) for place in (-0.31, 0.31)]
         paint = [(tyre, TYRE) for tyre, _ in wheels] + [(rim, (132, 134, 138)) for _, rim in wheels]
         faces.append(Face(side, color, tuple(paint)))
     return faces
@@ -196,7 +196,7 @@ def painted_box(
         x: its middle, metres to the right.
         z: its middle, metres ahead.
         yaw: where its front points.
-        textures: (h, w, 3) uint8 by side; "left" and "right" may share "side".
+        textures: (h, w, 3) uint8 by side; "left" and "right" may both use "side".
         label: an official label name.
     """
     outward = {"rear": (0, 0, -1), "front": (0, 0, 1), "right": (1, 0, 0), "left": (-1, 0, 0)}
@@ -234,7 +234,7 @@ def _blank(
 
 
 def _fill(image: np.ndarray, box: tuple[float, float, float, float], color: Color) -> None:
-    """Paints (left, top, right, bottom), shares of the texture, in place."""
+    """Paints (left, top, right, bottom), fractions of the texture, in place."""
     rows, columns = image.shape[:2]
     left, top, right, bottom = box
     image[

@@ -17,7 +17,7 @@ class Weather:
         sky_top: colour of the sky overhead.
         sky_bottom: colour of the sky at the horizon, and of the air.
         cloud: colour of the clouds.
-        cloudiness: share of the sky that they cover, 0 ... 1.
+        cloudiness: fraction of the sky that they cover, 0 ... 1.
         sight: metres after which 63 % of a thing's colour is lost in the air.
         ambient: light that comes from everywhere.
         sun: strength of the direct light; shadows are as deep as it is strong.
@@ -122,7 +122,7 @@ def mirror_in_road(image: np.ndarray, is_road: np.ndarray, horizon: int, wetness
 
 
 def expose(image: np.ndarray, weather: Weather, rng: np.random.Generator) -> np.ndarray:
-    """Takes the photograph: exposure, colour of the light, vignetting, sensor noise.
+    """Makes the camera's image: exposure, colour of the light, vignetting, sensor noise.
 
     Args:
         image: (H, W, 3) uint8, what is in front of the lens.
@@ -137,10 +137,10 @@ def expose(image: np.ndarray, weather: Weather, rng: np.random.Generator) -> np.
     x = np.linspace(-1, 1, width, dtype=np.float32)[None]
     vignette = 1 - np.float32(rng.uniform(0.04, 0.16)) * (x**2 + 0.6 * y**2)
     gain = weather.exposure * np.array(weather.tint) * rng.uniform(0.97, 1.03, 3)
-    photo = image * (vignette[..., None] * gain.astype(np.float32))
+    exposed = image * (vignette[..., None] * gain.astype(np.float32))
     if rng.random() < 0.15:
-        photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.3, 0.6) * height / 128)
+        exposed = cv2.GaussianBlur(exposed, (0, 0), rng.uniform(0.3, 0.6) * height / 128)
     grain = rng.standard_normal((height, width, 3), dtype=np.float32)
     grain = 0.6 * grain + 0.4 * grain[..., :1]  # part of the noise is common to the three colours
-    photo += weather.noise * grain
-    return np.clip(photo, 0, 255).astype(np.uint8)
+    exposed += weather.noise * grain
+    return np.clip(exposed, 0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 """The zoo: the field's architectures and losses, one readable file each.
 
-Here stands only which file holds which model. A file is imported when one of its models is built,
-so that the UNet need not wait for the libraries of the others.
+Here stands only which file holds which model, and the names of the losses. A file is imported when
+one of its models or losses is built, so that the UNet need not wait for the libraries of others.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,26 @@ FILES: dict[str, tuple[str, ...]] = {
     "hrnet_ocr": ("hrnet_ocr_w48", "hrnet_ocr_aspp_w48"),
     "hrnet_ocr_ms": ("hrnet_ocr_ms_w48",),
 }
+LOSS_NAMES = ("topk", "dice", "dice_ce", "dice_topk", "tversky", "lovasz", "mcc", "rmi", "wrmi")
 
 
 def _build(file: str, name: str, num_classes: int, **options: object) -> nn.Module:
-    """Builds a model of one of the files."""
     return import_module(f"zoo.{file}").MODELS[name](num_classes, **options)
+
+
+def _build_loss(name: str, *values: object, **options: object) -> nn.Module:
+    return import_module("zoo.losses").LOSSES[name](*values, **options)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     name: partial(_build, file, name) for file, names in FILES.items() for name in names
 }
+LOSSES: dict[str, Callable[..., nn.Module]] = {
+    name: partial(_build_loss, name) for name in LOSS_NAMES
+}
 
 
 def translate(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Gives the keys of the reference implementation's state dict our names.
-
-    Args:
-        name: of the model, a key of `MODELS`.
-        state: as published; keys without a place are kept as they are.
-    """
+    """Gives the keys of a published state dict of model `name` our names, where they have one."""
     file = next(file for file, names in FILES.items() if name in names)
     return import_module(f"zoo.{file}").translate(state)

@@ -113,7 +113,7 @@ class MatthewsLoss(SegmentationLoss):
 
     Gorodkin's R_K, as torchmetrics has it for classes, the class weights being weights of the
     pixels. For two classes it equals the loss of segmentation-models-pytorch, which is binary only;
-    MONAI's is the mean of K losses, each class against the rest. Where the truth is of one class
+    MONAI's is the mean of K losses, each class against the rest. Where the target is of one class
     alone, R_K is 0 / 0 and taken for 0: the loss is 1, without a gradient.
     """
 
@@ -138,10 +138,10 @@ class MatthewsLoss(SegmentationLoss):
 
 
 class RegionMutualInformationLoss(SegmentationLoss):
-    """λ·BCE + (1 - λ)·RMI: what the prediction in a small region leaves open of the truth there.
+    """λ·BCE + (1 - λ)·RMI: what the prediction in a small region leaves open of the target there.
 
-    Truth and sigmoid probabilities, averaged over cells of `downsample`² pixels, give for each
-    region of radius² cells a vector each. Taken for Gaussian, the truth's keeps, once the
+    Target and sigmoid probabilities, averaged over cells of `downsample`² pixels, give for each
+    region of radius² cells a vector each. Taken for Gaussian, the target's keeps, once the
     prediction's is known, the entropy ½ log det(joint covariance) - ½ log det(covariance of the
     prediction); less of it is more mutual information. BCE is Σ w·Σ_k BCE_k / Σ w. RMI is that
     entropy over radius², summed over the classes as the paper's BCE is too, with weights scaled to
@@ -149,7 +149,7 @@ class RegionMutualInformationLoss(SegmentationLoss):
 
     Differs from the official implementation, whose gradients it has without void pixels, in this:
     entropies count from that of the diagonal alone, a constant, so that an absent class has 0 (and
-    the truth itself, predicted, up to ½ log 2); cells begin at the picture's corner, unpadded, and
+    the target itself, predicted, up to ½ log 2); cells begin at the image's corner, unpadded, and
     average their valid pixels; a region counts when each of its cells has one; BCE is divided by
     the pixels, not one more. As there, covariances are sums, in float64. RMI alone cannot tell a
     prediction from its negative; BCE can.
@@ -198,7 +198,7 @@ class RegionMutualInformationLoss(SegmentationLoss):
         return self.share * cross_entropy + (1 - self.share) * information
 
     def entropies(self, probabilities: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-        """The entropy of the truth's regions given the prediction's, over radius².
+        """The entropy of the target's regions given the prediction's, over radius².
 
         Shape:
             probabilities, truth: (B, K, H, W) float, valid: (B, H, W) bool → (B, K) float64,

@@ -1,4 +1,4 @@
-"""The marker syntax of the TODOs, and all that is done with it: read, empty, cut out, graft.
+"""The marker syntax of the TODOs, and all that is done with it: read, empty, graft, carry over.
 
 In the solved lab a region holds the solution and, as comments, what the student starts from:
 
@@ -15,7 +15,7 @@ that knows the syntax: the edition, the companion and the grader all use it.
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class Region:
     @property
     def todo(self) -> str:
         """The number without the letter of the part."""
-        return self.part.rstrip("abcdefghijklmnopqrstuvwxyz")
+        return todo_of(self.part)
 
     @property
     def is_open(self) -> bool:
@@ -86,6 +86,11 @@ class Region:
                 line = line.lstrip()
             stripped.append(line.rstrip("\n\f\v"))
         return "\n".join(stripped).strip("\n") + "\n"
+
+
+def todo_of(part: str) -> str:
+    """The number of the TODO that a part belongs to: "3.1" for "3.1a"."""
+    return part.rstrip("abcdefghijklmnopqrstuvwxyz")
 
 
 def _expand_indent(line: str) -> str:
@@ -251,15 +256,37 @@ def graft(text: str, file: str, answers: dict[str, str]) -> str:
     return _replace(text, parse_solutions(text, file), lines)
 
 
-def replace_answers(text: str, file: str, answers: dict[str, str]) -> str:
-    """Puts answers into a file of the student edition; regions without one stay as they are."""
+def splice(text: str, file: str, regions: Iterable[Region]) -> str:
+    """Puts regions, such as they stand in another file, in the place of those of the same part."""
+    others = {region.part: region for region in regions}
+    lines = text.split("\n")
+    for region in reversed(parse_answers(text, file)):
+        if region.part in others:
+            other = others[region.part]
+            code = list(other.code)
+            if other.indent != region.indent:
+                answer = other.answer().rstrip("\n").split("\n")
+                code = [region.indent + line if line else "" for line in answer]
+            lines[region.start : region.end - 1] = code
+    return "\n".join(lines)
 
-    def lines(region: Region) -> list[str]:
-        if region.part not in answers:
-            return _marked(region, region.answer().rstrip("\n").split("\n"))
-        return _marked(region, answers[region.part].strip("\n").split("\n"))
 
-    return _replace(text, parse_answers(text, file), lines)
+def parts_of(files: dict[str, str]) -> dict[str, Region]:
+    """Part → region, of the texts of an edition's files.
+
+    Raises:
+        LabError: naming file and line, for malformed markers.
+    """
+    parts: dict[str, Region] = {}
+    for name, text in files.items():
+        for region in parse_answers(text, name):
+            if region.part in parts:
+                other = parts[region.part]
+                raise LabError(
+                    f"{name}:{region.start}: {region.part} stands in {other.file}:{other.start} too"
+                )
+            parts[region.part] = region
+    return parts
 
 
 def without_answers(text: str, file: str) -> list[str]:

@@ -92,9 +92,9 @@ TODOS = (
         needs=(),
         statement=(
             "`train_transforms`: an albumentations pipeline that resizes to (height, width), "
-            "changes the geometry at random (photo and target alike) and, if you like, the "
-            "colours (the photo alone), normalises with MEAN and STD, and makes tensors. The mask "
-            "keeps its ids: nearest neighbour, and 255 where the photo does not reach."
+            "changes the geometry at random (image and target alike) and, if you like, the "
+            "colours (of the image alone), normalises with MEAN and STD, and makes tensors. The "
+            "mask keeps its ids: nearest neighbour, and 255 where there is no image."
         ),
         hints=(
             "A.Compose([...]) calls each change in turn, with the same geometry for both.",
@@ -117,7 +117,7 @@ TODOS = (
         ),
         hints=(
             "Three steps in an A.Compose: A.Resize, A.Normalize, ToTensorV2.",
-            "A.Resize takes `interpolation` for the photo and `mask_interpolation` for the mask.",
+            "A.Resize takes `interpolation` for the image and `mask_interpolation` for the mask.",
         ),
     ),
     Todo(
@@ -131,7 +131,7 @@ TODOS = (
             "and width, a ReLU, and batch normalisation, in this order, as one nn.Sequential."
         ),
         hints=(
-            "A 3x3 convolution loses a pixel on each side unless the picture is padded by one.",
+            "A 3x3 convolution loses a pixel on each side unless the image is padded by one.",
             "nn.Conv2d(cin, cout, kernel_size=3, padding=1), nn.ReLU(), nn.BatchNorm2d(cout).",
         ),
     ),
@@ -165,7 +165,7 @@ TODOS = (
         ),
         hints=(
             "Modules in a plain list are invisible to PyTorch: use nn.ModuleList.",
-            "Block 0 takes the picture's cin channels; block i > 0 takes what block i - 1 made.",
+            "Block 0 takes the image's cin channels; block i > 0 takes the output of block i - 1.",
             "for block in self.blocks: x, across = block(x); features.append(across). Then "
             "self.bottom(x).",
         ),
@@ -230,7 +230,7 @@ TODOS = (
         needs=(),
         statement=(
             "(a) `f1_per_class`: 2 TP / (2 TP + FP + FN), (K,) float64; NaN for a class neither in "
-            "the truth nor predicted, 0 for one that is only predicted; (b) `macro_f1`: the mean "
+            "the target nor predicted, 0 for one that is only predicted; (b) `macro_f1`: the mean "
             "over the classes that are not NaN, a float; 0.0 when there is none."
         ),
         hints=(
@@ -251,7 +251,7 @@ TODOS = (
             "none."
         ),
         hints=(
-            "The union of truth and prediction counts the pixels that both have once.",
+            "The union of target and prediction counts the pixels that both have once.",
             "true_positives / (truth + predicted - true_positives).",
         ),
     ),
@@ -263,12 +263,12 @@ TODOS = (
         needs=(),
         statement=(
             "(a) `pixel_accuracy`: the share of the counted pixels that are right; (b) "
-            "`mean_accuracy`: the mean recall TP / (TP + FN) over the classes that have truth "
+            "`mean_accuracy`: the mean recall TP / (TP + FN) over the classes that have target "
             "pixels. Both floats, 0.0 when nothing was counted."
         ),
         hints=(
             "Pixel accuracy adds up first and divides once.",
-            "For the mean accuracy, leave out the classes whose truth is 0.",
+            "For the mean accuracy, leave out the classes whose `truth` is 0.",
         ),
     ),
     Todo(
@@ -337,7 +337,7 @@ TODOS = (
             "weigh by their denominators."
         ),
         hints=(
-            "Gradients add up until zero_grad() forgets them.",
+            "Gradients add up until zero_grad() clears them.",
             "scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update(). With the "
             "scaler switched off this is loss.backward(); optimizer.step().",
             "meter.add(loss, loss_denominator(criterion, target, ignore_index)).",
@@ -355,7 +355,7 @@ TODOS = (
             "nothing of it has changed."
         ),
         hints=(
-            "In training mode, batch normalisation would learn from the validation pictures.",
+            "In training mode, batch normalisation would learn from the validation images.",
             "was_training = model.training; model.eval(); ...; model.train(was_training).",
             "The predicted class of a pixel is logits.argmax(dim=1).",
         ),
@@ -371,7 +371,7 @@ TODOS = (
             "the input is called image, the output logits; batch, height and width are dynamic."
         ),
         hints=(
-            "In training mode, batch normalisation would go by the one batch that it is given.",
+            "In training mode, batch normalisation would use the statistics of this one batch.",
             'dynamic_shapes=({0: "batch", 2: "height", 3: "width"},): one dict per input.',
             'torch.onnx.export(network.eval(), (image,), input_names=["image"], '
             'output_names=["logits"], dynamic_shapes=..., dynamo=True, verbose=False).',
@@ -385,12 +385,13 @@ TODOS = (
         needs=(),
         statement=(
             "(a) `Segmenter.preprocess`: resize the photo (H, W, 3) uint8 to (height, width), "
-            "normalise it as in training, pad it below and to the right to multiples of the "
+            "normalise it as in training, pad it below and on the right to multiples of the "
             "stride, and put the channels first; (b) `postprocess`: crop the padding off the "
-            "logits, enlarge them to the photo's size and take the best class (`upsample_argmax`)."
+            "logits, enlarge them to the photo's size and take the class with the largest logit "
+            "(`upsample_argmax`)."
         ),
         hints=(
-            "mean and std are for images in 0 ... 1: divide by 255 first.",
+            "mean and std are for values in 0 ... 1: divide by 255 first.",
             "-height % stride is how many rows are missing to the next multiple.",
             "transpose(2, 0, 1) moves the channels to the front; reshape would mix the pixels.",
         ),
@@ -404,7 +405,7 @@ TODOS = (
         statement=(
             "`ASPP`: (a) the branches from cin to cout channels: a 1x1 convolution, a 3x3 one for "
             "each of the `rates`, separable or not, and `ImagePooling`; (b) `forward`: every "
-            "branch sees the same x, and what they saw stands side by side along the channels, "
+            "branch sees the same x, and their outputs are concatenated along the channels, "
             "(B, branches * cout, H, W), in any order; (c) `ImagePooling`: one vector (B, cout, 1, "
             "1) per image, spread over all its pixels."
         ),

@@ -7,32 +7,22 @@ as the old edition had it nor as the new one has it, line ends apart.
 """
 
 import ast
-import hashlib
 import os
 import shutil
-import stat
-import zipfile
-import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from commands.companion.markers import Region, read_source, without_answers
-from commands.companion.runner import (
+from commands.companion.edition import EDITION, Edition, is_same, read_edition
+from commands.companion.folder import (
     BACKUPS,
-    EDITION,
     RESULTS,
-    Edition,
     encode_as,
     free_path,
-    parse_edition,
-    parts_of,
-    read_edition,
-    splice,
     timestamp,
     write_bytes,
 )
+from commands.companion.markers import Region, parts_of, read_source, splice, without_answers
 from utils import LabError
 
 LEFT_OVER = ".lab/left_over.py"
@@ -41,90 +31,6 @@ NOT_BACKED_UP = {".venv", "runs", "toydata", ".git", "__pycache__", ".pytest_cac
 LARGE = 64 * 2**20
 """Bytes above which a file that is no part of the edition is left out of a backup."""
 MOST_NAMES = 30
-LARGEST_EDITION = 512 * 2**20
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
-
-# ------------------------------------------------------------------ reading the newer edition
-
-
-def read_new_edition(path: Path) -> tuple[Edition, dict[str, bytes]]:
-    """Reads an edition from a folder or a zip: its description, and path → bytes of every file.
-
-    Raises:
-        LabError: when it is not a whole student edition, or not a safe archive.
-    """
-    if path.is_dir():
-        read = folder_reader(path)
-    elif path.is_file():
-        read = zip_reader(path)
-    else:
-        raise LabError(f"{path}: no such folder or zip file")
-    edition = parse_edition(read(EDITION), str(path))
-    contents = {}
-    for name, digest in edition.hashes.items():
-        if PurePosixPath(name).parts[0] not in (".lab", ".git", ".venv"):
-            contents[name] = read(name)
-            if not is_same(contents[name], digest):
-                raise LabError(f"{path}: {name} is not as it was built; get the edition again")
-    if not edition.files or not set(edition.files) <= set(contents):
-        raise LabError(f"{path}: not a student edition ({EDITION} does not name its files)")
-    parts_of(edition.files)
-    return edition, contents
-
-
-def folder_reader(folder: Path) -> Callable[[str], bytes]:
-    """A function that reads a file of an edition's folder by its relative path."""
-    roots = [folder, *sorted(each for each in folder.iterdir() if each.is_dir())]
-    root = next((each for each in roots if (each / EDITION).is_file()), None)
-    if root is None:
-        raise LabError(f"{folder}: not a student edition ({EDITION} is missing)")
-
-    def read(name: str) -> bytes:
-        path = root / name
-        if any(each.is_symlink() for each in (path, *path.parents) if root in each.parents):
-            raise LabError(f"{folder}: {name} is a link; get the edition again")
-        if not path.is_file():
-            raise LabError(f"{folder}: {name} is missing; get the edition again")
-        return path.read_bytes()
-
-    return read
-
-
-def zip_reader(archive: Path) -> Callable[[str], bytes]:
-    """A function that reads a file of a zipped edition by its relative path."""
-    try:
-        with zipfile.ZipFile(archive) as file:
-            entries = {entry.filename: entry for entry in file.infolist()}
-    except DAMAGED as error:
-        raise LabError(f"{archive}: not a zip file, or a damaged one") from error
-    for name, entry in entries.items():
-        outside = name.startswith("/") or ".." in name.split("/") or set(name) & set("\\:\0")
-        if outside or stat.S_ISLNK(entry.external_attr >> 16):
-            raise LabError(f"{archive}: not a safe zip file (it holds {name[:100]!r})")
-    if sum(entry.file_size for entry in entries.values()) > LARGEST_EDITION:
-        raise LabError(f"{archive}: more than {LARGEST_EDITION >> 20} MiB; not a student edition")
-    found = [name for name in entries if name.endswith(EDITION) and name.count("/") <= 2]
-    root = min((name.removesuffix(EDITION) for name in found), key=len, default=None)
-    if root is None or (root and not root.endswith("/")):
-        raise LabError(f"{archive}: not a student edition ({EDITION} is missing)")
-
-    def read(name: str) -> bytes:
-        if root + name not in entries:
-            raise LabError(f"{archive}: {name} is missing; get the edition again")
-        try:
-            with zipfile.ZipFile(archive) as file:
-                return file.read(root + name)
-        except DAMAGED as error:
-            raise LabError(f"{archive}: {name} is damaged; get the edition again") from error
-
-    return read
-
-
-def is_same(data: bytes, digest: str | None) -> bool:
-    """Whether bytes have a SHA-256, as they are or with plain line ends and no byte order mark."""
-    plain = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    return digest in (hashlib.sha256(data).hexdigest(), hashlib.sha256(plain).hexdigest())
-
 
 # ------------------------------------------------------------------ the plan
 
@@ -269,7 +175,7 @@ def describe_todos(plan: Plan, lab: Path, contents: dict[str, bytes]) -> None:
         changes = []
         if old and new and old != new:
             changes.append("its skeleton changed")
-        if old and new and old_texts.get(number) != new_texts.get(number):
+        if old and new and old_texts.get(number, "") not in ("", new_texts.get(number)):
             changes.append("its statement changed")
         if changes and number in answered:
             changes.append("your answer is kept: look at it again")
@@ -343,12 +249,22 @@ def apply_update(lab: Path, plan: Plan) -> tuple[Path, list[str], list[Path]]:
         replace(staged / name, lab / name)
     for name in plan.remove:
         (lab / name).unlink(missing_ok=True)
-        with suppress(OSError):  # not empty
-            (lab / name).parent.rmdir()
+    for name in set(plan.old.hashes) - set(plan.new.hashes):
+        remove_empty_folders((lab / name).parent, lab)
     (lab / RESULTS).unlink(missing_ok=True)  # other tests, perhaps
     write_bytes(lab / EDITION, plan.new.data)
     shutil.rmtree(staged, ignore_errors=True)
     return backup, left_out, copies
+
+
+def remove_empty_folders(folder: Path, lab: Path) -> None:
+    """Removes a folder of the lab, and those around it, that hold nothing but compiled files."""
+    while folder != lab:
+        with suppress(OSError):  # gone already, or in use
+            if {path.name for path in folder.iterdir()} - {"__pycache__"}:
+                return
+            shutil.rmtree(folder)
+        folder = folder.parent
 
 
 def is_of_companion(name: str) -> bool:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pytest
 
 MODULE = "commands.companion.verdicts"
-MODULE = "commands.companion.verdicts"
 VERDICTS_FILE = "LAB_VERDICTS"
 WANTED = "LAB_TODOS"
 TESTS = "test_implementation*.py"
@@ -39,6 +38,8 @@ PYTEST_ENDS = (0, 1, 5)
 """Its exit codes for: all passed, some failed, none found. The others are accidents."""
 IMPORTED_LATE = ("onnxscript",)
 """What torch.onnx.export imports when it is called: a second or more."""
+DONE, WRONG, TO_DO, BLOCKED = "done", "wrong", "to do", "blocked"
+"""The states of a TODO after its tests. Those of a test are conftest.py's, with "passed"."""
 
 # ------------------------------------------------------------------ the plugin
 
@@ -117,7 +118,7 @@ def describe(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename).resolve()
         is_ours = path.is_relative_to(here) and here / ".venv" not in path.parents
-        if is_ours and path.name != "verdicts.py":
+        if is_ours and path != Path(__file__).resolve():
             return f"{path.relative_to(here).as_posix()}:{frame.lineno}: {text}"
     return text
 
@@ -178,14 +179,14 @@ class Finding:
     """What the tests say about one TODO.
 
     Attributes:
-        verdict: "passed", "wrong", "to do" or "blocked".
-        message: why, as conftest.py says it; empty for "passed".
+        state: "done", "wrong", "to do" or "blocked".
+        message: why, as conftest.py says it; empty for "done".
         test: name of the test with that message.
         output: the last of what the student's code printed in it.
         failed: number of its tests that don't pass.
     """
 
-    verdict: str
+    state: str
     message: str = ""
     test: str = ""
     output: str = ""
@@ -207,12 +208,7 @@ class Runner:
         self.log = Path(self.folder.name) / "output.txt"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    MODULE,
-                    *(["--ready"] if ready else []),
-                ],
+                [sys.executable, "-m", MODULE, *["--ready"] * ready],
                 cwd=lab,
                 env=environment(self.verdicts),
                 stdin=subprocess.PIPE,
@@ -251,7 +247,8 @@ class Runner:
         while self.process.poll() is None:
             if self.verdicts.stat().st_size != size:
                 size, since = self.verdicts.stat().st_size, time.monotonic()
-                limit = max(seconds, 1) if any_started(self.lines()) else START_SECONDS
+                if any(line["kind"] == "start" for line in self.lines()):  # imports take longer
+                    limit = max(seconds, 1)
             elif time.monotonic() - since > limit:
                 return self.lines(), True
             time.sleep(0.03)
@@ -266,11 +263,6 @@ class Runner:
         """The last line that the process printed."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
         return lines[-1][:300] or f"exit code {self.process.returncode}"
-
-
-def any_started(lines: list[dict]) -> bool:
-    """Whether the tests themselves have begun; before, it is the imports that take their time."""
-    return any(line["kind"] == "start" for line in lines)
 
 
 def environment(verdicts: Path) -> dict[str, str]:
@@ -308,7 +300,7 @@ def run_todos(
             code, last_words = runner.process.poll(), runner.last_words()
         ready = None
         problems = [line["message"] for line in lines if line["kind"] == "problem"]
-        findings |= judge(lines, left)
+        findings |= findings_of(lines, left)
         ended = [line["status"] for line in lines if line["kind"] == "end"]
         if ended:
             normal = ended[-1] in PYTEST_ENDS
@@ -321,12 +313,12 @@ def run_todos(
         why = f"took longer than {seconds:g} s: a loop without end?"
         if not too_long:
             why = f"ended Python itself (exit code {code})"
-        findings[number] = Finding("wrong", f"TODO {number}: {test} {why}", test, failed=1)
+        findings[number] = Finding(WRONG, f"TODO {number}: {test} {why}", test, failed=1)
         left = [each for each in left if each not in findings]
     return findings, ""
 
 
-def judge(lines: list[dict], numbers: Iterable[str]) -> dict[str, Finding]:
+def findings_of(lines: list[dict], numbers: Iterable[str]) -> dict[str, Finding]:
     """The findings about those TODOs whose tests have all ended."""
     findings = {}
     planned = [test for line in lines if line["kind"] == "plan" for test in line["tests"]]
@@ -340,11 +332,11 @@ def judge(lines: list[dict], numbers: Iterable[str]) -> dict[str, Finding]:
 
 def sum_up(verdicts: list[dict]) -> Finding:
     """One finding of the verdicts of all tests of a TODO: the worst counts."""
-    order = ("wrong", "to do", "blocked", "passed")
-    worst = min(verdicts, key=lambda each: order.index(each["verdict"]))
+    states = {"wrong": WRONG, "to do": TO_DO, "blocked": BLOCKED, "passed": DONE}  # worst first
+    worst = min(verdicts, key=lambda each: list(states).index(each["verdict"]))
     failed = len({each["test"] for each in verdicts if each["verdict"] != "passed"})
     test = worst["test"].split("::")[-1]
-    return Finding(worst["verdict"], worst["message"], test, worst["output"], failed)
+    return Finding(states[worst["verdict"]], worst["message"], test, worst["output"], failed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
 """Runs side by side: reading their folders, the tables and the figures.
 
-For `main.py compare`; it reads files and imports nothing of the lab but utils.
+For `main.py compare`; it reads files and imports commands.command_line and utils alone, no torch.
 """

@@ -21,8 +21,8 @@ from commands.comparison.runs import (
     Comparison,
     Score,
     Setting,
+    percent,
 )
-from commands.comparison.tables import percent
 from utils import atomic_path
 
 NAME_WIDTH = 44

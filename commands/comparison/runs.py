@@ -4,23 +4,21 @@ Runs whose arguments agree but for the seed are repeats of one setting. A score 
 the finished repeats with the sample standard deviation (n - 1). Nothing here needs torch.
 """
 
-import csv
 import json
 import math
 import shlex
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from commands.command_line import read_config, read_history
 from utils import LabError
 
 METRICS = {"macro_f1": "macro F1", "mean_iou": "mean IoU"}
 CLASS_SCORES = {"macro_f1": "f1", "mean_iou": "iou"}
 CLASS_TITLES = {"f1": "F1", "iou": "IoU"}
-NUMBERS_NEEDED = ("epoch", "step", "val_macro_f1", "val_mean_iou")
 NO_SETTING = (
     "seed",
     "name",
@@ -41,7 +39,7 @@ FEW = 6
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """What a run's folder says: its arguments, its epochs, and the classes of its best epoch."""
 
     folder: Path
@@ -64,8 +62,8 @@ class Run:
     @property
     def data(self) -> tuple[str, str]:
         """The fingerprints of the training and of the validation images."""
-        parts = str(self.config["data_fingerprint"]).split()
-        return (parts[0], parts[1]) if len(parts) == 2 else (" ".join(parts), " ".join(parts))
+        training, validation = self.config["data_fingerprint"].split()
+        return training, validation
 
     def command(self) -> str:
         """The command line that made the run, put together from its arguments if need be."""
@@ -109,7 +107,7 @@ class Score:
 class Setting:
     """Runs that differ in their seed alone; its number is its place in the table."""
 
-    runs: list[Run]
+    runs: list[RunRecord]
     name: str = ""
     number: int = 0
     compares: bool = True
@@ -120,7 +118,7 @@ class Setting:
         return self.name if self.compares else f"† {self.name}"
 
     @property
-    def finished(self) -> list[Run]:
+    def finished(self) -> list[RunRecord]:
         """The runs that count."""
         return [run for run in self.runs if run.is_finished]
 
@@ -157,7 +155,7 @@ class Comparison:
     pixels: dict[str, int]
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunRecord]:
         """Every run, by setting."""
         return [run for setting in self.settings for run in setting.runs]
 
@@ -205,79 +203,51 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_run(folder: Path, defaults: Mapping[str, Any]) -> Run:
+def read_run(folder: Path, defaults: Mapping[str, Any]) -> RunRecord:
     """Reads a run's folder.
 
     Raises:
         LabError: naming the file that is damaged.
     """
-    config = _read_json(folder / "config.json", _check_config)
-    history_path, metrics_path = folder / "history.csv", folder / "metrics.json"
-    history = read_history(history_path) if history_path.is_file() else []
+    try:
+        config, history = read_config(folder), read_history(folder)
+    except ValueError as error:
+        raise LabError(str(error)) from error
     is_finished = (folder / "summary.txt").is_file()
     if is_finished and not history:
-        raise LabError(f"{history_path}: missing or empty, though summary.txt says the run ended")
-    return Run(
+        path = folder / "history.csv"
+        raise LabError(f"{path}: missing or empty, though summary.txt says the run ended")
+    return RunRecord(
         folder=folder,
         arguments={**defaults, **config["arguments"]},
         config=config,
         history=history,
-        metrics=_read_json(metrics_path, _check_metrics) if metrics_path.is_file() else None,
+        metrics=read_metrics(folder / "metrics.json"),
         is_finished=is_finished,
     )
 
 
-def _read_json(path: Path, check: Callable[[Any], object]) -> Any:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check(content)
-    except OSError as error:
-        raise LabError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LabError(f"{path}: damaged, or not of this lab; leave its run out") from error
-    return content
-
-
-def _check_config(config: Any) -> None:
-    """Raises one of Python's own errors for what is no config.json."""
-    config["data_fingerprint"].split()
-    for part in (config["arguments"], config.get("versions", {}), config.get("resolved", {})):
-        part.items()
-
-
-def _check_metrics(metrics: Any) -> None:
-    """Raises one of Python's own errors for what is no metrics.json."""
-    values = [metrics["macro_f1"]]
-    for row in metrics["classes"].values():
-        values += [row["pixels"], *(row[key] for key in CLASS_TITLES if row[key] is not None)]
-    if not all(math.isfinite(value) for value in values):
-        raise ValueError("not a number")
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """The epochs of `history.csv`: number, step and the two validation scores.
+def read_metrics(path: Path) -> dict[str, Any] | None:
+    """The scores of `metrics.json`; None where there is none.
 
     Raises:
-        LabError: for a file that is damaged, or whose epochs do not follow each other.
+        LabError: for a damaged file.
     """
+    if not path.is_file():
+        return None
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [
-                {key: float(row[key]) for key in NUMBERS_NEEDED} for row in csv.DictReader(file)
-            ]
-        if not all(math.isfinite(value) for row in rows for value in row.values()):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        values = [metrics["macro_f1"]]
+        for row in metrics["classes"].values():
+            values += [row["pixels"], *(row[key] for key in CLASS_TITLES if row[key] is not None)]
+        if not all(math.isfinite(value) for value in values):
             raise ValueError("not a number")
-        if any(after["epoch"] <= before["epoch"] for before, after in pairwise(rows)):
-            raise ValueError("epochs out of order")
-    except OSError as error:
-        raise LabError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        reason = str(error) if "epochs" in str(error) else "damaged, or not of this lab"
-        raise LabError(f"{path}: {reason}; leave its run out") from error
-    return rows
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LabError(f"{path}: damaged, or not of this lab; leave its run out") from error
+    return metrics
 
 
-def make_comparison(runs: Sequence[Run], metric: str) -> Comparison:
+def make_comparison(runs: Sequence[RunRecord], metric: str) -> Comparison:
     """Groups runs into settings, names and sorts them, and chooses the baseline."""
     settings = group_runs(runs)
     name_settings(settings)
@@ -305,7 +275,7 @@ def make_comparison(runs: Sequence[Run], metric: str) -> Comparison:
     return Comparison(settings, baseline, metric, rows, pixels)
 
 
-def group_runs(runs: Sequence[Run]) -> list[Setting]:
+def group_runs(runs: Sequence[RunRecord]) -> list[Setting]:
     """Runs of equal data and arguments, those of `NO_SETTING` aside, in the given order."""
     settings: dict[str, Setting] = {}
     for run in runs:
@@ -378,3 +348,8 @@ def range_in_words(values: Iterable[float]) -> str:
     """The least and the greatest of whole numbers, such as `8–11`."""
     found = sorted({round(value) for value in values})
     return "–".join(str(value) for value in dict.fromkeys([found[0], found[-1]]))
+
+
+def percent(share: float) -> str:
+    """A share with two digits, such as 0.97, and 100 for all."""
+    return f"{share:.2g}" if share < 99.5 else "100"

@@ -1,4 +1,8 @@
-"""A comparison in words and numbers: Markdown, CSV, and what does not compare, in sentences."""
+"""A comparison in words and numbers: Markdown, CSV, and what does not compare, in sentences.
+
+What does not compare, such as other data, other code, or a run that has not ended, is said beside
+the scores.
+"""
 
 import csv
 import io
@@ -7,29 +11,70 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from commands.comparison.figures import write_figures
 from commands.comparison.runs import (
     CLASS_TITLES,
     FEW,
     METRICS,
     MOST_IN_FIGURES,
     Comparison,
-    Run,
+    RunRecord,
     Score,
     Setting,
     differing_arguments,
+    find_runs,
+    make_comparison,
+    percent,
     range_in_words,
+    read_run,
     value_in_words,
 )
-from utils import atomic_path
+from utils import LabError, write_text
 
 
-def run_name(run: Run, runs: Sequence[Run]) -> str:
+def compare_runs(
+    paths: Sequence[str | Path],
+    output: str | Path | None = None,
+    metric: str = "macro_f1",
+    defaults: Mapping[str, Any] | None = None,
+) -> str:
+    """Compares runs, and writes tables and figures.
+
+    Args:
+        paths: folders of runs, or folders in which runs lie. The first run's setting is the
+            baseline to which the classes are compared.
+        output: the folder for the files; by default `comparison` beside the runs.
+        metric: `macro_f1` or `mean_iou`, by which settings are sorted and drawn.
+        defaults: what an argument was for a run of a version that did not have it yet.
+
+    Returns:
+        The table and the notes as Markdown, and where the files are.
+
+    Raises:
+        LabError: for a folder that is no run, a damaged file, or runs without a single epoch.
+    """
+    if metric not in METRICS:
+        raise LabError(f"--metric {metric}: choose one of {', '.join(METRICS)}")
+    runs = [read_run(folder, defaults or {}) for folder in find_runs(paths)]
+    if not any(run.history for run in runs):
+        raise LabError(f"no epoch in the history.csv of any of the {len(runs)} runs; wait for one")
+    comparison = make_comparison(runs, metric)
+    folder = Path(output) if output else runs[0].folder.parent / "comparison"
+    written, drawn = write_tables(folder, comparison), write_figures(folder, comparison)
+    head = head_lines(comparison)
+    text = [f"# Comparison of {len(runs)} runs", "", *head, *body_lines(comparison, drawn)]
+    write_text(folder / "compare.md", "\n".join(text) + "\n")
+    files = ", ".join(["compare.md", *written, *drawn])
+    return "\n".join([*head, f"the comparison is in {folder}: {files}"])
+
+
+def run_name(run: RunRecord, runs: Sequence[RunRecord]) -> str:
     """A run's folder: its name alone where no other run has it too."""
     alike = [each for each in runs if each.folder.name == run.folder.name]
     return run.folder.name if len(alike) == 1 and run.folder.name else str(run.folder)
 
 
-def _named(runs: Sequence[Run], everyone: Sequence[Run], most: int = 3) -> str:
+def _named(runs: Sequence[RunRecord], everyone: Sequence[RunRecord], most: int = 3) -> str:
     names = [run_name(run, everyone) for run in runs]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -108,7 +153,7 @@ def class_notes(comparison: Comparison) -> list[str]:
     if unlike:
         found.append(
             "metrics.json and the best epoch of history.csv have different macro F1 (another "
-            f"epoch, or judged at another size): {_named(unlike, runs)}."
+            f"epoch, or evaluated at another size): {_named(unlike, runs)}."
         )
     absent = [name for name, count in comparison.pixels.items() if not count]
     if absent:
@@ -128,8 +173,10 @@ def _short_commit(commit: str | None) -> str:
     return ", then ".join(names)
 
 
-def _difference_note(what: str, value: Callable[[Run], Any], runs: Sequence[Run]) -> list[str]:
-    groups: dict[str, list[Run]] = {}
+def _difference_note(
+    what: str, value: Callable[[RunRecord], Any], runs: Sequence[RunRecord]
+) -> list[str]:
+    groups: dict[str, list[RunRecord]] = {}
     for run in runs:
         groups.setdefault(str(value(run) or "unknown"), []).append(run)
     if len(groups) < 2:
@@ -243,11 +290,6 @@ def class_table(comparison: Comparison, key: str) -> list[str]:
     return _table(["class", "pixels in %", *titles], rows)
 
 
-def percent(share: float) -> str:
-    """A share with two digits, such as 0.97, and 100 for all."""
-    return f"{share:.2g}" if share < 99.5 else "100"
-
-
 def _with_difference(
     comparison: Comparison, setting: Setting, names: Sequence[str], key: str, digits: int
 ) -> str:
@@ -301,7 +343,7 @@ def _columns(name: str, score: Score) -> dict[str, float | None]:
     return {f"{name}_mean": score.mean, f"{name}_deviation": score.deviation}
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def _run_row(run: RunRecord) -> dict[str, Any]:
     best, last = run.best or {}, run.history[-1] if run.history else {}
     return {
         "run": str(run.folder),
@@ -340,9 +382,4 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue())
-
-
-def write_whole(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, text.getvalue())

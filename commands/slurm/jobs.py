@@ -1,4 +1,4 @@
-"""A job: the snapshot of the code that it runs, its folder, and what passes between it and Slurm.
+"""Jobs: the snapshot of the code that each runs, its folder, and what passes to Slurm and back.
 
 Standard library only, so that it runs with a login node's own Python too.
 """
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from commands.slurm.sweeps import LAB, JobError, Run, last_line
+from commands.slurm.script import Job, test_script, training_script
+from commands.slurm.trainings import LAB, JobError, Training, last_line, make_toy_data
 
 JOBS = LAB / "jobs"
 ANSWER_SECONDS = 60
@@ -108,13 +109,8 @@ def take_snapshot(folder: Path, outside: Sequence[Path], allow_dirty: bool) -> s
             tree = git("write-tree", index=index).strip()
         diff = folder / "changes.diff"
         # What a user has set for the eye (colours, another differ) would be no patch.
-        form = [
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-color",
-            "--src-prefix=a/",
-            "--dst-prefix=b/",
-        ]
+        form = ["--no-ext-diff", "--no-textconv", "--no-color"]
+        form += ["--src-prefix=a/", "--dst-prefix=b/"]
         git("diff", *form, "--binary", "--relative", f"--output={diff}", commit, tree)
     unpack(tree, folder / "code")
     origin = commit + ("+changes" if changes else "")
@@ -140,7 +136,7 @@ def unpack(tree: str, target: Path) -> None:
         raise JobError(f"{LAB / 'main.py'} is not in the commit; git add it and commit")
 
 
-# --------------------------------------------------------------------------------- jobs and Slurm
+# ----------------------------------------------------------------------------- the folders of jobs
 
 
 def new_folder(name: str) -> Path:
@@ -153,7 +149,7 @@ def new_folder(name: str) -> Path:
 
 
 def planned_folder(name: str) -> Path:
-    """The folder that a job handed in now would get."""
+    """The folder that a job submitted now would get."""
     wanted = JOBS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     number, folder = 1, wanted
     while folder.exists():
@@ -163,41 +159,52 @@ def planned_folder(name: str) -> Path:
 
 
 def write_record(folder: Path, record: dict) -> None:
-    """Writes `job.json`, whole or not at all."""
+    """Writes `job.json`, what was submitted, whole or not at all."""
     temporary = folder / ".job.json.partial"
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(temporary, json.dumps(record, indent=2) + "\n")
     temporary.replace(folder / "job.json")
 
 
-def read_record(folder: Path) -> dict:
-    """What was handed in, from `job.json` of a job's folder."""
-    return json.loads((folder / "job.json").read_text(encoding="utf-8"))
-
-
 def read_records() -> list[tuple[Path, dict]]:
-    """The folders of the jobs that this lab has handed in and their records, oldest first."""
+    """The folders of the jobs that this lab has submitted and their records, oldest first."""
     found = []
     for path in JOBS.glob("*/job.json"):
         try:
-            record = read_record(path.parent)
-            if record["job"] and elements(record) and record["submitted"]:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["job"] and runs_of(record) and record["submitted"]:
                 found.append((path.parent, record))
         except (OSError, ValueError, LookupError, TypeError):
-            continue  # a job being handed in at this moment, or an edited file
+            continue  # a job being submitted at this moment, or an edited file
     return sorted(found, key=lambda each: each[1]["submitted"])
+
+
+def runs_of(record: dict) -> dict[str, Path]:
+    """The run behind each number that Slurm knows, of a job or of an array's elements."""
+    folders = [Path(run["folder"]) for run in record["runs"]]
+    if not record["is_array"]:
+        return {str(record["job"]): folders[0]}
+    return {f"{record['job']}_{index}": folder for index, folder in enumerate(folders)}
+
+
+# ------------------------------------------------------------------------------------------ Slurm
 
 
 def require_slurm() -> None:
     """Raises `JobError` where there is no Slurm."""
     if shutil.which("sbatch") is None:
-        raise JobError(
-            "sbatch was not found: Slurm is on a cluster's login node; elsewhere "
-            "`submit --dry-run` shows the script, and `sweep --local` trains without it"
-        )
+        raise not_found("sbatch")
 
 
-def slurm(*command: str) -> str:
-    """What one of Slurm's commands says.
+def not_found(program: str) -> JobError:
+    """The error for a program of Slurm's that is missing."""
+    return JobError(
+        f"{program} was not found: Slurm is on a cluster's login node; elsewhere "
+        "`submit --dry-run` shows the script, and `sweep --local` trains without it"
+    )
+
+
+def slurm(*command: str, seconds: float = ANSWER_SECONDS) -> str:
+    """What one of Slurm's commands says within some seconds.
 
     Raises:
         JobError: when it is missing or refuses.
@@ -211,13 +218,13 @@ def slurm(*command: str) -> str:
     }
     try:
         done = subprocess.run(
-            command, env=variables, capture_output=True, text=True, timeout=ANSWER_SECONDS
+            command, env=variables, capture_output=True, text=True, timeout=seconds
         )
     except FileNotFoundError:
-        raise JobError(f"{command[0]} was not found: is this a cluster's login node?") from None
+        raise not_found(command[0]) from None
     except subprocess.TimeoutExpired:
         raise NoAnswerError(
-            f"Slurm's controller gave no answer within {ANSWER_SECONDS} s; "
+            f"Slurm's controller gave no answer within {seconds} s; "
             "try again later, and look at `squeue --me` first"
         ) from None
     if done.returncode:
@@ -228,7 +235,7 @@ def slurm(*command: str) -> str:
     return done.stdout + (done.stderr if "--test-only" in command else "")
 
 
-def hand_in(script: Path, options: Sequence[str]) -> str:
+def submit_script(script: Path, options: Sequence[str]) -> str:
     """Submits a script; returns the number of its job."""
     command = ["sbatch", "--parsable", f"--chdir={script.parent}", *options, str(script)]
     return slurm(*command).strip().splitlines()[-1].split(";")[0]
@@ -246,24 +253,113 @@ def queue_states(*, ended: bool) -> dict[str, str]:
     return found
 
 
-def elements(record: dict) -> dict[str, Path]:
-    """The run behind each number that Slurm knows, of a job or of an array's elements."""
-    folders = [Path(run["folder"]) for run in record["runs"]]
-    if not record["is_array"]:
-        return {str(record["job"]): folders[0]}
-    return {f"{record['job']}_{index}": folder for index, folder in enumerate(folders)}
+def accounting_states(numbers: Sequence[str]) -> dict[str, str]:
+    """What Slurm's accounting says of jobs; nothing where there is none, as on many clusters."""
+    form = ["--allocations", "--noheader", "--parsable2", "--format=JobID,State"]
+    try:
+        lines = slurm("sacct", *form, f"--jobs={','.join(numbers)}", seconds=10).splitlines()
+    except JobError:
+        return {}
+    rows = [line.split("|") for line in lines]
+    return {row[0]: row[1].split()[0] for row in rows if len(row) == 2 and row[0] in numbers}
 
 
-def require_idle(runs: Sequence[Run]) -> None:
+def require_idle(trainings: Sequence[Training]) -> None:
     """Raises `JobError` when a run belongs to a job in the queue: two would write one folder."""
-    wanted = {run.folder for run in runs}
+    wanted = {training.folder for training in trainings}
     jobs = {
         number: folder
         for _, record in read_records()
-        for number, folder in elements(record).items()
+        for number, folder in runs_of(record).items()
         if folder in wanted
     }
     states = queue_states(ended=False) if jobs else {}
     for number, folder in jobs.items():
         if number in states:
             raise JobError(f"{folder} belongs to job {number} in the queue; cancel that first")
+
+
+# --------------------------------------------------------------------------------------- submitting
+
+
+def preview(job: Job, *, is_dry_run: bool) -> None:
+    """Prints what would be submitted, or what Slurm thinks of it."""
+    folder = planned_folder(job.name)
+    script = training_script(job, folder, "the committed code")
+    if is_dry_run:
+        print(script, end="")
+        if job.then_test:
+            print("\n# Submitted with --dependency=afterok:JOB --kill-on-invalid-dep=yes:")
+            print(test_script(job, folder), end="")
+        return
+    require_slurm()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "job.sh"
+        write_text(path, script)
+        print(last_line(slurm("sbatch", "--test-only", *job.options, str(path))))
+
+
+def submit_job(job: Job, command: str, *, allow_dirty: bool) -> tuple[str, Path]:
+    """Writes a job's folder and submits the job; returns its number and the folder.
+
+    Args:
+        job: what is submitted.
+        command: the line that was typed, for `job.json`.
+        allow_dirty: whether uncommitted changes are taken along.
+    """
+    require_slurm()
+    require_idle(job.trainings)
+    make_toy_data(job.trainings)
+    folder = new_folder(job.name)
+    try:
+        record = fill(folder, job, command, allow_dirty)
+        record["job"] = submit_script(folder / "job.sh", job.options)
+        write_record(folder, record)
+        if job.then_test:
+            record["test_job"] = submit_test(folder, job, record["job"])
+            write_record(folder, record)
+    except (NoAnswerError, KeyboardInterrupt):
+        raise  # Slurm may have taken it nevertheless
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return record["job"], folder
+
+
+def fill(folder: Path, job: Job, command: str, allow_dirty: bool) -> dict:
+    """Puts the code, the script and the description into a job's folder; returns the latter."""
+    outside = {JOBS, *(each.folder.parent for each in job.trainings)}
+    outside |= {each.datadir for each in job.trainings}
+    origin = take_snapshot(folder, sorted(outside), allow_dirty)
+    write_text(folder / "job.sh", training_script(job, folder, f"the code of commit {origin}"))
+    for each in job.trainings:
+        each.folder.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        "submitted": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
+        "command": command,
+        "commit": origin,
+        "job": None,
+        "test_job": None,
+        "is_array": job.is_array,
+        "runs": [
+            {"folder": str(each.folder), "arguments": each.arguments} for each in job.trainings
+        ],
+    }
+    write_record(folder, record)
+    return record
+
+
+def submit_test(folder: Path, job: Job, number: str) -> str:
+    """Submits the job that tests the network after job `number`, or cancels that; the number."""
+    write_text(folder / "test.sh", test_script(job, folder))
+    after = [f"--dependency=afterok:{number}", "--kill-on-invalid-dep=yes"]
+    try:
+        return submit_script(folder / "test.sh", [*job.test_options, *after])
+    except (JobError, KeyboardInterrupt):
+        slurm("scancel", number)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file for Linux, with bytes that are no UTF-8 as they were in a path."""
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -12,30 +12,39 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from commands.slurm.sweeps import LAB, JobError, Run, last_line, options_of, read_arguments
+from commands.command_line import whole
+from commands.slurm.trainings import (
+    LAB,
+    JobError,
+    Training,
+    begun_arguments,
+    last_line,
+    options_of,
+)
 
 
 @dataclass(frozen=True)
-class Order:
+class Request:
     """What is asked of Slurm, for one job or for each element of an array.
 
     Attributes:
-        time, memory: as Slurm writes them, or None for the cluster's default.
+        time, mem: as Slurm writes them, or None for the cluster's default.
         gpus: per node, as "2" or "a100:2", or None.
         nodes: how many machines.
         processes: of the training, on each node.
         cpus: cores for each process.
         extra: further options of sbatch, as they are.
         grace: seconds before the time limit at which the training is told to save itself.
-        max_restarts: how often the job may hand itself in again.
+        max_restarts: how often the job may requeue itself.
         setup: shell commands that make the environment, or ""; they may set `python` too.
         python: the interpreter.
     """
 
     time: str | None
-    memory: str | None
+    mem: str | None
     gpus: str | None
     nodes: int
     processes: int
@@ -51,28 +60,50 @@ class Order:
         """Whether the training runs in several processes, and so under torchrun."""
         return self.nodes * self.processes > 1
 
-    def options(self, name: str, count: int | None = None, at_most: int | None = None) -> list[str]:
-        """The options of sbatch for a job, or for an array of `count`, `at_most` at a time."""
-        log = "slurm-%j.out" if count is None else "slurm-%A_%a.out"
-        options = [f"--job-name={name}", f"--output={log}", "--open-mode=append"]
-        if count is not None:
-            options.append(f"--array=0-{count - 1}" + (f"%{at_most}" if at_most else ""))
-        if self.time:
-            options.append(f"--time={self.time}")
-        if self.memory:
-            options.append(f"--mem={self.memory}")
-        if self.gpus:
-            options.append(f"--gres=gpu:{self.gpus}")
-        options += [f"--nodes={self.nodes}", "--ntasks-per-node=1"]
-        options.append(f"--cpus-per-task={self.cpus * self.processes}")
-        return [*options, f"--signal=B:USR1@{self.grace}", "--requeue", *self.extra]
 
-    def testing_options(self, name: str) -> list[str]:
-        """The options of sbatch for the job that judges the network: on one node, without GPU."""
-        options = [f"--job-name={name}", "--output=slurm-%j.out", "--open-mode=append"]
-        if self.memory:
-            options.append(f"--mem={self.memory}")
-        return [*options, "--nodes=1", "--ntasks=1", f"--cpus-per-task={self.cpus}", *self.extra]
+@dataclass(frozen=True)
+class Job:
+    """What is submitted: one training, or an array of them.
+
+    Attributes:
+        name: in the queue.
+        request: what is asked of Slurm.
+        trainings: the one, or an element of the array each.
+        is_array: whether it is an array; one training may be an array too.
+        at_most: how many elements train at a time, or None for any number.
+        then_test: whether a second job tests the network when the training has succeeded.
+    """
+
+    name: str
+    request: Request
+    trainings: Sequence[Training]
+    is_array: bool = False
+    at_most: int | None = None
+    then_test: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        """The options of sbatch."""
+        asked = self.request
+        log = "slurm-%A_%a.out" if self.is_array else "slurm-%j.out"
+        options = [f"--job-name={self.name}", f"--output={log}", "--open-mode=append"]
+        if self.is_array:
+            limit = f"%{self.at_most}" if self.at_most else ""
+            options.append(f"--array=0-{len(self.trainings) - 1}{limit}")
+        gpus = asked.gpus and f"gpu:{asked.gpus}"
+        given = {"time": asked.time, "mem": asked.mem, "gres": gpus}
+        options += [f"--{flag}={value}" for flag, value in given.items() if value]
+        options += [f"--nodes={asked.nodes}", "--ntasks-per-node=1"]
+        options.append(f"--cpus-per-task={asked.cpus * asked.processes}")
+        return [*options, f"--signal=B:USR1@{asked.grace}", "--requeue", *asked.extra]
+
+    @property
+    def test_options(self) -> list[str]:
+        """The options of sbatch for the job that tests the network: on one node, without GPU."""
+        asked = self.request
+        options = [f"--job-name={self.name}-test", "--output=slurm-%j.out", "--open-mode=append"]
+        options += [f"--mem={asked.mem}"] if asked.mem else []
+        return [*options, "--nodes=1", "--ntasks=1", f"--cpus-per-task={asked.cpus}", *asked.extra]
 
 
 # ---------------------------------------------------------------- what Slurm would misunderstand
@@ -150,12 +181,24 @@ def plain_word(text: str) -> str:
     return text
 
 
-def whole(text: str, least: int = 1, most: int = 10**9) -> int:
-    """An argparse type: a whole number, `least` or more."""
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-        limits = f"{least} or more" if most == 10**9 else f"{least} to {most}"
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number, {limits}")
-    return int(text)
+FROM_CLUSTER = "as your cluster names it (the cluster's)"
+REQUEST_OPTIONS = (
+    ("--time", time_limit, None, "T", "limit: minutes, H:MM:SS or D-HH (the cluster's)"),
+    ("--mem", memory_size, None, "M", "memory per node, as 32G (the cluster's)"),
+    ("--gpus-per-node", gpu_count, None, "G", "GPUs, as 2 or a100:2 (none)"),
+    ("--nodes", whole, 1, "N", "machines (1)"),
+    ("--processes-per-node", whole, None, "N", "processes that train, on each node (1 per GPU)"),
+    ("--cpus", whole, 2, "N", "cores for each process (2)"),
+    ("--partition", plain_word, None, "NAME", FROM_CLUSTER),
+    ("--account", plain_word, None, "NAME", FROM_CLUSTER),
+    ("--qos", plain_word, None, "NAME", FROM_CLUSTER),
+    ("--constraint", plain_word, None, "NAME", FROM_CLUSTER),
+    ("--grace", partial(whole, least=5, most=LONGEST_GRACE), 120, "S",
+     "seconds before the limit at which the training saves itself (120)"),
+    ("--max-restarts", partial(whole, least=0), 20, "N",
+     "how often a job may requeue itself and resume (20)"),
+)  # fmt: skip
+"""What submit and sweep ask of Slurm: the flag, its type, default, unit and help."""
 
 
 # ------------------------------------------------------------------------------ the batch script
@@ -229,7 +272,7 @@ if [ "$restarts" -ge "$max_restarts" ]; then
     echo "$(date '+%F %T') job $job stopped and saved; that was the last of $restarts restarts"
     exit "$result"
 fi
-echo "$(date '+%F %T') job $job stopped and saved; it goes on when Slurm starts it again"
+echo "$(date '+%F %T') job $job stopped and saved; it resumes when Slurm starts it again"
 for pause in 0 5 10 20; do
     sleep "$pause"
     scontrol requeue "$job" && exit 0
@@ -238,97 +281,94 @@ exit "$result"
 """
 
 
-def training_script(
-    order: Order, options: Sequence[str], folder: Path, runs: Sequence[Run], origin: str
-) -> str:
-    """The batch script of one run, or of an array of runs when `options` ask for one.
+def training_script(job: Job, folder: Path, origin: str) -> str:
+    """The batch script of a job.
 
     Args:
-        order: what is asked of Slurm.
-        options: of sbatch.
+        job: what to train; an array's element takes the training of its number.
         folder: the job's.
-        runs: what to train; an array's element takes the run of its number.
         origin: which code runs, for the reader.
+
+    Raises:
+        JobError: for a `--setup` that is no shell command.
     """
-    values = {"python": order.python, "code": str(folder / "code")}
-    values |= {"max_restarts": str(order.max_restarts)}
-    if order.is_parallel:
-        values |= {"processes": str(order.processes), "grace": str(order.grace)}
-        values |= {"cpus_per_node": str(order.cpus * order.processes)}
-    is_array = any(option.startswith("--array=") for option in options)
-    parts = [
-        script_head(options, f"Written by job.py. It trains with {origin}."),
+    asked = job.request
+    values = {"python": asked.python, "code": str(folder / "code")}
+    values |= {"max_restarts": str(asked.max_restarts)}
+    if asked.is_parallel:
+        values |= {"processes": str(asked.processes), "grace": str(asked.grace)}
+        values |= {"cpus_per_node": str(asked.cpus * asked.processes)}
+    script = [
+        script_head(job.options, f"Written by job.py. It trains with {origin}."),
         "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items()) + "\n",
-        array_arguments(runs) if is_array else f"arguments=({shlex.join(runs[0].arguments)})\n",
+        array_arguments(job.trainings) if job.is_array else arguments(job.trainings[0]) + "\n",
         WAITING,
-        "train() {\n" + (TOGETHER if order.is_parallel else ALONE) + ENDING,
-        environment(order),
+        "train() {\n" + (TOGETHER if asked.is_parallel else ALONE) + ENDING,
+        environment(asked),
         STARTING,
-        (STOPPED_TOGETHER if order.is_parallel else STOPPED_ALONE) + AGAIN,
+        (STOPPED_TOGETHER if asked.is_parallel else STOPPED_ALONE) + AGAIN,
     ]
-    return "\n".join(parts)
+    return checked("\n".join(script))
+
+
+def test_script(job: Job, folder: Path) -> str:
+    """The batch script of the job that tests the network when the training has succeeded."""
+    training = job.trainings[0]
+    words = ["--modelpath", str(training.folder / "model.onnx")]
+    words += ["--datadir", str(training.datadir), "--split", "val"]
+    given = options_of(training.arguments)
+    cities, limit = given.get("--cities-val"), given.get("--limit")
+    if (training.folder / "config.json").is_file():  # of --resume
+        begun = begun_arguments(training.folder)
+        cities = cities or begun.get("cities_val")
+        limit = limit or ([begun["limit"]] if begun.get("limit") else None)
+    words += ["--cities", *cities] if cities else []
+    words += ["--limit", str(limit[-1])] if limit else []
+    script = [
+        script_head(job.test_options, "Written by job.py. It tests what the job before trained."),
+        f"python={shlex.quote(job.request.python)}\n{environment(job.request)}",
+        f"cd {shlex.quote(str(folder / 'code'))} || exit 1",
+        f'exec "$python" main.py test {shlex.join(words)}\n',
+    ]
+    return "\n".join(script)
 
 
 def script_head(options: Sequence[str], comment: str) -> str:
     """The first lines of a batch script."""
-    orders = [f"#SBATCH {option}" for option in options]
-    return "\n".join(["#!/bin/bash", *orders, "", f"# {comment}\n"])
+    asked = [f"#SBATCH {option}" for option in options]
+    return "\n".join(["#!/bin/bash", *asked, "", f"# {comment}\n"])
 
 
-def array_arguments(runs: Sequence[Run]) -> str:
-    """The lines by which an element of an array finds the arguments of its run."""
-    lines = [f"{i}) arguments=({shlex.join(run.arguments)}) ;;" for i, run in enumerate(runs)]
+def arguments(training: Training) -> str:
+    """The line that holds the arguments of a training."""
+    return f"arguments=({shlex.join(training.arguments)})"
+
+
+def array_arguments(trainings: Sequence[Training]) -> str:
+    """The lines by which an element of an array finds the arguments of its training."""
+    lines = [f"{number}) {arguments(each)} ;;" for number, each in enumerate(trainings)]
     return "\n".join(["case $SLURM_ARRAY_TASK_ID in", *lines, "esac\n"])
 
 
-def environment(order: Order) -> str:
+def environment(request: Request) -> str:
     """The lines that make the environment."""
     setup = ""
-    if order.setup:  # what it sets for itself, such as set -e, must not end this script
-        setup = f"cd {shlex.quote(str(LAB))} || exit 1\n{order.setup}\n"
+    if request.setup:  # what it sets for itself, such as set -e, must not end this script
+        setup = f"cd {shlex.quote(str(LAB))} || exit 1\n{request.setup}\n"
         setup += "[ $? -eq 0 ] || exit 1\nset +eu\n"
-    return f"{setup}export PYTHONUNBUFFERED=1 OMP_NUM_THREADS={order.cpus}\n"
+    return f"{setup}export PYTHONUNBUFFERED=1 OMP_NUM_THREADS={request.cpus}\n"
 
 
-def testing_script(order: Order, options: Sequence[str], folder: Path, words: list[str]) -> str:
-    """The batch script of the job that judges a trained network."""
-    return "\n".join(
-        [
-            script_head(options, "Written by job.py. It judges what the job before has trained."),
-            f"python={shlex.quote(order.python)}\n{environment(order)}",
-            f"cd {shlex.quote(str(folder / 'code'))} || exit 1",
-            f'exec "$python" main.py test {shlex.join(words)}\n',
-        ]
-    )
-
-
-def check_script(script: str) -> None:
-    """Has bash read a script, where there is a bash.
+def checked(script: str) -> str:
+    """Has bash read a script, where there is a bash, and returns it.
 
     Raises:
         JobError: when it cannot: only `--setup` can have brought a mistake in.
     """
     bash = shutil.which("bash")
-    if bash is None:
-        return
-    found = subprocess.run([bash, "-n"], input=script, capture_output=True, text=True)
-    if found.returncode:
-        raise JobError(f"--setup is no valid shell command ({last_line(found.stderr)})")
-
-
-def test_script(order: Order, name: str, folder: Path, run: Run) -> tuple[str, list[str]]:
-    """The script that judges a run's network, and its options for sbatch."""
-    words = ["--modelpath", str(run.folder / "model.onnx"), "--datadir", str(run.datadir)]
-    words += ["--split", "val"]
-    given = options_of(run.arguments)
-    cities, limit = given.get("--cities-val"), given.get("--limit")
-    if (run.folder / "config.json").is_file():  # of --resume
-        begun = read_arguments(run.folder)
-        cities = cities or begun.get("cities_val")
-        limit = limit or ([begun["limit"]] if begun.get("limit") else None)
-    if cities:
-        words += ["--cities", *cities]
-    if limit:
-        words += ["--limit", str(limit[-1])]
-    options = order.testing_options(f"{name}-test")
-    return testing_script(order, options, folder, words), options
+    if bash is not None:
+        text = {"encoding": "utf-8", "errors": "surrogateescape"}
+        found = subprocess.run([bash, "-n"], input=script, capture_output=True, **text)
+        if found.returncode:
+            raise JobError(f"--setup is no valid shell command ({last_line(found.stderr)})")
+    return script

@@ -2,18 +2,51 @@
 
 import copy
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from support.engine.processes import Processes
 from utils import LabError
 
-PRECISIONS: dict[str, torch.dtype | None] = {
-    "fp32": None,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run trains: the device, the type of the forward pass, and the processes."""
+
+    device: torch.device
+    autocast_dtype: torch.dtype | None
+    processes: Processes
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether the device is one of NVIDIA's."""
+        return self.device.type == "cuda"
+
+    def num_workers(self, wanted: int | None) -> int:
+        """How many processes load images, see `pick_num_workers`."""
+        return pick_num_workers(self.device, wanted)
+
+    @property
+    def precision(self) -> str:
+        """The type of the forward pass in words, such as bfloat16."""
+        return str(self.autocast_dtype or "float32").removeprefix("torch.")
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss where gradients in float16 would vanish; otherwise leaves it as it is."""
+        is_half = self.autocast_dtype == torch.float16
+        return torch.amp.GradScaler(self.device.type, enabled=is_half)
+
+
+def pick_machine(device: str, precision: str, processes: Processes) -> Machine:
+    """Finds the device and the precision, as `pick_device` and `pick_autocast_dtype`."""
+    found = pick_device(device, processes.local_rank)
+    return Machine(found, pick_autocast_dtype(precision, found), processes)
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
@@ -54,36 +87,29 @@ def pick_autocast_dtype(precision: str, device: torch.device) -> torch.dtype | N
         return PRECISIONS[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    if device.type == "cpu" and cpu_multiplies_bf16():
-        return torch.bfloat16
-    return None
-
-
-def cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has instructions that multiply bfloat16 (AMX, AVX512-BF16)."""
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    has_bf16 = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+    return torch.bfloat16 if device.type == "cpu" and has_bf16 else None
 
 
-def require_memory(
-    model: nn.Module, shape: tuple[int, ...], autocast_dtype: torch.dtype | None
+def require_trainable(
+    model: nn.Module, shape: tuple[int, ...], autocast_dtype: torch.dtype | None = None
 ) -> None:
-    """Finds out whether a training step on the CPU can fit: Linux kills what takes too much.
+    """Finds out before the first step whether a model can train on a batch of this shape.
 
-    The tensors that a forward pass keeps for the gradients are added up. A GPU says by itself when
-    it is full.
+    A forward pass on torch's `meta` device, which knows sizes but no numbers, adds up the tensors
+    that are kept for the gradients: on a CPU, Linux kills what takes too much. A GPU says by itself
+    when it is full.
 
     Args:
-        model: where it will train.
+        model: where it will train; it is left as it is.
         shape: of a batch, (B, 3, H, W).
         autocast_dtype: the type of the forward pass.
 
     Raises:
-        LabError: when the kept tensors alone are more than the memory that is free.
+        LabError: when batch normalisation has a single value for each channel, or the kept tensors
+            alone are more than the memory that is free.
     """
-    meminfo = Path("/proc/meminfo")
-    if next(model.parameters()).device.type != "cpu" or not meminfo.is_file():
-        return
     kept = 0
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
@@ -91,33 +117,10 @@ def require_memory(
         kept += tensor.numel() * (2 if autocast_dtype else tensor.element_size())
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        rehearse(model, shape)
-    free = next(
-        int(line.split()[1]) * 1024
-        for line in meminfo.read_text().splitlines()
-        if line.startswith("MemAvailable")
-    )
-    if kept > free:
-        raise LabError(
-            f"out of memory: a step would take more than {kept / 2**30:.0f} GB, and "
-            f"{free / 2**30:.0f} GB are free; lower --batch-size, --img-size or --base-channels"
-        )
-
-
-def rehearse(model: nn.Module, shape: tuple[int, ...]) -> None:
-    """A forward pass in training mode on torch's `meta` device: sizes, but no numbers.
-
-    Args:
-        model: is left as it is.
-        shape: of a batch, (B, 3, H, W).
-
-    Raises:
-        LabError: when the model cannot train on such a batch.
-    """
     network = copy.deepcopy(model).to("meta").train()
     try:
-        network(torch.zeros(shape, device="meta"))
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            network(torch.zeros(shape, device="meta"))
     except LabError:
         raise
     except ValueError as error:  # batch normalisation with a single value for each channel
@@ -126,9 +129,28 @@ def rehearse(model: nn.Module, shape: tuple[int, ...]) -> None:
             "choose a --batch-size that leaves no single image at an epoch's end, or a larger "
             "--img-size"
         ) from error
+    meminfo = Path("/proc/meminfo")
+    if next(model.parameters()).device.type != "cpu" or not meminfo.is_file():
+        return
+    free = int(re.search(r"MemAvailable:\s*(\d+)", meminfo.read_text())[1]) * 1024
+    if kept > free:
+        raise LabError(
+            f"out of memory: a step would take more than {kept / 2**30:.0f} GB, and "
+            f"{free / 2**30:.0f} GB are free; lower --batch-size, --img-size or --base-channels"
+        )
 
 
-def pick_num_workers(device: torch.device) -> int:
-    """How many loader processes to start: enough to feed a GPU, few where the CPU trains too."""
+def to_device(
+    images: torch.Tensor, target: torch.Tensor, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Takes a batch to the device; channels last, the layout in which convolutions are fastest."""
+    images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+    return images, target.to(device, non_blocking=True)
+
+
+def pick_num_workers(device: torch.device, wanted: int | None = None) -> int:
+    """How many processes load images: as wanted, else enough for a GPU, none beside a CPU."""
+    if wanted is not None:
+        return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(12, cores or 1) if device.type == "cuda" else 0

@@ -1,4 +1,4 @@
-"""What stands between a data set and those who read it: keys, their order, workers' seeds, views.
+"""What stands between a data set and those who read it: the order of the samples, their seeds.
 
 The random changes of a sample are drawn from seed, epoch and index alone, so that neither the
 number of workers nor their timing can alter a training, and an epoch can be continued in the
@@ -8,38 +8,44 @@ middle.
 import random
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-GRACE_SECONDS = 60
-"""How long a worker outlives a SIGTERM (Slurm sends it to every process): its parent's step ends
-first, and so the parent can save."""
 
+class SeededSamples(Dataset):
+    """A data set indexed by (epoch, index), each item with random numbers of its own.
 
-class SampleKey(int):
-    """An index that also knows its epoch and the seed, from which random changes are drawn.
-
-    It is an `int`, so that every data set can be indexed with it, also one that ignores the rest.
+    While the data set makes an item, torch's generator is seeded from seed, epoch and index; after
+    that it goes on where it was, so that the network's own draws (dropout) do not depend on it.
     """
 
-    def __new__(cls, seed: int, epoch: int, index: int) -> "SampleKey":
-        key = super().__new__(cls, index)
-        key.seed, key.epoch, key.index = seed, epoch, index
-        return key
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
 
-    def __getnewargs__(self) -> tuple[int, int, int]:
-        return self.seed, self.epoch, self.index  # so that it can be sent to a worker
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        epoch, index = key
+        sequence = np.random.SeedSequence([self.seed % 2**64, epoch, index])
+        state = torch.get_rng_state()
+        try:
+            torch.default_generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+            return self.dataset[index]
+        finally:
+            torch.set_rng_state(state)
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which images of an optimiser step are this process's.
+class StepShare:
+    """Which images of an optimiser step this process computes.
 
     A step takes `batch_size * accumulate * processes` images, `accumulate` parts one after another,
     each spread over the processes. So the images of a step depend on their number alone, whoever
@@ -62,6 +68,19 @@ class Share:
     def images_per_step(self) -> int:
         """Images of one optimiser step, over all processes."""
         return self.batch_size * self.accumulate * self.processes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a step is one batch of one process."""
+        return self.images_per_step == self.batch_size
+
+    def in_words(self) -> str:
+        """How many images a step takes, and how that number comes about."""
+        factors = {"batch": self.batch_size, "accumulated": self.accumulate}
+        factors["processes"] = self.processes
+        words = [f"{name} {number}" for name, number in factors.items() if number > 1]
+        several = f" ({' x '.join(words)})" if self.images_per_step > self.batch_size else ""
+        return f"{self.images_per_step} images{several}"
 
     def steps(self, length: int) -> int:
         """Optimiser steps that one pass over `length` images takes."""
@@ -91,25 +110,43 @@ class Share:
         return slices
 
 
+@dataclass
+class Part:
+    """The part of an optimiser step that the loop is at; a step of one batch has one alone."""
+
+    is_first: bool = True
+    is_last: bool = True
+
+
 class EpochSampler(Sampler):
-    """Yields a `SampleKey` for every sample, in an order drawn from seed and epoch alone.
+    """Yields (epoch, index) for every sample, in an order drawn from seed and epoch alone.
 
     Each pass goes on to the next epoch by itself, beginning with 0; `set_epoch` chooses another,
     also one to be continued in the middle.
 
     Args:
         length: how many samples there are.
-        seed: of the order and of the samples' random changes.
-        share: what of each step is this process's; by default everything.
+        seed: of the order.
+        share: what of each step this process computes; by default everything.
     """
 
-    def __init__(self, length: int, seed: int, share: Share | None = None) -> None:
-        self.length, self.seed, self.share = length, seed, share or Share(length)
+    def __init__(self, length: int, seed: int, share: StepShare | None = None) -> None:
+        self.length, self.seed, self.share = length, seed, share or StepShare(length)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
         """Chooses the epoch of the next pass and how many images, of all, were already seen."""
         self.epoch, self.skip = epoch, skip
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one whole pass."""
+        return self.share.steps(self.length)
+
+    def batch_sizes(self) -> tuple[int, int]:
+        """The largest and the smallest batch of an epoch, in this process."""
+        last = min(self.share.parts(self.images_of_step(self.steps_per_epoch - 1)))
+        return min(self.share.batch_size, self.length), max(1, last)
 
     def images_of_step(self, step: int) -> int:
         """How many images, over all processes, the step at this position of an epoch has."""
@@ -119,9 +156,9 @@ class EpochSampler(Sampler):
         """How many samples the next pass yields in this process."""
         return len(self._positions())
 
-    def __iter__(self) -> Iterator[SampleKey]:
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed % 2**64, self.epoch]).permutation(self.length)
-        keys = [SampleKey(self.seed, self.epoch, int(order[at])) for at in self._positions()]
+        keys = [(self.epoch, int(order[at])) for at in self._positions()]
         self.set_epoch(self.epoch + 1)
         return iter(keys)
 
@@ -135,7 +172,7 @@ class EpochSampler(Sampler):
 
 
 class TargetsOnly(Dataset):
-    """Items are (None, target): what `count_pixels` needs, without decoding a photo.
+    """Items are (None, target): what `count_pixels` needs, without decoding an image.
 
     Args:
         dataset: where the targets come from; it has `read_train_ids(index)`.
@@ -158,15 +195,40 @@ class TargetsOnly(Dataset):
 
 
 def start_worker(worker_id: int) -> None:
-    """Prepares a loader's worker process: its seeds, its threads, and Ctrl-C.
+    """Prepares a loader's worker process: its seeds, its threads, and its signals.
 
-    Ctrl-C reaches every process; only the parent may act on it, to save and to stop the others.
+    A terminal and Slurm send their signals to every process; only the parent acts on them, to save
+    and then to stop the workers (`workers_of`). A worker whose parent is gone ends by itself.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)  # the workers are the parallel part
     seed = torch.initial_seed() % 2**32  # from the loader's generator, different in each worker
     random.seed(seed)
     np.random.seed(seed)
+
+
+def count_steps(loader: DataLoader, epochs: int | None, max_steps: int | None) -> int:
+    """The step at which training ends: after the epochs or `max_steps`, whichever comes first."""
+    limits = [] if epochs is None else [epochs * loader.sampler.steps_per_epoch]
+    return min([*limits, *([] if max_steps is None else [max_steps])])
+
+
+@contextmanager
+def workers_of(*loaders: DataLoader) -> Iterator[None]:
+    """Ends the worker processes of loaders when the block ends, also in the middle of an epoch.
+
+    DataLoader has no public way: it waits for its iterator to be garbage, which a traceback keeps
+    alive, and sends a SIGTERM that the workers ignore.
+    """
+    try:
+        yield
+    finally:
+        for loader in loaders:
+            iterator, loader._iterator = loader._iterator, None
+            if iterator is not None:
+                iterator._shutdown_workers()
+                for worker in iterator._workers:
+                    if worker.is_alive():
+                        worker.kill()

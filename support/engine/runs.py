@@ -1,487 +1,413 @@
-"""A run's folder: its arguments, checkpoints, history and TensorBoard logs.
+"""A run: everything around the training loop that `training.fit` asks of it.
 
-Every file here is written to a temporary name and renamed, so that it is complete or absent; only
-TensorBoard's event file grows as training goes on. Checkpoints hold tensors, numbers, strings,
-lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
+Its folder, its state, its bar and clock; when it is over, when it is saved, and what each epoch
+leaves behind. The position in the data is the state's step alone, as the sampler's order follows
+from seed and epoch.
 """
 
-import csv
-import glob
-import json
+import math
 import os
-import platform
-import random
+import shlex
 import shutil
-import subprocess
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from importlib import metadata
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from utils import LabError, atomic_path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-HISTORY_COLUMNS = (
-    "epoch",
-    "step",
-    "train_loss",
-    "val_loss",
-    "val_macro_f1",
-    "val_mean_iou",
-    "lr",
-    "images_per_second",
+from metrics import LossMeter, f1_per_class, iou_per_class, macro_f1, mean_iou, scores
+from support.engine.folder import (
+    TensorBoardLog,
+    alone_in,
+    best_name,
+    create_run,
+    load_best,
+    put_best,
+    require_same_data,
+    save_checkpoint,
+    write_config,
+    write_history,
 )
+from support.engine.hardware import Machine
+from support.engine.loading import Part
+from support.engine.processes import Processes
+from support.engine.session import Clock, Interrupted, Limits, StopRequest, TrainingState
+from support.plots import Panels, confusion_picture
+from utils import LabError, save_image, write_json, write_text
+
+CHECK_EVERY = 10
+"""Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
 
 
-def require_new_name(logdir: Path, name: str | None) -> None:
-    """Finds out, before any work, whether a run of this name can be made.
+class Run:
+    """A training under way, as one of its processes sees it; a context that ends in good order.
 
-    Raises:
-        LabError: when the name is taken or no name, or `logdir` is not a folder.
-    """
-    if logdir.exists() and not logdir.is_dir():
-        raise LabError(f"--logdir {logdir} is a file; choose a folder")
-    if name is None:
-        return
-    if not name or Path(name).name != name or name in (".", ".."):
-        raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
-    if (logdir / name).exists():
-        can_resume = (logdir / name / "last.pt").is_file()
-        hint = f", or go on with --resume {logdir / name}" if can_resume else ""
-        raise LabError(f"{logdir / name} is there already; choose another --name{hint}")
-
-
-def create_run(
-    logdir: Path, name: str | None, default_name: str, fill: Callable[[Path], None]
-) -> Path:
-    """Makes the folder of a new run; under its name it is never seen without its first files.
+    A new folder holds its first `last.pt` from the beginning: whatever ends the run, it can go on.
+    One that fails before anything else is saved is removed.
 
     Args:
-        logdir: where the runs lie; made when missing.
-        name: the folder's name, or None for the date, the time and `default_name`.
-        default_name: what the run is about, as in `unet-wce`.
-        fill: writes the first files into the folder that it is given.
+        config: the command that was typed, its arguments, and the fingerprint of the data.
+        resumed: the folder of the run to go on with; None for a new one.
+        begun: the `config.json` of that run.
+        state: fresh; that of the resumed run is loaded into it.
+        limits: when the run ends.
+        machine: where it trains, and in how many processes.
+        stop: hears the signals; it waits for the loop from the moment when a folder is opened.
+        train_loader: this process's batches; its sampler knows where in the epoch a step is.
+        val_loader: likewise, for one evaluation.
+        about_model: what `best.pt` holds beside the weights, so that it can be used on its own.
+        panels: paints samples.
 
     Raises:
-        LabError: as `require_new_name`, or when the folder cannot be made.
-    """
-    require_new_name(logdir, name)
-    wanted = name or f"{datetime.now():%Y%m%d-%H%M%S}-{default_name}"
-    run, number = logdir / wanted, 1
-    scratch = logdir / f".{wanted}.{os.getpid()}.partial"
-    remove_abandoned(logdir, wanted)
-    try:
-        scratch.mkdir(parents=True)
-        fill(scratch)
-        while name is None and run.exists():
-            number += 1
-            run = logdir / f"{wanted}-{number}"
-        scratch.rename(run)
-    except OSError as error:
-        raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return run
-
-
-def remove_abandoned(logdir: Path, name: str) -> None:
-    """Removes folders in the making whose process, on this machine, was killed."""
-    for scratch in logdir.glob(f".{glob.escape(name)}.*.partial"):
-        number = scratch.name.split(".")[-2]
-        if number == str(os.getpid()) or not Path("/proc", number).exists():
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-def remove_leftovers(run: Path) -> None:
-    """Removes what a process that was killed while writing left in a run's folder."""
-    for leftover in run.glob(".*.partial*"):
-        leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone_in(run: Path) -> Iterator[None]:
-    """Keeps a second process from going on with the same run meanwhile.
-
-    The lock ends with its process, however that ends, and is not handed down to loader workers,
-    which may outlive it by some seconds. File systems without locks go without.
-
-    Raises:
-        LabError: when another process is at it.
-    """
-    if fcntl is None:
-        yield
-        return
-    path = run / ".lock"
-    with path.open("w") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise LabError(
-                f"{run}: another process is training this run; wait for it, or stop it first"
-            ) from error
-        except OSError:
-            pass
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def remove_if_unused(run: Path) -> None:
-    """Removes a new run that failed before its first checkpoint: nothing is lost."""
-    if load_checkpoint(run / "last.pt", ("step",))["step"] == 0:
-        shutil.rmtree(run, ignore_errors=True)
-
-
-def lay_best_aside(run: Path) -> None:
-    """Keeps the best weights so far beside better ones, until `last.pt` knows of those."""
-    if (run / "best.pt").exists():
-        with atomic_path(run / BEST_BEFORE) as temporary:
-            shutil.copyfile(run / "best.pt", temporary)
-            _reach_disk(temporary)
-
-
-def bring_best_back(run: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Puts `best.pt` where the history of a run that goes on has its best row.
-
-    It is ahead of it after a kill between the writing of `best.pt` and of `last.pt`, or where a run
-    had ended inside an epoch. Where nothing fits, it stays: the next evaluation replaces it.
-    """
-    best = max(history, key=lambda row: row["val_macro_f1"], default=None)
-    before = run / BEST_BEFORE
-    if best is None or not before.exists():
-        return
-    step, step_before = (
-        load_checkpoint(path, ("step",))["step"] for path in (run / "best.pt", before)
-    )
-    if step != best["step"] and step_before == best["step"]:
-        os.replace(before, run / "best.pt")
-
-
-def forget_best_before(run: Path) -> None:
-    """Removes what `lay_best_aside` has kept."""
-    (run / BEST_BEFORE).unlink(missing_ok=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Finds out, before hours of work, whether files can be written into a folder.
-
-    Raises:
-        LabError: when they cannot.
-    """
-    with atomic_path(folder / "writable.txt") as temporary:
-        temporary.write_text("yes")
-    (folder / "writable.txt").unlink()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all.
-
-    Raises:
-        LabError: when it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-BEST_BEFORE = "best_before.pt"
-"""The best weights before those of `best.pt`, while a run that goes on may need them."""
-THEN = ", then "
-"""Between the commits of a run that went on with other code."""
-
-
-def write_config(
-    run: Path,
-    command: str,
-    arguments: Mapping[str, Any],
-    resolved: Mapping[str, Any],
-    fingerprint: str,
-    begun_with: str | None = None,
-) -> None:
-    """Writes `config.json`: what was asked for, with what code and on which data.
-
-    Args:
-        run: the run's folder.
-        command: the line that began the run, and those that made it longer or shorter.
-        arguments: every argument of the command.
-        resolved: what `auto` came to on this machine.
-        fingerprint: of the data.
-        begun_with: the `git_commit` of a run that is resumed.
-    """
-    commit = git_commit()
-    if begun_with:
-        is_same = begun_with.rpartition(THEN)[2] == commit
-        commit = begun_with if is_same else f"{begun_with}{THEN}{commit}"
-    config = {
-        "command": command,
-        "arguments": dict(arguments),
-        "resolved": dict(resolved),
-        "data_fingerprint": fingerprint,
-        "git_commit": commit,
-        "versions": versions(),
-    }
-    write_text(run / "config.json", json.dumps(config, indent=2, default=str) + "\n")
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """Reads `config.json` of a run.
-
-    Raises:
-        LabError: when it is not there or not readable.
-    """
-    path = run / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        arguments, fingerprint = config["arguments"], config["data_fingerprint"]
-        if not isinstance(arguments, dict) or len(fingerprint.split()) != 2:
-            raise ValueError("incomplete")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabError(f"{path}: no readable config.json; {run} is not a run to resume") from error
-    return config
-
-
-def git_commit() -> str | None:
-    """The commit of the lab's code, with `+changes` when files differ from it; None without git."""
-    here = Path(__file__).resolve().parents[2]
-    kept = here / "COMMIT"  # in a job's copy of the code, which job.py made
-    if kept.is_file():
-        return kept.read_text(encoding="utf-8").strip()
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(here), *words]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        changes = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def versions() -> dict[str, str]:
-    """The versions of what the numbers of a run depend on."""
-    packages = (
-        "torch",
-        "numpy",
-        "albumentations",
-        "opencv-python-headless",
-        "pillow",
-        "onnxruntime",
-    )
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{name: metadata.version(name) for name in packages},
-    }
-
-
-def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes a checkpoint, whole or not at all, also when the power fails meanwhile.
-
-    Raises:
-        LabError: when it cannot be written; the file that was there stays.
-    """
-    with atomic_path(path) as temporary:
-        torch.save(dict(state), temporary)
-        _reach_disk(temporary)
-
-
-def _reach_disk(path: Path) -> None:
-    """Waits until a file is on the disk, as it must be before its name is."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def load_checkpoint(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
-    """Reads a checkpoint onto the CPU.
-
-    Args:
-        path: the file.
-        needs: keys that it must have.
-
-    Raises:
-        LabError: when it is missing, damaged, or lacks one of the keys.
-    """
-    if not path.is_file():
-        raise LabError(f"{path}: no such checkpoint")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise LabError(f"{path}: not a readable checkpoint (damaged, or another format)") from error
-    missing = [key for key in needs if not isinstance(state, dict) or key not in state]
-    if missing:
-        raise LabError(f"{path}: not a checkpoint of this lab, it lacks {', '.join(missing)}")
-    return state
-
-
-def random_states() -> dict[str, Any]:
-    """The states of every random generator, in types that a checkpoint may hold."""
-    version, values, gauss = random.getstate()
-    numpy_state = np.random.get_state(legacy=False)
-    return {
-        "python": [version, list(values), gauss],
-        "numpy_key": torch.from_numpy(numpy_state["state"]["key"].astype(np.int64)),
-        "numpy_rest": [
-            numpy_state["state"]["pos"],
-            numpy_state["has_gauss"],
-            numpy_state["gauss"],
-        ],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Puts every random generator where `random_states` found it."""
-    version, values, gauss = states["python"]
-    random.setstate((version, tuple(values), gauss))
-    position, has_gauss, cached = states["numpy_rest"]
-    key = states["numpy_key"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", key, position, has_gauss, cached))
-    torch.set_rng_state(states["torch"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def write_history(run: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes `history.csv`, a row per epoch.
-
-    Raises:
-        LabError: when it cannot be written.
-    """
-    with (
-        atomic_path(run / "history.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, HISTORY_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-class TensorBoardLog:
-    """What TensorBoard shows of a run.
-
-    Args:
-        run: the run's folder.
-        class_names: (K,) names for the scores per class.
-        keeps: tells by tag and step which events of an interrupted run stay; all of them by
-            default.
+        LabError: when the folder cannot be made, its files do not fit, its data are others, or
+            another process is training it.
     """
 
     def __init__(
         self,
-        run: Path,
-        class_names: Sequence[str],
-        keeps: Callable[[str, int], bool] = lambda tag, step: True,
+        config: Mapping[str, Any],
+        resumed: Path | None,
+        begun: Mapping[str, Any] | None,
+        state: TrainingState,
+        limits: Limits,
+        machine: Machine,
+        stop: StopRequest,
+        train_loader: DataLoader,
+        val_loader: DataLoader,
+        about_model: Mapping[str, Any],
+        panels: Panels,
     ) -> None:
-        self.run, self.class_names = run, class_names
-        with self._writing():
-            self._keep_events(keeps)
-            self.writer = SummaryWriter(str(run))
+        self.state, self.limits, self.machine, self.stop = state, limits, machine, stop
+        self.processes, self.sampler = machine.processes, train_loader.sampler
+        self.num_workers, self.val_batches = train_loader.num_workers, len(val_loader)
+        self.about_model, self.panels, self.arguments = about_model, panels, config["arguments"]
+        self.num_classes, self.part = len(about_model["classes"]), Part()
+        self.scaler, self.is_new = state.scaler, resumed is None
+        self.look_every = 1 if machine.device.type == "cpu" else CHECK_EVERY
+        self.time_is_up = self.has_saved = False
+        with ExitStack() as closing:
+            stop.waits = self.is_new  # nothing interrupts what is written from here on
+            self.folder = resumed or self.processes.share(self._make_folder(config))
+            if self.processes.is_first:
+                closing.enter_context(alone_in(self.folder))
+            stop.waits = True
+            purge_step = 0 if begun is None else self._resume(config, begun)
+            self.log = None
+            if self.processes.is_first:
+                self.log = TensorBoardLog(self.folder, about_model["classes"], purge_step)
+            self.closing = closing.pop_all()
+        self.onnx_path, self.clock = self.folder / "model.onnx", Clock(state, stop.started)
+        seconds = 0.5 if sys.stderr.isatty() else 10.0
+        self.bar = tqdm(
+            total=limits.total_steps, initial=state.step, unit="step", desc="training",
+            dynamic_ncols=True, mininterval=seconds, disable=not self.processes.is_first,
+        )  # fmt: skip
 
-    def _keep_events(self, keeps: Callable[[str, int], bool]) -> None:
-        """Writes the events of earlier sessions into one file, without what will come again.
+    # ------------------------------------------------------------------ begin and end
 
-        What a kill cut off in the middle of a record is left out too.
+    def _make_folder(self, config: Mapping[str, Any]) -> Path | None:
+        """Makes the folder of a new run, with its config.json and its first last.pt."""
+
+        def fill(folder: Path) -> None:
+            write_config(folder, **config, resolved=self._resolved())
+            self.state.save(folder / "last.pt", Processes())
+
+        if not self.processes.is_first:
+            return None
+        name = f"{self.arguments['model']}-{self.arguments['loss']}"
+        return create_run(Path(self.arguments["logdir"]), self.arguments["name"], name, fill)
+
+    def _resolved(self) -> dict[str, Any]:
+        """What the options left open came to, for config.json."""
+        return {
+            "device": str(self.machine.device),
+            "precision": self.machine.precision,
+            "num_workers": self.num_workers,
+            "processes": self.processes.count,
+            "horizon": self.state.scheduler.horizon,
+        }
+
+    def _resume(self, config: Mapping[str, Any], begun: Mapping[str, Any]) -> int:
+        """Loads the state, and makes the folder's files agree with it, whatever ended the run.
+
+        The last row of a run that had ended inside an epoch is taken back if it now goes on.
+
+        Returns:
+            The first step of which TensorBoard must forget what it was told.
         """
-        old, seen = sorted(self.run.glob("events.out.tfevents.*")), set()
-        if not old:
-            return
-        with atomic_path(old[0]) as temporary, temporary.open("wb") as file:
-            writer = RecordWriter(file)
-            for path in old:
-                for record in RawEventFileLoader(str(path)).Load():
-                    event = Event.FromString(record)
-                    tags = [value.tag for value in event.summary.value]
-                    marks = {(tag, event.step) for tag in tags or [event.WhichOneof("what")]}
-                    if not marks & seen and all(keeps(*mark) for mark in marks):
-                        writer.write(record)
-                        seen |= marks
-        for path in old[1:]:
-            path.unlink()
+        folder, state = self.folder, self.state
+        require_same_data(begun["data_fingerprint"], config["fingerprint"], folder)
+        state.load(folder / "last.pt", self.processes)
+        is_inside = not self.is_between_epochs and state.step < self.limits.total_steps
+        purge_step = state.step + (is_inside or state.is_evaluated)  # an evaluation comes again
+        has_ended = self.limits.are_reached(state) or self.limits.leave_no_time(state)
+        if state.is_evaluated and not self.is_between_epochs and not has_ended:
+            state.history.pop()
+            state.best_score = state.best_row["val_macro_f1"] if state.history else -1.0
+            purge_step = state.step
+        self.processes.wait()  # all have read what the first one now changes
+        if self.processes.is_first:
+            put_best(folder, state.best_row)
+            if state.history:
+                load_best(folder, state.model)  # better now than after hours of training
+            write_config(folder, **config, resolved=self._resolved(), begun=begun)
+            if state.history or (folder / "history.csv").exists():
+                write_history(folder, state.history)
+            for leftover in folder.glob(".*.partial*"):  # of a process killed while writing
+                leftover.unlink(missing_ok=True)
+        return purge_step
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Turns an error of the disk, here or in the writer's thread, into a `LabError`."""
-        try:
-            yield
-        except OSError as error:
-            raise LabError(
-                f"cannot write TensorBoard's log in {self.run}: {error.strerror}; free some space"
-            ) from error
+    def __enter__(self) -> "Run":
+        if self.log is not None and self.state.step == 0:
+            self.log.describe(self.arguments)
+            self.log.graph(self.state.model, self.panels.images[:1].to(self.machine.device))
+        return self
 
-    def describe(self, config: Mapping[str, Any]) -> None:
-        """Logs the run's arguments as text."""
-        with self._writing():
-            text = "\n".join(
-                f"    {line}" for line in json.dumps(config, indent=2, default=str).split("\n")
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Interrupted):
+            if self.stop.waits:
+                self.save()
+            self.stop.message = (
+                f"stopped at step {self.state.step} of {self.limits.total_steps}, saved in "
+                f"{self.folder}\ngo on with: {self.processes.command()} main.py train --resume "
+                f"{shlex.quote(str(self.folder))}"
             )
-            self.writer.add_text("arguments", text)
+        self.stop.waits = True
+        self.bar.close()
+        if self.log is not None:
+            self.log.close()
+        self.closing.close()
+        has_failed = isinstance(error, Exception) and self.is_new and not self.has_saved
+        if has_failed and self.processes.is_first:  # nothing is lost, and the name stays free
+            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def graph(self, model: nn.Module, example: Tensor) -> None:
-        """Logs the model's graph in evaluation mode, traced on an example (1, 3, H, W)."""
-        # tracing is deprecated, but all that TensorBoard reads
-        with self._writing(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.writer.add_graph(model.eval(), example)
+    # ------------------------------------------------------------------ what the loop asks
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
-        """Logs one optimiser step."""
-        with self._writing():
-            self.writer.add_scalar("step/loss", loss, step)
-            self.writer.add_scalar("step/learning_rate", learning_rate, step)
+    def epochs(self) -> Iterator[int]:
+        """Yields the epochs that are left, counted from 0; also the rest of one.
 
-    def epoch(self, row: Mapping[str, float], f1: Tensor, iou: Tensor) -> None:
-        """Logs one epoch: its row of the history, and F1 and IoU (K,) of each class."""
-        with self._writing():
-            for column in HISTORY_COLUMNS[2:]:
-                self.writer.add_scalar(f"epoch/{column}", row[column], row["step"])
-            for name, f1_score, iou_score in zip(self.class_names, f1, iou, strict=True):
-                self.writer.add_scalar(f"f1/{name}", f1_score, row["step"])
-                self.writer.add_scalar(f"iou/{name}", iou_score, row["step"])
+        A run that was stopped after an epoch's last step but before its evaluation is still in it.
+        """
+        state = self.state
+        self.decide()
+        while not (self.limits.are_reached(state) or (self.time_is_up and state.is_evaluated)):
+            is_inside = state.step > 0 and not state.is_evaluated
+            yield (state.step - is_inside) // self.sampler.steps_per_epoch
+        self.bar.close()
 
-    def picture(self, tag: str, picture: np.ndarray, step: int) -> None:
-        """Logs a picture (H, W, 3) uint8."""
-        with self._writing():
-            self.writer.add_image(tag, picture, step, dataformats="HWC")
+    def batches(self, loader: Iterable, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the batches of what is left of an epoch, of the run, or of its time."""
+        state, start = self.state, epoch * self.sampler.steps_per_epoch
+        end = min(start + self.sampler.steps_per_epoch, self.limits.total_steps)
+        self.clock.start_epoch()
+        if state.step >= end:
+            return
+        self.sampler.set_epoch(epoch, skip=(state.step - start) * state.images_per_step)
+        batches = iter(loader)
+        while state.step < end and not self.time_is_up:
+            yield next(batches)
+        self.look()
 
-    def result(self, arguments: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-        """Logs the arguments as hyperparameters, with the scores that they led to."""
-        with self._writing():
-            plain = {
-                key: value if isinstance(value, int | float | bool | str) else str(value)
-                for key, value in arguments.items()
-            }
-            # add_hparams would open a second log in a sub-folder, as if it were another run
-            for summary in hparams(plain, dict(scores)):
-                self.writer.file_writer.add_summary(summary)
-            for name, score in scores.items():
-                self.writer.add_scalar(name, score)
+    def after_step(self, images: int) -> None:
+        """Counts a step, looks at the loss now and then, saves in time, and stops when asked to.
 
-    def flush(self) -> None:
-        """Writes what is still in memory."""
-        with self._writing():
-            self.writer.flush()
+        Raises:
+            LabError: when the loss is no longer a number.
+            Interrupted: when a signal came.
+        """
+        if not self.part.is_last:
+            return
+        position = self.state.step % self.sampler.steps_per_epoch
+        self.clock.images += self.sampler.images_of_step(position)
+        self.state.step += 1
+        if self.state.step % self.look_every == 0:
+            self.look()
+        self.bar.update()
+        self.decide()
 
-    def close(self) -> None:
-        """Writes what is still in memory, and ends the file."""
-        with self._writing():
-            self.writer.close()
+    def look(self) -> None:
+        """Reads the loss from the device, shows it and logs it.
+
+        Raises:
+            LabError: when it is no longer a number.
+        """
+        meter = self.state.meter
+        before = meter.sums()
+        meter.settle()
+        self.clock.settle()
+        numerator, denominator = self.processes.sum(meter.sums() - before).tolist()
+        if numerator == denominator == 0:
+            return
+        loss = numerator / denominator if denominator else math.nan
+        if not math.isfinite(loss):
+            raise LabError(
+                f"the loss became {loss} within the {self.look_every} step(s) up to step "
+                f"{self.state.step}; try a lower --lr"
+            )
+        if self.state.step % CHECK_EVERY == 0:
+            text = f"loss {loss:.3f}, {self.clock.rate():.1f} images/s"
+            self.bar.set_postfix_str(text, refresh=False)
+            if self.log is not None:
+                self.log.step(self.state.step, loss, self.state.optimizer.param_groups[0]["lr"])
+
+    def decide(self) -> None:
+        """Finds out, together with the other processes, what is to be done between two steps.
+
+        Raises:
+            Interrupted: when a signal came to any of them.
+        """
+        self.clock.tick()
+        must_save = self.clock.ticked - self.clock.saved > 60 * self.limits.save_minutes
+        wishes = (self.stop.signal_number, must_save, self.time_is_up or self._is_time_up())
+        signal_number, must_save, self.time_is_up = self.processes.maximum(wishes)
+        if signal_number:
+            raise Interrupted(signal_number)
+        if must_save:
+            self.save()
+
+    def _is_time_up(self) -> bool:
+        """Whether there is no time for another step; of the first there always is."""
+        next_step = self.clock.step_seconds
+        if not self.state.evaluation_seconds:  # not known yet
+            next_step += self.val_batches * self.clock.step_seconds
+        return self.state.step > 0 and self.limits.leave_no_time(self.state, next_step)
+
+    def watched(self, loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the batches of an evaluation, and stops between two of them when asked to.
+
+        The processes decide together, so those with a batch less ask as often as the others.
+        """
+        self.processes.align_buffers(self.state.model)
+        self.evaluation_started = time.perf_counter()
+        batches = iter(loader)
+        for position in range(self.processes.maximum([len(loader)])[0]):
+            self.decide()
+            if position < len(loader):
+                yield next(batches)
+
+    # ------------------------------------------------------------------ what is written
+
+    def record(self, epoch: int, train_loss: float, val_loss: float, matrix: Tensor) -> None:
+        """Keeps what an epoch led to: its row, its pictures, the best weights, `last.pt`.
+
+        Args:
+            epoch: counted from 0.
+            train_loss: the mean over the epoch.
+            val_loss: the mean over the validation set.
+            matrix: the confusion matrix (K, K) of what this process has evaluated.
+
+        Raises:
+            LabError: when no pixel has a label, or a file cannot be written.
+        """
+        state, matrix = self.state, self.processes.sum(matrix.to(self.machine.device)).cpu()
+        has_trained = self.processes.maximum([int(state.meter.denominator > 0)])[0]
+        if not matrix.sum() or not has_trained:
+            raise LabError("every pixel is void: there is nothing to learn from or to score")
+        row = {
+            "epoch": epoch + 1,
+            "step": state.step,
+            "train_loss": train_loss,
+            "val_loss": val_loss,
+            "val_macro_f1": macro_f1(matrix),
+            "val_mean_iou": mean_iou(matrix),
+            "lr": state.optimizer.param_groups[0]["lr"],
+            "images_per_second": round(self.clock.rate(), 2),
+        }
+        before, is_best = state.best_row, row["val_macro_f1"] > state.best_score
+        state.best_score = max(row["val_macro_f1"], state.best_score)
+        state.history.append(row)
+        if self.processes.is_first:
+            if is_best:
+                self._save_best(row, matrix, before)
+            self._log(row, matrix)
+            self._say(row, is_best)
+        if self.is_between_epochs:
+            state.scheduler.hear_score(row["val_macro_f1"])
+            state.meter = LossMeter(self.processes.sum)
+        state.evaluation_seconds = time.perf_counter() - self.evaluation_started
+        self.save()
+
+    @property
+    def is_between_epochs(self) -> bool:
+        """Whether the last step was the last of its epoch."""
+        return self.state.step % self.sampler.steps_per_epoch == 0
+
+    def _save_best(
+        self, row: Mapping[str, float], matrix: Tensor, before: Mapping[str, float] | None
+    ) -> None:
+        """Writes the best weights under the name of their step; `save` makes them `best.pt`.
+
+        Inside an epoch, those before stay: a run that is given more steps takes this row back.
+        """
+        best = {**self.about_model, "model": self.state.model.state_dict(), "matrix": matrix}
+        best |= {"score": row["val_macro_f1"], "epoch": row["epoch"], "step": row["step"]}
+        save_checkpoint(self.folder / best_name(row), best)
+        if before is not None and not self.is_between_epochs:
+            os.replace(self.folder / "best.pt", self.folder / best_name(before))
+
+    def _log(self, row: Mapping[str, float], matrix: Tensor) -> None:
+        """Writes an epoch into history.csv and TensorBoard."""
+        names = self.about_model["classes"]
+        write_history(self.folder, self.state.history)
+        self.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
+        self.log.picture("confusion", confusion_picture(matrix.numpy(), names), row["step"])
+        panel = self.panels.paint(self.state.model.eval(), self.machine.device)
+        self.log.picture("samples", panel, row["step"])
+
+    def _say(self, row: Mapping[str, float], is_best: bool) -> None:
+        """Prints an epoch's row above the bar."""
+        self.bar.clear()
+        print(
+            f"epoch {row['epoch']:>3}  step {row['step']:>5}  train loss {row['train_loss']:.4f}  "
+            f"val loss {row['val_loss']:.4f}  macro F1 {row['val_macro_f1']:.4f}  "
+            f"mean IoU {row['val_mean_iou']:.4f}  {self.clock.rate():.1f} images/s"
+            + ("  best" if is_best else ""),
+            flush=True,
+        )
+        self.bar.refresh()
+
+    def save(self) -> None:
+        """Writes `last.pt`, after everything that TensorBoard has been told so far."""
+        self.clock.tick()
+        if self.log is not None:
+            self.log.flush()
+        self.state.save(self.folder / "last.pt", self.processes)
+        self.clock.saved, self.has_saved = self.clock.ticked, True
+        if self.processes.is_first and self.state.is_evaluated:
+            put_best(self.folder, self.state.best_row)
+            if self.is_between_epochs:
+                for path in self.folder.glob(best_name({"step": "*"})):
+                    path.unlink()
+
+    def best_model(self) -> nn.Module:
+        """Returns the network with its best weights; from here on a signal ends the run at once."""
+        self.stop.waits = False  # an export may take longer than a job has left; it is done anew
+        self.state.model.load_state_dict(load_best(self.folder, self.state.model)["model"])
+        return self.state.model.eval()
+
+    def finish(self) -> None:
+        """Writes what the best weights lead to: samples.png, metrics.json, summary.txt."""
+        arguments, state = self.arguments, self.state
+        best = load_best(self.folder, state.model)
+        result = scores(best["matrix"], self.about_model["classes"])
+        save_image(self.folder / "samples.png", self.panels.paint(state.model, self.machine.device))
+        write_json(self.folder / "metrics.json", result)
+        final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
+        ended = ""
+        if state.step < self.limits.total_steps:
+            reason = "--patience" if self.limits.are_reached(state) else "--max-minutes"
+            ended = f" of the {self.limits.total_steps} steps asked for, ended by {reason}"
+        self.log.result(arguments, final, state.step + 1)  # what is behind the last step, purges go
+        write_text(
+            self.folder / "summary.txt",
+            f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU "
+            f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
+            f"{state.step} steps in {len(state.history)} epochs{ended}; model "
+            f"{arguments['model']}, loss {arguments['loss']}, class weights "
+            f"{arguments['class_weights']}\n",
+        )

@@ -19,11 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from utils import LabError
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adam": Adam,
-    "adamw": AdamW,
-    "sgd": partial(SGD, momentum=0.9),
-}
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": partial(SGD, momentum=0.9)}
 
 
 def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
@@ -83,7 +79,8 @@ SCHEDULERS: dict[str, Callable[[float], float]] = {
 class Schedule(LambdaLR):
     """A warm-up, then a decay by the step; `plateau` falls by the validation score besides.
 
-    Its whole state is in `state_dict()`, so that a resumed run goes on with the same rates.
+    Its whole state, the horizon included, is in `state_dict()`: a resumed run goes on with the same
+    rates, also when it is given more steps.
 
     Args:
         name: a key of `SCHEDULERS`.
@@ -93,30 +90,32 @@ class Schedule(LambdaLR):
     """
 
     def __init__(self, name: str, optimizer: Optimizer, horizon: int, warm_up: float) -> None:
-        decay, warm_up_steps = SCHEDULERS[name], round(warm_up * horizon)
-        self.follows_score = name == "plateau"
+        self.name = name
+        self.horizon, self.warm_up_steps = horizon, round(warm_up * horizon)
         self.reduction, self.best_score, self.waited = 1.0, -math.inf, 0
+        super().__init__(optimizer, self.factor)
 
-        def factor(step: int) -> float:
-            if step < warm_up_steps:
-                return (step + 1) / (warm_up_steps + 1)
-            progress = (step - warm_up_steps) / max(1, horizon - warm_up_steps)
-            return self.reduction * decay(min(1.0, progress))
+    def factor(self, step: int) -> float:
+        """The factor of the initial rate at a step."""
+        if step < self.warm_up_steps:
+            return (step + 1) / (self.warm_up_steps + 1)
+        progress = (step - self.warm_up_steps) / max(1, self.horizon - self.warm_up_steps)
+        return self.reduction * SCHEDULERS[self.name](min(1.0, progress))
 
-        super().__init__(optimizer, factor)
-
-    def judge(self, score: float) -> None:
+    def hear_score(self, score: float) -> None:
         """Tells the schedule the score of an epoch, of which higher is better."""
-        if not self.follows_score:
+        if self.name != "plateau":
             return
         self.waited = 0 if score > self.best_score else self.waited + 1
         self.best_score = max(score, self.best_score)
         if self.waited > PLATEAU_PATIENCE:
             self.reduction, self.waited = self.reduction * PLATEAU_FACTOR, 0
-        for group, base, factor in zip(
-            self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
-        ):
-            group["lr"] = base * factor(self.last_epoch)
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = base * self.factor(self.last_epoch)
+
+    def last_rate(self) -> float:
+        """The learning rate at which the schedule ends."""
+        return self.base_lrs[0] * self.factor(self.horizon)
 
 
 def build_scheduler(

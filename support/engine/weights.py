@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from support.engine.runs import load_checkpoint
+from support.engine.folder import load_checkpoint
 from utils import LabError
 
 MOST_NAMED = 12

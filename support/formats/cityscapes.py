@@ -1,4 +1,4 @@
-"""Folders in the Cityscapes layout: finding, pairing, reading and auditing their files.
+"""Folders in the Cityscapes layout: finding, pairing and reading their files.
 
 The layout is that of the official archives (Cordts et al., CVPR 2016; www.cityscapes-dataset.com):
 
@@ -12,20 +12,19 @@ line.
 """
 
 import hashlib
+import itertools
 import json
 import shlex
 import struct
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from support.formats.labels import IGNORE_INDEX, LABELS
-from utils import MAX_IMAGE_PIXELS, LabError, python_command, read_image
+from utils import LabError, check_pixels, python_command, read_image
 
 IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDER = "gtFine"
@@ -35,7 +34,7 @@ TRAIN_ID_SUFFIX = "_gtFine_labelTrainIds.png"
 
 
 class Sample(NamedTuple):
-    """One photo and its target: `name` is `<city>_<sequence>_<frame>`, without folder or suffix."""
+    """One image and its target: `name` is `<city>_<sequence>_<frame>`, without folder or suffix."""
 
     city: str
     name: str
@@ -45,14 +44,7 @@ class Sample(NamedTuple):
 
 
 def require_label_ids(label_ids: np.ndarray) -> None:
-    """Checks that every id is in the official table.
-
-    Args:
-        label_ids: any shape, any integer dtype.
-
-    Raises:
-        LabError: naming the ids that are not.
-    """
+    """Raises `LabError` naming ids (any shape, any integer dtype) outside the official table."""
     if not np.issubdtype(label_ids.dtype, np.integer):
         raise LabError(f"label ids must be whole numbers, not {label_ids.dtype}")
     last = len(LABELS) - 1
@@ -85,23 +77,14 @@ def png_size(path: Path) -> tuple[int, int]:
 def read_label_ids(path: Path) -> np.ndarray:
     """Reads a `_labelIds.png`; only 8-bit grey files hold ids that can be taken as they are.
 
-    Palette files are refused: their numbers depend on the program that chose the palette.
-
-    Args:
-        path: the PNG file.
-
-    Returns:
-        (H, W) uint8 label ids, not checked against the table.
+    Palette files are refused: their numbers depend on the program that chose the palette. The
+    result, (H, W) uint8, is not checked against the table.
 
     Raises:
         LabError: when the file is unreadable, truncated, of another kind or absurdly large.
     """
     height, width = png_size(path)
-    if height * width > MAX_IMAGE_PIXELS:
-        raise LabError(
-            f"{path}: {width}x{height} pixels are more than the limit of "
-            f"{MAX_IMAGE_PIXELS // 10**6} million"
-        )
+    check_pixels(width, height, path)
     try:
         with Image.open(path) as image:
             if image.mode != "L":
@@ -160,11 +143,6 @@ def list_splits(root: Path) -> list[str]:
     )
 
 
-def list_file_cities(root: Path, split: str) -> list[str]:
-    """Names the cities of one split of a folder in the Cityscapes layout, sorted."""
-    return _list_files(root, split, ()).cities
-
-
 def select(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     """Keeps at most `limit` samples, drawn evenly from the cities, sorted by city and name.
 
@@ -179,19 +157,16 @@ def select(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
         return ordered
     if limit < 1:
         raise LabError(f"the limit must be at least 1 image, not {limit}")
-    seen: dict[str, int] = {}
-    ranked = []
-    for sample in ordered:
-        seen[sample.city] = seen.get(sample.city, 0) + 1
-        ranked.append((seen[sample.city], sample))
+    cities = itertools.groupby(ordered, key=lambda sample: sample.city)
+    ranked = [pair for _, city_samples in cities for pair in enumerate(city_samples)]
     return sorted(sample for _, sample in sorted(ranked)[:limit])
 
 
 def _split_folders(root: Path, layer: str) -> dict[str, Path]:
     """Maps each split to its folder of one layer.
 
-    Folders that the archives make come first, the nearest to the root before all, and may share
-    the splits; without any, a folder of another name may hold the layer.
+    Folders that the archives make come first, the nearest to the root before all, and each may
+    hold some of the splits; without any, a folder of another name may hold the layer.
 
     Raises:
         LabError: when several folders of other names do.
@@ -223,7 +198,7 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in paths if path.is_dir())
 
 
-class _Listing(NamedTuple):
+class Listing(NamedTuple):
     """The files of one split, by sample; `train_ids` are those that are often taken for targets."""
 
     cities: list[str]
@@ -232,7 +207,7 @@ class _Listing(NamedTuple):
     train_ids: dict[Sample, Path]
 
 
-def _list_files(root: Path, split: str, cities: Sequence[str] | None) -> _Listing:
+def list_files(root: Path, split: str, cities: Sequence[str] | None) -> Listing:
     """Lists the files of a split; `cities` limits the files and not the names of the cities."""
     images = _subfolders(_split_folders(root, IMAGE_FOLDER).get(split, root / IMAGE_FOLDER / split))
     labels = _subfolders(_split_folders(root, LABEL_FOLDER).get(split, root / LABEL_FOLDER / split))
@@ -246,7 +221,7 @@ def _list_files(root: Path, split: str, cities: Sequence[str] | None) -> _Listin
             if path.name.endswith(suffix) and not path.name.startswith(".")
         }
 
-    return _Listing(
+    return Listing(
         sorted({folder.name for folder in images + labels}),
         files(images, IMAGE_SUFFIX),
         files(labels, LABEL_SUFFIX),
@@ -257,7 +232,7 @@ def _list_files(root: Path, split: str, cities: Sequence[str] | None) -> _Listin
 # ----------------------------------------------------------------------------------------- faults
 
 
-def _pair_faults(listing: _Listing, samples: Sequence[Sample]) -> list[str]:
+def pair_faults(listing: Listing, samples: Sequence[Sample]) -> list[str]:
     """One line for each sample that has only an image or only a target."""
     faults = []
     for sample in samples:
@@ -271,74 +246,14 @@ def _pair_faults(listing: _Listing, samples: Sequence[Sample]) -> list[str]:
     return faults
 
 
-def _require_equal_sizes(
+def size_fault(
     label: Path, label_size: tuple[int, int], image: Path, image_size: tuple[int, int]
-) -> None:
-    if label_size != image_size:
-        label_text, image_text = (f"{width}x{height}" for height, width in (label_size, image_size))
-        raise LabError(f"{label}: the target is {label_text}, its image {image.name} {image_text}")
-
-
-def audit(
-    root: Path, splits: Sequence[str] | None, cities: Sequence[str] | None
-) -> tuple[int, list[str]]:
-    """Reads every file of a folder in the Cityscapes layout, with a progress bar.
-
-    Args:
-        root: the data folder.
-        splits: the splits to read; None reads all.
-        cities: the cities to read; None reads all.
-
-    Returns:
-        How many pairs were read, and one line per fault: a missing image or target, a file that is
-        unreadable, truncated or of the wrong kind, sizes that differ, ids outside the table.
-
-    Raises:
-        LabError: as `list_splits`, and for a split or a city that does not exist.
-    """
-    known_splits = list_splits(root)
-    require_known("split", splits or [], known_splits, str(root))
-    listings = [_list_files(root, split, cities) for split in splits or known_splits]
-    known_cities = sorted({city for listing in listings for city in listing.cities})
-    require_known("city", cities or [], known_cities, str(root))
-    faults, pairs = [], []
-    for listing in listings:
-        samples = sorted(listing.images.keys() | listing.labels.keys())
-        faults += _pair_faults(listing, samples)
-        pairs += [
-            (listing.images[sample], listing.labels[sample])
-            for sample in samples
-            if sample in listing.images and sample in listing.labels
-        ]
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        for found in tqdm(pool.map(_read_faults, pairs), "check", len(pairs), unit="pair"):
-            faults += found
-    return len(pairs), faults
-
-
-def _read_faults(pair: tuple[Path, Path]) -> list[str]:
-    """One line for each fault of an image and its target that shows when they are read."""
-    image_path, label_path = pair
-    faults = []
-
-    def attempt(read: Callable[[], np.ndarray | None]) -> np.ndarray | None:
-        try:
-            return read()
-        except LabError as error:
-            faults.append(str(error))
-            return None
-
-    image = attempt(lambda: read_image(image_path))
-    label_ids = attempt(lambda: read_label_ids(label_path))
-    if label_ids is not None:
-        try:
-            require_label_ids(label_ids)
-        except LabError as error:
-            faults.append(f"{label_path}: {error}")
-        if image is not None:
-            shapes = label_ids.shape, image.shape[:2]
-            attempt(lambda: _require_equal_sizes(label_path, shapes[0], image_path, shapes[1]))
-    return faults
+) -> str:
+    """What is wrong when a target is not as large, (height, width), as its image; else nothing."""
+    if label_size == image_size:
+        return ""
+    label_text, image_text = (f"{width}x{height}" for height, width in (label_size, image_size))
+    return f"{label}: the target is {label_text}, its image {image.name} {image_text}"
 
 
 # ------------------------------------------------------------------------------- one opened split
@@ -359,13 +274,13 @@ class CityscapesFiles:
         self, root: Path, split: str, cities: Sequence[str] | None, limit: int | None
     ) -> None:
         require_known("split", [split], list_splits(root), str(root))
-        listing = _list_files(root, split, cities)
+        listing = list_files(root, split, cities)
         require_known("city", cities or [], listing.cities, f"split {split!r} of {root}")
         self.root, self.split = root, split
         self.samples = select(list(listing.images.keys() | listing.labels.keys()), limit)
         if not self.samples:
             raise LabError(f"split {split!r} of {root} holds no <city>/*{IMAGE_SUFFIX}")
-        faults = _pair_faults(listing, self.samples)
+        faults = pair_faults(listing, self.samples)
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise LabError(
@@ -377,18 +292,16 @@ class CityscapesFiles:
         self._labels = [listing.labels[sample] for sample in self.samples]
         self.sizes = [png_size(path) for path in self._labels]
         for image, label, size in zip(self._images, self._labels, self.sizes, strict=True):
-            _require_equal_sizes(label, size, image, png_size(image))
-
-    def image_path(self, index: int) -> Path:
-        """Where the photo of a sample lies."""
-        return self._images[index]
+            fault = size_fault(label, size, image, png_size(image))
+            if fault:
+                raise LabError(fault)
 
     def place(self, index: int) -> str:
         """Names the target of a sample in an error."""
         return str(self._labels[index])
 
     def read_image(self, index: int) -> np.ndarray:
-        """Reads a photo, (H, W, 3) uint8 RGB."""
+        """Reads an image, (H, W, 3) uint8 RGB."""
         return read_image(self._images[index])
 
     def read_label_ids(self, index: int) -> np.ndarray:
@@ -397,7 +310,7 @@ class CityscapesFiles:
 
     def fingerprint(self) -> str:
         """A SHA-256 over the split, the names and the sizes of the files, in hexadecimal."""
-        digest = hashlib.sha256(self.split.encode())
+        digest = hashlib.sha256(self.split.encode("utf-8", "surrogatepass"))
         for sample, image, label in zip(self.samples, self._images, self._labels, strict=True):
             entry = [*sample, image.stat().st_size, label.stat().st_size]
             digest.update(json.dumps(entry).encode())

@@ -7,6 +7,7 @@ network learns. Labels that the benchmark leaves out have train id 255, the igno
 official list also has "license plate" with id -1, which no 8-bit file can hold: left out here.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -61,10 +62,8 @@ LABELS = (
     Label("bicycle", 33, 18, "vehicle", (119, 11, 32)),
 )
 
-TRAIN_CLASSES = tuple(
-    sorted((label for label in LABELS if label.train_id != IGNORE_INDEX), key=lambda x: x.train_id)
-)
-"""The 19 labels that are learned and judged, in the order of their train ids."""
+TRAIN_CLASSES = tuple(label for label in LABELS if label.train_id != IGNORE_INDEX)
+"""The 19 labels that are learned and scored, in the order of their train ids."""
 
 CLASS_NAMES = tuple(label.name for label in TRAIN_CLASSES)
 
@@ -74,19 +73,64 @@ PALETTE = np.array([label.color for label in TRAIN_CLASSES], dtype=np.uint8)
 LABEL_PALETTE = np.array([label.color for label in LABELS], dtype=np.uint8)
 """The official colour of each label id, (34, 3) uint8 RGB."""
 
+IS_VOID = np.array([label.train_id == IGNORE_INDEX for label in LABELS])
+"""Whether nothing is learned from a label id, (34,) bool."""
+
 
 def decode_label_ids(train_ids: np.ndarray) -> np.ndarray:
     """Turns train ids back into official label ids; the ignore index becomes 0 (unlabeled).
 
-    This is the way back of `data.encode_train_ids`, needed to hand in predictions.
-
-    Args:
-        train_ids: any shape, uint8; 0 ... 18 or 255.
-
-    Returns:
-        The label ids, a new uint8 array of the same shape.
+    This is the way back of `data.encode_train_ids`, needed to submit predictions; uint8 of any
+    shape.
     """
     table = np.zeros(256, dtype=np.uint8)
     for label in TRAIN_CLASSES:
         table[label.train_id] = label.id
     return table[train_ids]
+
+
+def count_label_ids(label_ids: np.ndarray) -> np.ndarray:
+    """Counts the pixels of each label id: (H, W) uint8 → (34,), or longer for unknown ids."""
+    return np.bincount(label_ids.ravel(), minlength=len(LABELS))
+
+
+def look_like_train_ids(counts: np.ndarray) -> bool:
+    """Whether a target is more likely one of train ids, with 0 for void, than one of label ids.
+
+    Train ids end at 18, and read as label ids most of them are void: 1 is "ego vehicle" instead of
+    sidewalk, 10 "rail track" instead of sky. In a real target such labels are rare, and what is
+    merely unlabelled has id 0.
+
+    Args:
+        counts: pixels per label id, as `count_label_ids` returns them.
+    """
+    if counts[len(TRAIN_CLASSES) :].any() or not counts.any():
+        return False
+    void = counts[: len(LABELS)][IS_VOID]
+    total = counts.sum()
+    return total / 2 <= void.sum() < total and void[1:].sum() >= total / 4
+
+
+def suspicious_labels(where: str, counts: Mapping[str, np.ndarray]) -> list[str]:
+    """The lines to print on targets that can be read and yet are probably wrong.
+
+    Args:
+        where: the split, for the text.
+        counts: for each target that was read, by its place: its pixels per label id.
+    """
+    lines = []
+    road = f"{TRAIN_CLASSES[0].id} for {TRAIN_CLASSES[0].name}"
+    found = [place for place, pixels in counts.items() if look_like_train_ids(pixels)]
+    if found:
+        lines.append(
+            f"warning: {where}: {len(found)} of the {len(counts)} targets read look like train "
+            f"ids, not label ids (none above {len(TRAIN_CLASSES) - 1}, most pixels void), first "
+            f"{found[0]}; save label ids, such as {road} (see support/formats/labels.py)"
+        )
+    if counts and all(p[: len(LABELS)][IS_VOID].sum() == p.sum() for p in counts.values()):
+        lines.append(
+            f"warning: {where}: every pixel of the {len(counts)} targets read is void, so that "
+            f"nothing can be learned or scored; save label ids, such as {road}, or take another "
+            "split (Cityscapes keeps the labels of its test split to itself)"
+        )
+    return lines

@@ -57,14 +57,17 @@ SlurmdLogFile={folder}/slurmd-%n.log
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/completed.txt
 AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 MailProg=/bin/true
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU=4000
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 PreemptType=preempt/partition_prio
@@ -74,8 +77,10 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=20
 """
-"""Without a NodeName: those follow. `cred_expire` shortens the wait of a requeued job, which is
-otherwise two minutes. `config_overrides` lets the nodes have more CPUs than the machine."""
+"""Without a NodeName: those follow. Without cgroups, slurmstepd measures a job's memory once a
+second and kills one that has more than it asked for (OverMemoryKill). `cred_expire` shortens the
+wait of a requeued job, which is otherwise two minutes. `config_overrides` lets the nodes have more
+CPUs and memory than the machine."""
 
 PARTITIONS = """\
 PartitionName=normal Nodes=ALL Default=YES MaxTime=60 PriorityTier=1 State=UP
@@ -136,7 +141,7 @@ class Cluster:
         )
         for name, port in zip(self.node_names, node_ports, strict=True):
             text += f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} "
-            text += f"CPUs={cpus} State=UNKNOWN\n"
+            text += f"CPUs={cpus} RealMemory={4000 * cpus} State=UNKNOWN\n"
         self.configuration.write_text(text + PARTITIONS)
 
     def __enter__(self) -> "Cluster":

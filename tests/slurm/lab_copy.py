@@ -84,7 +84,7 @@ class Lab:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def hand_in(self, *words: object) -> Job:
+    def submitted(self, *words: object) -> Job:
         """Runs a command of job.py that submits a job."""
         before = set(self.folder.glob("jobs/*/job.json"))
         done = self.call(*words)
@@ -95,7 +95,7 @@ class Lab:
     def submit(self, *options: object, name: str, epochs: int) -> Job:
         """Submits a training on the tiny streets."""
         words = ["train", *self.training, "--name", name, "--epochs", epochs]
-        return self.hand_in("submit", "--time", 10, "--cpus", 1, *options, "--", *words)
+        return self.submitted("submit", "--time", 10, "--cpus", 1, *options, "--", *words)
 
     def wait(self, job: Job | str, *states: str) -> str:
         """Waits until a job, or that number, is in one of the states; otherwise shows why not."""

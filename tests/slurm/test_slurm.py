@@ -1,4 +1,4 @@
-"""job.py against a real Slurm: what it submits ends, is stopped, preempted, cancelled, and goes on.
+"""job.py against a real Slurm: what it submits ends, is stopped, preempted, cancelled, and resumes.
 
 Every run that was disturbed is compared with one that was not: same weights, same history.
 """
@@ -89,10 +89,10 @@ def test_log_lies_in_the_job_folder(lab, plain):
     assert not list(lab.folder.glob("slurm-*"))
 
 
-def test_then_test_judges_the_network(lab, plain):
+def test_then_test_tests_the_network(lab, plain):
     assert (plain.folder / f"slurm-{plain.test}.out").exists()
     result = json.loads((plain.run / "test_val" / "metrics.json").read_text())
-    assert result["judged"]["images"] == 2
+    assert result["evaluated"]["images"] == 2
 
 
 def test_status_shows_state_epoch_and_score(lab, plain):
@@ -138,7 +138,7 @@ def test_preempted_run_goes_on(lab, plain, preempted, partition):
 def test_array_runs_two_at_a_time_and_one_fails_alone(cluster, lab):
     rates = "lr=1e-3,2e-3,1e30,4e-3,5e-3,6e-3"
     options = ["--grid", rates, "--at-most", 2, "--time", 10, "--cpus", 1]
-    job = lab.hand_in("sweep", *options, "--", "train", *lab.training, "--epochs", 1)
+    job = lab.submitted("sweep", *options, "--", "train", *lab.training, "--epochs", 1)
     elements = [f"{job.number}_{number}" for number in range(6)]
     states = [lab.wait(element, "COMPLETED", "FAILED") for element in elements]
     assert states == ["COMPLETED"] * 2 + ["FAILED"] + ["COMPLETED"] * 3
@@ -199,6 +199,23 @@ def test_failure_is_not_requeued_and_not_tested(cluster, lab):
     lab.wait(job, "FAILED")
     lab.wait(job.test, "CANCELLED")
     assert starts(job) == 1 and cluster.job(job.number)["Restarts"] == "0"
+    text = lab.call("status").stdout
+    assert "FAILED (error)" in status_line(text, job.number)
+    assert "CANCELLED" in status_line(text, job.test)
+    assert "--epochs" in status_line(text, f"{job.number}:")
+
+
+def test_status_says_that_the_memory_was_too_small(cluster, lab):
+    job = lab.submit("--mem", "100M", *lab.slowly, name="large", epochs=EPOCHS)
+    lab.wait(job, "FAILED", "OUT_OF_MEMORY")
+    line = status_line(lab.call("status").stdout, f"{job.number}:")
+    assert "out of memory" in line and "--mem" in line
+    wait_until(lambda: not trainings(cluster), 30, "the training has ended")
+
+
+def status_line(text, word):
+    """The line of `job.py status` that begins with a word."""
+    return next(line for line in text.splitlines() if line.split()[:1] == [word])
 
 
 @pytest.mark.parametrize("command", [("submit",), ("submit", "--check")])

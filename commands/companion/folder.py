@@ -1,9 +1,6 @@
-"""What the companion goes by: the edition, the student's regions, the last results; and reset.
+"""The student's folder: what is written there, what the last tests said of it; and reset.
 
-An edition carries `.lab/edition.json`, written when it was built: its version, the text of the lab
-files as they were handed out, and the SHA-256 of every file. By it the companion tells what the
-student has written, puts a region back, and carries the answers into a newer edition. Nothing that
-a student wrote is ever overwritten without a copy.
+Nothing that a student wrote is ever overwritten without a copy.
 """
 
 import hashlib
@@ -12,93 +9,29 @@ import time
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from difflib import SequenceMatcher
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from commands.companion.edition import read_edition, require_edition
 from commands.companion.markers import (
     LAB_FILES,
     Region,
     parse_answers,
     parse_solutions,
+    parts_of,
     read_source,
+    splice,
     without_answers,
 )
 from commands.companion.todos import TODOS, Todo, all_needs
-from commands.companion.verdicts import Finding
+from commands.companion.verdicts import DONE, TO_DO, WRONG, Finding
 from utils import LabError, atomic_path
 
-EDITION = ".lab/edition.json"
 RESULTS = ".lab/results.json"
+HINTS = ".lab/hints.json"
 BACKUPS = ".lab/backups"
-DONE, WRONG, TO_DO, BLOCKED = "done", "wrong", "to do", "blocked"
 CHANGED, STALE, UNKNOWN = "changed, not checked yet", "check again", "not checked yet"
 LOST = "its markers are missing"
-
-
-# ------------------------------------------------------------------ the edition and its regions
-
-
-@dataclass(frozen=True)
-class Edition:
-    """What `.lab/edition.json` says.
-
-    Attributes:
-        version: of the edition.
-        files: name → full text of each lab file as it was handed out.
-        hashes: relative path with slashes → SHA-256 of each file's bytes.
-        data: the bytes of the description itself.
-    """
-
-    version: str
-    files: dict[str, str]
-    hashes: dict[str, str]
-    data: bytes = b""
-
-
-def parse_edition(data: bytes, source: str) -> Edition:
-    """Reads an edition's description.
-
-    Raises:
-        LabError: when it is not one, or names a place outside its folder.
-    """
-    try:
-        content = json.loads(data.decode("utf-8-sig"))
-        files, hashes = dict(content["files"]), dict(content["hashes"])
-        edition = Edition(str(content["version"]), files, hashes, data)
-        texts = [*files.values(), *hashes.values()]
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{source}: not a student edition ({EDITION} is damaged)") from error
-    if not all(isinstance(text, str) for text in texts):
-        raise LabError(f"{source}: not a student edition ({EDITION} is damaged)")
-    for name in [*edition.files, *edition.hashes]:
-        require_inside(name, source)
-    return edition
-
-
-def require_inside(name: str, source: str) -> None:
-    """Raises `LabError` for a path that could lead out of a folder, on any system."""
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or set(name) & set('\\:\0<>|?*"'):
-        raise LabError(f"{source}: not a student edition (it holds the path {name[:100]!r})")
-
-
-def read_edition(lab: Path) -> Edition | None:
-    """The description of the edition in a folder, None when it has none."""
-    path = lab / EDITION
-    return parse_edition(path.read_bytes(), str(path)) if path.is_file() else None
-
-
-def require_edition(lab: Path) -> Edition:
-    """The description of the edition in a folder.
-
-    Raises:
-        LabError: when it is missing.
-    """
-    edition = read_edition(lab)
-    if edition is None:
-        raise LabError(f"{EDITION} is missing; copy it from the edition that you were given")
-    return edition
 
 
 def is_solved_lab(lab: Path) -> bool:
@@ -108,24 +41,6 @@ def is_solved_lab(lab: Path) -> bool:
             if parse_solutions(read_source(lab / name), name):
                 return True
     return False
-
-
-def parts_of(files: dict[str, str]) -> dict[str, Region]:
-    """Part → region, of the texts of an edition's files.
-
-    Raises:
-        LabError: naming file and line, for malformed markers.
-    """
-    parts: dict[str, Region] = {}
-    for name, text in files.items():
-        for region in parse_answers(text, name):
-            if region.part in parts:
-                other = parts[region.part]
-                raise LabError(
-                    f"{name}:{region.start}: {region.part} stands in {other.file}:{other.start} too"
-                )
-            parts[region.part] = region
-    return parts
 
 
 class Lab:
@@ -158,8 +73,14 @@ class Lab:
         """The parts of a TODO."""
         return [region for region in self.parts.values() if region.todo == number]
 
+    def places(self, todo: Todo) -> str:
+        """Where a TODO's regions stand, as "models.py:118 and 140"."""
+        regions = self.regions(todo.number)
+        lines = " and ".join(str(region.start) for region in regions)
+        return f"{regions[0].file}:{lines}" if regions else todo.file
+
     def damaged(self) -> dict[str, str]:
-        """Number → what to mend, for the TODOs whose markers are not there exactly once."""
+        """Number → what to fix, for the TODOs whose markers are not there exactly once."""
         found: dict[str, str] = {}
         for name, text in self.edition.files.items() if self.edition else ():
             handed_out = parse_answers(text, name)
@@ -221,6 +142,15 @@ class Lab:
             return STALE
         return result["state"]
 
+    def next_todo(self) -> Todo | None:
+        """The TODO to work on: the first wrong one, else the first that is not done."""
+        states = self.states()
+        for wanted in ({WRONG}, {TO_DO}, set(states.values()) - {DONE}):
+            for todo in self.todos:
+                if states[todo.number] in wanted:
+                    return todo
+        return None
+
     def results(self) -> dict[str, dict]:
         """The last results, number → state, message and fingerprints; empty when none are known."""
         try:
@@ -235,18 +165,28 @@ class Lab:
         results = self.results()
         for number, finding in findings.items():
             results[number] = {
-                "state": DONE if finding.verdict == "passed" else finding.verdict,
+                "state": finding.state,
                 "message": finding.message,
                 "answer": self.fingerprint([number]),
                 "needs": self.fingerprint(all_needs(number)),
             }
         write_json(self.folder / RESULTS, {"todos": results})
 
+    def next_hints(self, todo: Todo) -> tuple[int, bool]:
+        """Gives one more hint of a TODO.
 
-def write_json(path: Path, content: dict) -> None:
-    """Writes a JSON file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        Returns:
+            How many are given now, and whether all of them had been given before.
+        """
+        path, count = self.folder / HINTS, len(todo.hints)
+        try:
+            given = dict(json.loads(path.read_text(encoding="utf-8")))
+            before = min(max(int(given.get(todo.number, 0)), 0), count)
+        except (OSError, ValueError, TypeError):
+            given, before = {}, 0
+        now = min(before + 1, count)
+        write_json(path, given | {todo.number: now})
+        return now, before == count
 
 
 def find_syntax_errors(lab: Path) -> list[str]:
@@ -266,23 +206,15 @@ def find_syntax_errors(lab: Path) -> list[str]:
     return errors
 
 
-def splice(text: str, file: str, regions: Iterable[Region]) -> str:
-    """Puts regions, such as they stand in another file, in the place of those of the same part."""
-    others = {region.part: region for region in regions}
-    lines = text.split("\n")
-    for region in reversed(parse_answers(text, file)):
-        if region.part in others:
-            other = others[region.part]
-            code = list(other.code)
-            if other.indent != region.indent:
-                code = [region.indent + line if line else "" for line in answer_lines(other)]
-            lines[region.start : region.end - 1] = code
-    return "\n".join(lines)
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
 
 
-def answer_lines(region: Region) -> list[str]:
-    """The code of a region without its indent."""
-    return region.answer().rstrip("\n").split("\n")
+def write_json(path: Path, content: dict) -> None:
+    """Writes a JSON file, whole or not at all."""
+    write_bytes(path, json.dumps(content, indent=1).encode())
 
 
 def encode_as(text: str, path: Path) -> bytes:
@@ -305,12 +237,6 @@ def free_path(path: Path) -> Path:
 def timestamp() -> str:
     """Now, for the name of a backup."""
     return time.strftime("%Y%m%d-%H%M%S")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def reset(lab: Path, what: str) -> dict[str, Path]:

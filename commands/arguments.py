@@ -1,0 +1,219 @@
+"""The arguments of main.py's commands, `train` aside; each is described when it is called."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from commands.command_line import LARGEST, below_one, positive, whole
+from commands.train import DEVICE_NAMES
+
+METRIC_NAMES = ("macro_f1", "mean_iou")
+
+
+def add_test_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `test`."""
+    parser.add_argument(
+        "--modelpath", type=Path, required=True, metavar="MODEL", help="a model.onnx or a best.pt"
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--image",
+        nargs="+",
+        type=Path,
+        metavar="FILE|DIR",
+        help="segment photos, or folders of them",
+    )
+    what.add_argument("--split", metavar="SPLIT", help="evaluate the model on a split, such as val")
+    add_split_arguments(parser.add_argument_group("with --split"))
+    add_view_arguments(parser.add_argument_group("how the network sees an image"))
+    parser.add_argument(
+        "--device",
+        choices=DEVICE_NAMES,
+        default="auto",
+        help="where a best.pt runs; a model.onnx runs on the CPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: predictions, or test_SPLIT beside the model)",
+    )
+
+
+def add_split_arguments(group: argparse._ArgumentGroup) -> None:
+    """The part of `test` about the images of a split."""
+    group.add_argument(
+        "--datadir", type=Path, metavar="DIR", help="Cityscapes folder (default: toy streets)"
+    )
+    group.add_argument("--cities", nargs="+", metavar="CITY", help="these cities (default: all)")
+    group.add_argument(
+        "--limit", type=whole, metavar="N", help="at most so many images (default: all)"
+    )
+    group.add_argument("--batch-size", type=whole, metavar="N", help="images at once (default: 4)")
+    group.add_argument(
+        "--save-predictions",
+        action="store_true",
+        help="write each prediction as official label ids, and as an overlay (default: off)",
+    )
+
+
+def add_view_arguments(group: argparse._ArgumentGroup) -> None:
+    """The part of `test` about scales, mirror images and windows."""
+    group.add_argument(
+        "--scales",
+        type=positives,
+        metavar="S,S,...",
+        help="average over these factors of the size at which the network sees an image, such as "
+        "0.5,1,2; with --window, of the image's own size (default: 1)",
+    )
+    group.add_argument(
+        "--flip", action="store_true", help="average over the mirror image too (default: off)"
+    )
+    group.add_argument(
+        "--window",
+        nargs=2,
+        type=whole,
+        metavar=("H", "W"),
+        help="go over the image at its own size, H x W pixels at a time (default: whole image)",
+    )
+    group.add_argument(
+        "--overlap",
+        type=below_one,
+        metavar="X",
+        help="part of a --window that the next one sees again, at most 0.9 (default: one third)",
+    )
+
+
+def positives(text: str) -> list[float]:
+    """An argparse type: numbers above 0, separated by commas."""
+    try:
+        return [positive(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not numbers above 0, separated by commas, such as 0.5,1,2"
+        ) from error
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what all commands that look at a data folder share."""
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        metavar="DIR",
+        help="data folder, downloaded or prepared (default: toy streets)",
+    )
+    parser.add_argument(
+        "--cities", nargs="+", metavar="CITY", help="only these cities (default: all)"
+    )
+
+
+def add_picture_arguments(parser: argparse.ArgumentParser, picture: str) -> None:
+    """Adds what the commands that draw share: one split, and where the picture goes."""
+    add_data_arguments(parser)
+    parser.add_argument("--split", default="train", help="which split (default: %(default)s)")
+    parser.add_argument(
+        "--output",
+        type=png_path,
+        default=Path(picture),
+        metavar="FILE",
+        help="the picture to write (default: %(default)s)",
+    )
+
+
+def png_path(text: str) -> Path:
+    """An argparse type: where a picture goes."""
+    if Path(text).suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png")
+    return Path(text)
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Adds the limit of images per split."""
+    parser.add_argument(
+        "--limit", type=whole, metavar="N", help="at most so many images of a split (default: all)"
+    )
+
+
+def add_size(parser: argparse.ArgumentParser, height: int, width: int, most: int) -> None:
+    """Adds the size with its default; neither side may be above `most` pixels."""
+    parser.add_argument(
+        "--size",
+        type=partial(whole, least=2, most=most),
+        nargs=2,
+        default=(height, width),
+        metavar=("H", "W"),
+        help=f"height and width in pixels (default: {height} {width})",
+    )
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `show`."""
+    add_picture_arguments(parser, "plots/show.png")
+    add_limit(parser)
+    parser.add_argument(
+        "--samples", type=whole, default=4, metavar="N", help="rows to draw (default: %(default)s)"
+    )
+
+
+def add_stats_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `stats`."""
+    add_picture_arguments(parser, "plots/stats.png")
+    add_limit(parser)
+
+
+def add_augment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `augment`."""
+    add_picture_arguments(parser, "plots/augment.png")
+    add_size(parser, 128, 256, most=4096)
+    add = partial(parser.add_argument, metavar="N")
+    add("--index", type=int, default=0, help="which sample (default: %(default)s)")
+    add("--draws", type=whole, default=6, help="how many draws (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+
+
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `check`."""
+    add_data_arguments(parser)
+    parser.add_argument("--split", help="only this split (default: all)")
+
+
+def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `prepare`."""
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--splits", nargs="+", metavar="SPLIT", help="only these splits (default: all)"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
+    add_limit(parser)
+    add_size(parser, 256, 512, most=LARGEST)
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `compare`."""
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, or folders full of them"
+    )
+    parser.add_argument(
+        "--metric",
+        choices=METRIC_NAMES,
+        default=METRIC_NAMES[0],
+        help="score to sort by and to draw (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the tables and pictures (default: comparison, beside the runs)",
+    )
+
+
+ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "test": add_test_arguments,
+    "compare": add_compare_arguments,
+    "show": add_show_arguments,
+    "stats": add_stats_arguments,
+    "augment": add_augment_arguments,
+    "check": add_check_arguments,
+    "prepare": add_prepare_arguments,
+}

@@ -1,0 +1,164 @@
+"""What `prepare` writes: chosen cities of a data folder, downsized once, whole or not at all.
+
+The layout is read by `support/formats/prepared.py`. Several splits of a folder, however they lie on
+the disk, are opened here too; `check` needs that as well.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from support.formats.cityscapes import (
+    CityscapesFiles,
+    list_files,
+    list_splits,
+    require_known,
+    require_label_ids,
+)
+from support.formats.prepared import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    PreparedArrays,
+    is_prepared,
+    open_split,
+    read_manifest,
+)
+from utils import LabError, resize_image, resize_labels
+
+Source = CityscapesFiles | PreparedArrays
+"""One opened split."""
+
+READ_AHEAD = 64
+"""Samples that are handed to the reading threads at a time; it bounds the memory."""
+
+
+def open_splits(
+    root: Path, splits: Sequence[str] | None, cities: Sequence[str] | None, limit: int | None
+) -> list[Source]:
+    """Opens several splits (None: all), each with those of the cities that it has.
+
+    A split that has none of the cities is left out; the limit holds for each split.
+
+    Raises:
+        LabError: as `open_split`, and for a city that is in no split.
+    """
+    there = {split: list_cities(root, split) for split in splits or find_splits(root)}
+    known = sorted({city for names in there.values() for city in names})
+    require_known("city", cities or [], known, str(root))
+    wanted = [(split, [c for c in there[split] if c in (cities or known)]) for split in there]
+    return [open_split(root, split, chosen, limit) for split, chosen in wanted if chosen]
+
+
+def find_splits(root: Path) -> list[str]:
+    """Names the splits of a data folder, as downloaded or prepared, sorted.
+
+    Raises:
+        LabError: when the folder is missing, empty, or of another layout.
+    """
+    return sorted(read_manifest(root)["splits"]) if is_prepared(root) else list_splits(root)
+
+
+def list_cities(root: Path, split: str) -> list[str]:
+    """Names the cities of one split of a data folder, as downloaded or prepared, sorted.
+
+    Raises:
+        LabError: as `find_splits`, and for an unknown split.
+    """
+    require_known("split", [split], find_splits(root), str(root))
+    if is_prepared(root):
+        return sorted({city for city, _ in read_manifest(root)["splits"][split]})
+    return list_files(root, split, ()).cities
+
+
+def read_known_ids(source: Source, index: int) -> np.ndarray:
+    """Reads a target, (H, W) uint8, and checks that its label ids are in the table.
+
+    Raises:
+        LabError: naming the target and the unknown ids.
+    """
+    label_ids = source.read_label_ids(index)
+    try:
+        require_label_ids(label_ids)
+    except LabError as error:
+        raise LabError(f"{source.place(index)}: {error}") from error
+    return label_ids
+
+
+def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> None:
+    """Writes a prepared copy of the given splits, whole or not at all, with a progress bar.
+
+    Args:
+        sources: one opened split each.
+        output: the folder to make; it must not exist, or be empty.
+        size: (height, width) of the copy, in pixels.
+
+    Raises:
+        LabError: when the folder is in use, cannot be written, or would not fit on the disk, when
+            a size is below 1, and for faults of the data.
+    """
+    if min(size) < 1:
+        raise LabError(f"the size must be at least 1 1 pixels, not {size[0]} {size[1]}")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise LabError(f"{output} exists already; choose another --output, or delete it first")
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        needed, free = prepared_bytes(sources, size) / 1e9, shutil.disk_usage(partial).free / 1e9
+        if needed > free:
+            raise LabError(f"{output} needs {needed:.1f} GB, but {free:.1f} are free")
+        for source in sources:
+            _write_split(source, partial / source.split, size)
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "size": list(size),
+            "source": str(sources[0].root),
+            "splits": {source.split: source.samples for source in sources},
+        }
+        (partial / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        if output.exists():
+            output.rmdir()  # Windows does not rename onto a folder, not even onto an empty one
+        partial.rename(output)
+    except OSError as error:
+        raise LabError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def prepared_bytes(sources: Sequence[Source], size: tuple[int, int]) -> int:
+    """How many bytes the arrays of a prepared copy take."""
+    return sum(len(source.samples) for source in sources) * size[0] * size[1] * 4
+
+
+def _write_split(source: Source, folder: Path, size: tuple[int, int]) -> None:
+    """Writes `images.npy` and `label_ids.npy` as one stream each.
+
+    A plain stream says when the disk is full; a file mapped into memory would end the process.
+    """
+    folder.mkdir()
+    count = len(source.samples)
+    with open(folder / "images.npy", "wb") as images, open(folder / "label_ids.npy", "wb") as ids:
+        for file, shape in ((images, (count, *size, 3)), (ids, (count, *size))):
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_2_0(file, header)
+        pairs = _read_resized(source, size)
+        for image, label_ids in tqdm(pairs, f"prepare {source.split}", count, unit="pair"):
+            images.write(image.tobytes())
+            ids.write(label_ids.tobytes())
+
+
+def _read_resized(source: Source, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Reads, checks and resizes every sample of a split, in order, in a few threads."""
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        label_ids = read_known_ids(source, index)
+        return resize_image(source.read_image(index), size), resize_labels(label_ids, size)
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(source.samples), READ_AHEAD):
+            yield from pool.map(read, range(start, min(start + READ_AHEAD, len(source.samples))))

@@ -1,0 +1,203 @@
+"""What stands behind `main.py test`: a model opened, and photos segmented with it.
+
+With a `model.onnx` no torch is needed; `commands/evaluation.py` evaluates a whole split.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from deploy import FORMAT_VERSION, OnnxSegmenter, Segmenter, valid_metadata
+from utils import LabError, add_legend, colorize, overlay, read_image, save_image
+
+if TYPE_CHECKING:  # torch is imported inside the functions that need it: photos do without
+    import torch
+    from torch import nn
+
+IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MAX_NAMED = 5  # unreadable photos in one message
+OUTPUT_KINDS = ("mask", "overlay", "trainIds")
+
+
+# ------------------------------------------------------------------ models
+
+
+def open_segmenter(path: Path, device: str) -> Segmenter:
+    """Opens a model.onnx with onnxruntime, or a best.pt with PyTorch on a device.
+
+    Raises:
+        LabError: for a file that is no such model.
+    """
+    if path.suffix != ".pt":
+        return OnnxSegmenter(path)
+    from models import build_model
+    from support.engine.folder import load_checkpoint
+    from support.engine.hardware import pick_device
+
+    best = load_checkpoint(path, ("model", "name", "options", "classes", "palette", "size"))
+    try:
+        model = build_model(best["name"], len(best["classes"]), **best["options"])
+        model.load_state_dict(best["model"])
+        return TorchSegmenter(model, best, pick_device(device))
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise LabError(f"{path}: not a best.pt of this lab ({reason})") from error
+
+
+class TorchSegmenter(Segmenter):
+    """Runs a PyTorch model, which it moves to `device` and sets to evaluation mode.
+
+    Args:
+        model: with the attribute `stride`.
+        metadata: `classes`, `palette`, `mean`, `std` and `size`, as in the file of `export_onnx`;
+            other keys are left alone.
+        device: where to run it, as "cpu" or "cuda".
+    """
+
+    def __init__(
+        self,
+        model: "nn.Module",
+        metadata: dict[str, object],
+        device: "str | torch.device" = "cpu",
+    ) -> None:
+        known = {"stride": model.stride, "format_version": FORMAT_VERSION}
+        super().__init__(valid_metadata({**metadata, **known}))
+        self.model = model.to(device).eval()
+        self.device = device
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Runs the network: normalised images (B, 3, H, W) float32 → logits (B, K, H, W)."""
+        import torch
+
+        with torch.inference_mode():
+            return self.model(torch.from_numpy(batch).to(self.device)).float().cpu().numpy()
+
+
+# ------------------------------------------------------------------ photos
+
+
+def report_photos(segmenter: Segmenter, paths: Sequence[Path], output: Path) -> None:
+    """Segments photos, and prints what share of each every class has."""
+    for photo in segment_files(segmenter, paths, output):
+        print(f"{photo.image} → {photo.mask}")
+        for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
+            if share >= 0.0001:
+                print(f"  {name:<16}{share:>7.2%}")
+    print(f"masks, overlays and train ids are in {output}")
+
+
+class SegmentedPhoto(NamedTuple):
+    """One photo that `segment_files` has done."""
+
+    image: Path
+    """The photo."""
+    mask: Path
+    """Its coloured mask; the other files lie beside it."""
+    shares: dict[str, float]
+    """Each class's share of the photo's pixels, sum 1."""
+
+
+def collect_images(paths: Sequence[str | Path]) -> list[Path]:
+    """Expands folders into the pictures directly in them, sorted by name; files stay as given.
+
+    A photo that is named twice is taken once, and hidden files are left out.
+
+    Raises:
+        LabError: for a path that does not exist, or a folder without a picture.
+    """
+    found = {}
+    for path in map(Path, paths):
+        inside = sorted(filter(is_picture, path.iterdir())) if path.is_dir() else [path]
+        if not inside:
+            raise LabError(f"{path}: no picture in this folder ({', '.join(IMAGE_SUFFIXES)})")
+        if not path.exists():
+            raise LabError(f"{path}: no such image file or folder")
+        for picture in inside:
+            found.setdefault(picture.resolve(), picture)
+    return list(found.values())
+
+
+def is_picture(path: Path) -> bool:
+    """Whether `path` is a file with a picture's suffix, and not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
+
+
+def output_files(images: Sequence[Path], output: Path) -> list[dict[str, Path]]:
+    """Names the three files of each photo by its stem; one that is taken gets _2, _3, … in order.
+
+    Upper and lower case count as equal, as they do on many disks.
+
+    Raises:
+        LabError: when a file would replace one of the photos.
+    """
+    targets, taken = [], set()
+    photos = {image.resolve() for image in images}
+    for image in images:
+        stem, number = image.stem, 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{image.stem}_{number}"
+        taken.add(stem.casefold())
+        targets.append({kind: output / f"{stem}_{kind}.png" for kind in OUTPUT_KINDS})
+        for path in targets[-1].values():
+            if path.resolve() in photos:
+                raise LabError(f"{path}: would replace this photo; choose another --output")
+    return targets
+
+
+def segment_files(
+    segmenter: Segmenter, images: Sequence[str | Path], output: str | Path
+) -> list[SegmentedPhoto]:
+    """Segments photos and writes three PNG files for each, at the photo's size, into `output`.
+
+    `<stem>_mask.png` has exactly the classes' colours, `<stem>_overlay.png` lays them over the
+    photo, with a legend of the classes that occur, `<stem>_trainIds.png` is 8-bit grey.
+
+    Args:
+        segmenter: an `OnnxSegmenter` or a `TorchSegmenter`.
+        images: files and folders, see `collect_images`.
+        output: a folder; made when missing.
+
+    Raises:
+        LabError: after all others are done, when photos could not be read; at once, when a file
+            cannot be written or would replace one of the photos.
+    """
+    images = collect_images(images)
+    targets = output_files(images, Path(output))
+    results, unreadable = [], []
+    pairs = zip(images, targets, strict=True)
+    for path, files in tqdm(pairs, "photos", len(images), disable=len(images) == 1):
+        try:
+            image = read_image(path)
+        except LabError as error:
+            unreadable.append(str(error))
+            continue
+        shares = segment_photo(segmenter, image, files)
+        results.append(SegmentedPhoto(path, files["mask"], shares))
+    if unreadable and len(images) == 1:
+        raise LabError(unreadable[0])
+    if unreadable:
+        more = len(unreadable) - MAX_NAMED
+        raise LabError(
+            f"{len(unreadable)} of {len(images)} photos could not be read (the others are done): "
+            + "; ".join(unreadable[:MAX_NAMED] + [f"and {more} more"] * (more > 0))
+        )
+    return results
+
+
+def segment_photo(
+    segmenter: Segmenter, image: np.ndarray, files: dict[str, Path]
+) -> dict[str, float]:
+    """Segments one photo, writes its three files and returns each class's share of the pixels."""
+    train_ids = segmenter.predict(image)
+    colors = colorize(train_ids, segmenter.palette)
+    shares = np.bincount(train_ids.ravel(), minlength=len(segmenter.classes)) / train_ids.size
+    present = np.flatnonzero(shares)
+    legend = [segmenter.classes[k] for k in present], segmenter.palette[present]
+    save_image(files["mask"], colors)
+    save_image(files["overlay"], add_legend(overlay(image, colors), *legend))
+    save_image(files["trainIds"], train_ids)
+    return dict(zip(segmenter.classes, shares.tolist(), strict=True))

@@ -1,0 +1,367 @@
+"""A run's folder: its name and lock, config.json, checkpoints, history.csv and TensorBoard's log.
+
+Every file is written to a temporary name and renamed, so that it is complete or absent; only
+TensorBoard's event file grows as training goes on. Checkpoints hold tensors, numbers, strings,
+lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
+"""
+
+import csv
+import glob
+import json
+import os
+import platform
+import shutil
+import subprocess
+import textwrap
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from utils import LabError, atomic_path, write_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+HISTORY_COLUMNS = ("epoch", "step", "train_loss", "val_loss", "val_macro_f1", "val_mean_iou")
+HISTORY_COLUMNS += ("lr", "images_per_second")
+PACKAGES = ("torch", "numpy", "albumentations", "opencv-python-headless", "pillow", "onnxruntime")
+"""The numbers of a run depend on their versions."""
+THEN = ", then "
+"""Between the commits of a run that went on with other code."""
+
+
+def create_run(
+    logdir: Path, name: str | None, default_name: str, fill: Callable[[Path], None]
+) -> Path:
+    """Makes the folder of a new run; under its name it is never seen without its first files.
+
+    Args:
+        logdir: where the runs lie; made when missing.
+        name: the folder's name, or None for the date, the time and `default_name`.
+        default_name: what the run is about, as in `unet-wce`.
+        fill: writes the first files into the folder that it is given.
+
+    Raises:
+        LabError: when the folder cannot be made.
+    """
+    wanted = name or f"{datetime.now():%Y%m%d-%H%M%S}-{default_name}"
+    run, number = logdir / wanted, 1
+    scratch = logdir / f".{wanted}.{os.getpid()}.partial"
+    remove_abandoned(logdir, wanted)
+    try:
+        scratch.mkdir(parents=True)
+        fill(scratch)
+        while name is None and run.exists():
+            number += 1
+            run = logdir / f"{wanted}-{number}"
+        scratch.rename(run)
+    except OSError as error:
+        raise LabError(f"cannot make the folder {run}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return run
+
+
+def remove_abandoned(logdir: Path, name: str) -> None:
+    """Removes folders in the making whose process, on this machine, was killed."""
+    for scratch in logdir.glob(f".{glob.escape(name)}.*.partial"):
+        number = scratch.name.split(".")[-2]
+        if number == str(os.getpid()) or not Path("/proc", number).exists():
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Keeps a second process from going on with the same run meanwhile.
+
+    The lock ends with its process, however that ends, and is not handed down to loader workers,
+    which may outlive it by some seconds. File systems without locks go without.
+
+    Raises:
+        LabError: when another process is at it.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = run / ".lock"
+    with path.open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise LabError(
+                f"{run}: another process is training this run; wait for it, or stop it first"
+            ) from error
+        except OSError:
+            pass
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def write_config(
+    run: Path,
+    command: str,
+    arguments: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    fingerprint: str,
+    begun: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes `config.json`: what was asked for, with what code and on which data.
+
+    Args:
+        run: the run's folder.
+        command: the line that was typed.
+        arguments: every argument of the command.
+        resolved: what `auto` came to on this machine.
+        fingerprint: of the training and the validation data, two words.
+        begun: the `config.json` of a run that is resumed; its command and its commit stay, and
+            those that made the run longer or shorter, or that differ, stand behind them.
+    """
+    commit = git_commit()
+    if begun is not None:
+        lasts_as_long = all(
+            arguments.get(key) == begun["arguments"].get(key) for key in ("epochs", "max_steps")
+        )
+        first = begun.get("command", command)
+        command = first if lasts_as_long else f"{first}\n{command}"
+        commits = begun.get("git_commit") or ""
+        if commits:
+            commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"
+    config = {
+        "command": command,
+        "arguments": dict(arguments),
+        "resolved": dict(resolved),
+        "data_fingerprint": fingerprint,
+        "git_commit": commit,
+        "versions": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
+    }
+    write_json(run / "config.json", config)
+
+
+def require_same_data(begun: str, now: str, run: Path) -> None:
+    """Compares the fingerprints of the training and the validation data with those of a run.
+
+    Raises:
+        LabError: naming the part that differs.
+    """
+    pairs = zip(begun.split(), now.split(), ("training", "validation"), strict=False)
+    differs = [part for before, after, part in pairs if before != after]
+    if differs:
+        raise LabError(
+            f"the {' and '.join(differs)} images are not those that {run} began with (other files, "
+            "names or sizes); restore them, or start a new run"
+        )
+
+
+def git_commit() -> str | None:
+    """The commit of the lab's code, with `+changes` when files differ from it; None without git."""
+    here = Path(__file__).resolve().parents[2]
+    kept = here / "COMMIT"  # in a job's copy of the code, which job.py made
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8").strip()
+
+    git = partial(subprocess.check_output, cwd=here, stderr=subprocess.DEVNULL, text=True)
+    try:
+        changes = git(["git", "status", "--porcelain", "--untracked-files=no"])
+        return git(["git", "rev-parse", "HEAD"]).strip() + ("+changes" if changes else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes a checkpoint, whole or not at all, also when the power fails meanwhile.
+
+    Raises:
+        LabError: when it cannot be written; the file that was there stays.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(dict(state), temporary)
+        with temporary.open("rb+") as file:  # the content must be on the disk before its name is
+            os.fsync(file.fileno())
+
+
+def load_checkpoint(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Args:
+        path: the file.
+        needs: keys that it must have.
+
+    Raises:
+        LabError: when it is missing, damaged, or lacks one of the keys.
+    """
+    if not path.is_file():
+        raise LabError(f"{path}: no such checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        raise LabError(f"{path}: not a readable checkpoint (damaged, or another format)") from error
+    missing = [key for key in needs if not isinstance(state, dict) or key not in state]
+    if missing:
+        raise LabError(f"{path}: not a checkpoint of this lab, it lacks {', '.join(missing)}")
+    return state
+
+
+def random_states() -> dict[str, Any]:
+    """The states of torch's generators: nothing else draws in the training process."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Puts the generators where `random_states` found them."""
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def write_history(run: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes `history.csv`, a row per epoch.
+
+    Raises:
+        LabError: when it cannot be written.
+    """
+    with (
+        atomic_path(run / "history.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, HISTORY_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def best_name(row: Mapping[str, float]) -> str:
+    """The name under which the weights of a row wait to become `best.pt`."""
+    return f"best-{row['step']}.pt"
+
+
+def put_best(run: Path, row: Mapping[str, float] | None) -> None:
+    """Makes the weights of a row the run's `best.pt`, if they wait under their own name.
+
+    They are written under that name first, and renamed when `last.pt` knows of them: the two never
+    disagree, whenever the run is killed.
+    """
+    if row is not None and (run / best_name(row)).exists():
+        os.replace(run / best_name(row), run / "best.pt")
+
+
+def load_best(run: Path, model: nn.Module) -> dict[str, Any]:
+    """Reads `best.pt` of a run, and finds out whether its weights fit the model.
+
+    Raises:
+        LabError: when they do not, or the file is missing or damaged.
+    """
+    best = load_checkpoint(run / "best.pt", ("model", "matrix", "score", "epoch", "step"))
+    weights, own = best["model"], model.state_dict()
+    shapes = {key: value.shape for key, value in own.items()}
+    if not isinstance(weights, dict) or {key: weights[key].shape for key in weights} != shapes:
+        raise LabError(f"{run}/best.pt: weights of another model; restore the run's own best.pt")
+    return best
+
+
+class TensorBoardLog:
+    """What TensorBoard shows of a run.
+
+    Args:
+        run: the run's folder.
+        class_names: (K,) names for the scores per class.
+        purge_step: from this step on, TensorBoard forgets what earlier sessions have logged.
+    """
+
+    def __init__(self, run: Path, class_names: Sequence[str], purge_step: int = 0) -> None:
+        self.run, self.class_names = run, class_names
+        threading.excepthook = keep_writer_quiet
+        with self._writing():
+            self.writer = SummaryWriter(str(run), purge_step=purge_step)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns an error of the disk, here or in the writer's thread, into a `LabError`."""
+        try:
+            yield
+        except OSError as error:
+            raise LabError(
+                f"cannot write TensorBoard's log in {self.run}: {error.strerror}; free some space"
+            ) from error
+
+    def describe(self, config: Mapping[str, Any]) -> None:
+        """Logs the run's arguments as text."""
+        with self._writing():
+            text = json.dumps(config, indent=2, default=str)
+            self.writer.add_text("arguments", textwrap.indent(text, "    "))  # Markdown's code
+
+    def graph(self, model: nn.Module, example: Tensor) -> None:
+        """Logs the model's graph in evaluation mode, traced on an example (1, 3, H, W)."""
+        # tracing is deprecated, but all that TensorBoard reads
+        with self._writing(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.writer.add_graph(model.eval(), example)
+
+    def step(self, step: int, loss: float, learning_rate: float) -> None:
+        """Logs one optimiser step."""
+        with self._writing():
+            self.writer.add_scalar("step/loss", loss, step)
+            self.writer.add_scalar("step/learning_rate", learning_rate, step)
+
+    def epoch(self, row: Mapping[str, float], f1: Tensor, iou: Tensor) -> None:
+        """Logs one epoch: its row of the history, and F1 and IoU (K,) of each class."""
+        with self._writing():
+            for column in HISTORY_COLUMNS[2:]:
+                self.writer.add_scalar(f"epoch/{column}", row[column], row["step"])
+            for name, f1_score, iou_score in zip(self.class_names, f1, iou, strict=True):
+                self.writer.add_scalar(f"f1/{name}", f1_score, row["step"])
+                self.writer.add_scalar(f"iou/{name}", iou_score, row["step"])
+
+    def picture(self, tag: str, picture: np.ndarray, step: int) -> None:
+        """Logs a picture (H, W, 3) uint8."""
+        with self._writing():
+            self.writer.add_image(tag, picture, step, dataformats="HWC")
+
+    def result(self, arguments: Mapping[str, Any], scores: Mapping[str, float], step: int) -> None:
+        """Logs the arguments as hyperparameters, with the scores that they led to."""
+        with self._writing():
+            plain = {
+                key: value if isinstance(value, int | float | bool | str) else str(value)
+                for key, value in arguments.items()
+            }
+            # add_hparams would open a second log in a sub-folder, as if it were another run
+            for summary in hparams(plain, dict(scores)):
+                self.writer.file_writer.add_summary(summary, step)
+            for name, score in scores.items():
+                self.writer.add_scalar(name, score, step)
+
+    def flush(self) -> None:
+        """Writes what is still in memory."""
+        with self._writing():
+            self.writer.flush()
+
+    def close(self) -> None:
+        """Writes what is still in memory, as far as the disk lets it, and ends the file."""
+        with suppress(OSError):
+            self.writer.close()
+
+
+def keep_writer_quiet(failure: threading.ExceptHookArgs) -> None:
+    """Prints what ended a thread, but for the log's writer: the training process says that."""
+    is_writer = type(failure.thread).__module__.startswith("tensorboard.")
+    if not (is_writer and issubclass(failure.exc_type, OSError)):
+        threading.__excepthook__(failure)
