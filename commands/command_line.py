@@ -112,17 +112,9 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
         line = error.line
     except MemoryError as error:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
-    except NotImplementedError as error:  # in the student edition
-        unsolved = re.search(r"TODO (\d+\.\d+)", str(error))
-        if unsolved is None:
-            raise
-        line = f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
-    except RuntimeError as error:  # how torch says it, on the GPU and on the CPU
-        if re.search("DataLoader worker .*(killed|exited)", str(error)):
-            line = "a process that loads images was killed (memory?); lower --num-workers"
-        elif re.search("out of memory|can't allocate memory|bad_alloc", str(error)):
-            line = "out of memory; lower --batch-size, --img-size or --base-channels"
-        else:
+    except RuntimeError as error:  # a TODO of the student edition, or what torch says
+        line = _line_of(str(error), python_command())
+        if line is None:
             raise
     except BrokenPipeError:  # what reads our output has enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -134,6 +126,17 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
         return 130
     print(f"error: {line}", file=sys.stderr)
     return 2
+
+
+def _line_of(text: str, python: str) -> str | None:
+    """What the user can do about a RuntimeError; None where that is not known."""
+    if unsolved := re.search(r"TODO (\d+\.\d+)", text):
+        return f"{unsolved[0]} is still to do; see: {python} lab.py hint {unsolved[1]}"
+    if re.search("DataLoader worker .*(killed|exited)", text):
+        return "a process that loads images was killed (memory?); lower --num-workers"
+    if re.search("out of memory|can't allocate memory|bad_alloc", text):
+        return "out of memory; lower --batch-size, --img-size or --base-channels"
+    return None
 
 
 # --------------------------------------------------------- what commands read of a run's folder

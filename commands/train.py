@@ -14,6 +14,7 @@ from utils import LabError
 
 if TYPE_CHECKING:
     from support.engine.runs import Run
+    from support.engine.session import Limits, TrainingState
 
 MODEL_NAMES = (
     "unet",
@@ -179,9 +180,8 @@ def training_options(
         LabError: for options that contradict each other or the resumed run, or a name that is
             taken.
     """
-    given = vars(args)
-    resumed = None if scratch else run_to_resume(given)
-    given = {key: value for key, value in given.items() if key in TRAIN_DEFAULTS}
+    resumed = None if scratch else run_to_resume(vars(args))
+    given = {key: value for key, value in vars(args).items() if key in TRAIN_DEFAULTS}
     for key in ("datadir", "finetune_from", "weights"):
         if given.get(key):
             given[key] = str(Path(given[key]).resolve())
@@ -197,6 +197,16 @@ def training_options(
             options |= dry_run_options(options, processes, scratch)
         require_new_name(Path(options["logdir"]), options["name"])
         return argparse.Namespace(**options), None, None
+    config = begun_with(resumed, given)
+    return argparse.Namespace(**TRAIN_DEFAULTS | config["arguments"] | given), resumed, config
+
+
+def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Reads the config.json of a run to resume.
+
+    Raises:
+        LabError: when it cannot be read, or an option that is given contradicts it.
+    """
     try:
         config = read_config(resumed)
     except ValueError as error:
@@ -212,7 +222,7 @@ def training_options(
             f"{'; '.join(differs)} in {resumed}; leave it out to go on, or start a new run "
             "without --resume"
         )
-    return argparse.Namespace(**begun | given), resumed, config
+    return config
 
 
 def dry_run_options(options: dict[str, Any], processes: int, scratch: str) -> dict[str, Any]:
@@ -340,19 +350,22 @@ def opening_lines(
             f"note: batch normalisation sees each {alone} alone; numbers that do not depend on "
             f"{alike} need --fix-batchnorm"
         )
+    return [*lines, *resume_notes(state, limits)]
+
+
+def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
+    """What a resumed run should know about its end and its schedule."""
     if limits.are_reached(state):
         more = "--epochs or --max-steps"
         if state.step < limits.total_steps:
             more = f"a --patience of more than {limits.patience} evaluations"
-        lines.append(f"note: the run ended at step {state.step}; to go on it needs {more}")
-    elif limits.leave_no_time(state):
-        lines.append(
-            f"note: the {limits.minutes:g} minutes of the run are used up; to go on it needs more "
-            "--max-minutes"
-        )
-    elif limits.total_steps > state.scheduler.horizon:
-        lines.append(
+        return [f"note: the run ended at step {state.step}; to resume it, give {more}"]
+    if limits.leave_no_time(state):
+        used_up = f"the {limits.minutes:g} minutes of the run are used up"
+        return [f"note: {used_up}; to resume it, give more --max-minutes"]
+    if limits.total_steps > state.scheduler.horizon:
+        return [
             f"note: the learning-rate schedule ends at step {state.scheduler.horizon}, with which "
             f"the run began; later steps keep its last rate, {state.scheduler.last_rate():.2g}"
-        )
-    return lines
+        ]
+    return []

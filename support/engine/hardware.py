@@ -37,6 +37,11 @@ class Machine:
         """The type of the forward pass in words, such as bfloat16."""
         return str(self.autocast_dtype or "float32").removeprefix("torch.")
 
+    def resolved(self) -> dict[str, object]:
+        """What options such as `auto` came to, for config.json."""
+        names = {"device": str(self.device), "precision": self.precision}
+        return names | {"processes": self.processes.count}
+
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss where gradients in float16 would vanish; otherwise leaves it as it is."""
         is_half = self.autocast_dtype == torch.float16

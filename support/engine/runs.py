@@ -108,29 +108,21 @@ class Run:
             dynamic_ncols=True, mininterval=seconds, disable=not self.processes.is_first,
         )  # fmt: skip
 
-    # ------------------------------------------------------------------ begin and end
-
     def _make_folder(self, config: Mapping[str, Any]) -> Path | None:
         """Makes the folder of a new run, with its config.json and its first last.pt."""
+        if not self.processes.is_first:
+            return None
 
         def fill(folder: Path) -> None:
             write_config(folder, **config, resolved=self._resolved())
             self.state.save(folder / "last.pt", Processes())
 
-        if not self.processes.is_first:
-            return None
         name = f"{self.arguments['model']}-{self.arguments['loss']}"
         return create_run(Path(self.arguments["logdir"]), self.arguments["name"], name, fill)
 
     def _resolved(self) -> dict[str, Any]:
-        """What the options left open came to, for config.json."""
-        return {
-            "device": str(self.machine.device),
-            "precision": self.machine.precision,
-            "num_workers": self.num_workers,
-            "processes": self.processes.count,
-            "horizon": self.state.scheduler.horizon,
-        }
+        own = {"num_workers": self.num_workers, "horizon": self.state.scheduler.horizon}
+        return self.machine.resolved() | own
 
     def _resume(self, config: Mapping[str, Any], begun: Mapping[str, Any]) -> int:
         """Loads the state, and makes the folder's files agree with it, whatever ended the run.
@@ -185,8 +177,6 @@ class Run:
         has_failed = isinstance(error, Exception) and self.is_new and not self.has_saved
         if has_failed and self.processes.is_first:  # nothing is lost, and the name stays free
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    # ------------------------------------------------------------------ what the loop asks
 
     def epochs(self) -> Iterator[int]:
         """Yields the epochs that are left, counted from 0; also the rest of one.
@@ -250,8 +240,7 @@ class Run:
                 f"{self.state.step}; try a lower --lr"
             )
         if self.state.step % CHECK_EVERY == 0:
-            text = f"loss {loss:.3f}, {self.clock.rate():.1f} images/s"
-            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {self.clock.rate():.1f} images/s", False)
             if self.log is not None:
                 self.log.step(self.state.step, loss, self.state.optimizer.param_groups[0]["lr"])
 
@@ -289,8 +278,6 @@ class Run:
             self.decide()
             if position < len(loader):
                 yield next(batches)
-
-    # ------------------------------------------------------------------ what is written
 
     def record(self, epoch: int, train_loss: float, val_loss: float, matrix: Tensor) -> None:
         """Keeps what an epoch led to: its row, its pictures, the best weights, `last.pt`.
@@ -361,14 +348,13 @@ class Run:
 
     def _say(self, row: Mapping[str, float], is_best: bool) -> None:
         """Prints an epoch's row above the bar."""
-        self.bar.clear()
-        print(
+        line = (
             f"epoch {row['epoch']:>3}  step {row['step']:>5}  train loss {row['train_loss']:.4f}  "
             f"val loss {row['val_loss']:.4f}  macro F1 {row['val_macro_f1']:.4f}  "
             f"mean IoU {row['val_mean_iou']:.4f}  {self.clock.rate():.1f} images/s"
-            + ("  best" if is_best else ""),
-            flush=True,
         )
+        self.bar.clear()
+        print(line + "  best" * is_best, flush=True)
         self.bar.refresh()
 
     def save(self) -> None:
