@@ -62,7 +62,7 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
-            self.before = {number: signal.getsignal(number) for number in numbers}
+            self.before = {each: signal.getsignal(each) or signal.SIG_DFL for each in numbers}
             for number, handler in self.before.items():
                 if handler != signal.SIG_IGN:
                     signal.signal(number, self._hear)
