@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from support.engine.loading import (
     EpochSampler,
     SeededSamples,
-    StepShare,
+    StepDivision,
     TargetsOnly,
     start_worker,
 )
@@ -342,8 +342,8 @@ def get_dataloaders(
     Raises:
         LabError: when a number is out of range or a step is larger than the training data.
     """
-    share = StepShare(batch_size, accumulate, rank, processes)
-    require_batches(len(train_set), share, num_workers)
+    division = StepDivision(batch_size, accumulate, rank, processes)
+    require_batches(len(train_set), division, num_workers)
     cv2.setNumThreads(0)  # for small pictures threads cost more than they save
 
     def build(dataset: Dataset, sampler: Iterable[tuple[int, int]]) -> DataLoader:
@@ -359,21 +359,21 @@ def get_dataloaders(
         )
 
     own_val = [(0, index) for index in range(rank, len(val_set), processes)]
-    return build(train_set, EpochSampler(len(train_set), seed, share)), build(val_set, own_val)
+    return build(train_set, EpochSampler(len(train_set), seed, division)), build(val_set, own_val)
 
 
-def require_batches(num_images: int, share: StepShare, num_workers: int) -> None:
+def require_batches(num_images: int, division: StepDivision, num_workers: int) -> None:
     """Raises `LabError` when numbers for a loader are out of range, or no step can be filled."""
-    if share.batch_size < 1:
-        raise LabError(f"the batch size must be at least 1 image, not {share.batch_size}")
-    if share.accumulate < 1:
-        raise LabError(f"a step must accumulate at least 1 batch, not {share.accumulate}")
+    if division.batch_size < 1:
+        raise LabError(f"the batch size must be at least 1 image, not {division.batch_size}")
+    if division.accumulate < 1:
+        raise LabError(f"a step must accumulate at least 1 batch, not {division.accumulate}")
     if num_workers < 0:
         raise LabError(f"the number of workers must be at least 0, not {num_workers}")
-    if share.images_per_step > num_images:
-        several = "" if share.images_per_step == share.batch_size else " or --accumulate"
+    if division.images_per_step > num_images:
+        several = "" if division.images_per_step == division.batch_size else " or --accumulate"
         raise LabError(
-            f"a step of {share.images_per_step} images is larger than the training data "
+            f"a step of {division.images_per_step} images is larger than the training data "
             f"({num_images} images): lower --batch-size{several}, or take more data (--limit, "
             "--cities-train)"
         )

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 import zoo
 from utils import LabError
 
+DEFAULT_GAMMA = 2.0
+"""Of the focal loss (Lin et al.)."""
 CLASS_WEIGHTS = ("none", "inverse", "sqrt", "median", "effective")
 
 
@@ -150,7 +152,7 @@ class FocalLoss(WeightedCrossEntropy):
     """
 
     def __init__(
-        self, gamma: float = 2.0, weights: Tensor | None = None, ignore_index: int = 255
+        self, gamma: float = DEFAULT_GAMMA, weights: Tensor | None = None, ignore_index: int = 255
     ) -> None:
         super().__init__(weights, ignore_index)
         if not gamma >= 0:
@@ -282,7 +284,7 @@ def loss_options(name: str, strategy: str | None, gamma: float | None) -> dict[s
 
 
 def build_loss(
-    name: str, weights: Tensor | None = None, gamma: float = 2.0, ignore_index: int = 255
+    name: str, weights: Tensor | None = None, gamma: float = DEFAULT_GAMMA, ignore_index: int = 255
 ) -> nn.Module:
     """Builds a loss by its name in `LOSSES`.
 

@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="main.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="\n".join(lines),
-        epilog="Begin with: python main.py train    (toy streets, about two minutes)",
+        epilog="Begin with: python main.py train    (toy streets; some minutes on two CPU cores)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", help="one of those above")
     for group in COMMANDS.values():
@@ -78,7 +78,7 @@ def describe(name: str, parser: argparse.ArgumentParser) -> None:
     ARGUMENTS[name](parser)
 
 
-def train(args: argparse.Namespace) -> int:
+def train(args: argparse.Namespace) -> None:
     """The command `train`: from a data folder to a trained network and its model.onnx."""
     from data import get_dataloaders, open_datasets
     from deploy import export_onnx
@@ -92,7 +92,8 @@ def train(args: argparse.Namespace) -> int:
     from training import fit
 
     with joined_processes() as processes, StopRequest(processes) as stop, scratch(args) as folder:
-        options, resumed, begun = processes.share(training_options(args, processes.count, folder))
+        plan = training_options(args, processes.count, folder)
+        options, resumed, begun = processes.broadcast(plan)
         seed_everything(options.seed)
         machine = pick_machine(options.device, options.precision, processes)
         with processes.first_of_node_first():  # the toy streets may have to be made
@@ -116,13 +117,13 @@ def train(args: argparse.Namespace) -> int:
             train_loader, val_loader,
         )  # fmt: skip
         with workers_of(train_loader, val_loader), run:
-            loop = in_parts(run, model, train_loader, val_loader, criterion, optimizer, scheduler)
-            fit(*loop, run)
+            loop = in_parts(run, model, train_loader, criterion, optimizer, scheduler)
+            model, train_loader, criterion, optimizer, scheduler = loop
+            fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)
                 run.finish()
                 print(closing_lines(run.folder, options.datadir, args.dry_run))
-    return 0
 
 
 @contextmanager
@@ -179,7 +180,7 @@ def weigh_classes(
     counts = None
     if processes.is_first:
         counts = count_pixels(train_set.targets("counting pixels"), len(CLASS_NAMES))
-    return class_weights(processes.share(counts), strategy)
+    return class_weights(processes.broadcast(counts), strategy)
 
 
 def open_run(
@@ -213,7 +214,7 @@ def open_run(
     if options.clip_norm is not None:
         clip_gradients(model, optimizer, scaler, options.clip_norm)
     state = TrainingState(
-        model, optimizer, scheduler, scaler, sampler.share.images_per_step,
+        model, optimizer, scheduler, scaler, sampler.division.images_per_step,
         meter=LossMeter(machine.processes.sum),
     )  # fmt: skip
     limits = Limits(
@@ -248,12 +249,12 @@ def export_seconds(model: "nn.Module") -> float:
 
 def in_parts(run: "Run", *loop: Any) -> tuple[Any, ...]:
     """What the loop is handed: as it is, or made for steps of several batches or processes."""
-    if run.sampler.share.is_whole:
+    if run.sampler.division.is_whole:
         return loop
-    from support.engine.accumulation import in_parts
+    from support.engine.accumulation import in_parts as wrap
     from support.formats.labels import IGNORE_INDEX
 
-    return in_parts(run, IGNORE_INDEX, *loop)
+    return wrap(run, IGNORE_INDEX, *loop)
 
 
 def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
@@ -275,8 +276,8 @@ def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
 def test(args: argparse.Namespace) -> None:
     """The command `test`: photos, or a whole split."""
     if args.image is not None:
-        for flag in ("datadir", "cities", "limit"):
-            if vars(args)[flag]:
+        for flag in ("datadir", "cities", "limit", "batch-size", "save-predictions"):
+            if vars(args)[flag.replace("-", "_")]:
                 raise LabError(f"--{flag} goes with --split, not with --image")
     from commands.test import open_segmenter, report_photos
     from commands.test_time import extend_segmenter

@@ -1,8 +1,8 @@
 """The training loop: one epoch, the evaluation, and the fit that joins them.
 
-The student's part is `train_one_epoch` and `evaluate`; `fit` goes from one to the other. When a run
-begins, goes on, is saved and ends is the matter of `support.engine.runs`. Steps of several batches,
-or in several processes, come in through what the loop is handed (`support.engine.accumulation`).
+The student's part is `train_one_epoch` and `evaluate`; `fit` calls them in turn.
+`support.engine.runs` decides when a run begins, saves and ends. Steps of several batches, or in
+several processes, come in through what the loop is handed (`support.engine.accumulation`).
 
 Mixed precision as in Micikevicius et al. (ICLR 2018): the forward pass runs in bfloat16 (or float16
 with a scaled loss) where the hardware is made for it, weights and losses stay in float32.
@@ -175,7 +175,7 @@ def fit(
             scheduler=scheduler, autocast_dtype=dtype, scaler=run.scaler, meter=run.state.meter,
             after_step=run.after_step, ignore_index=IGNORE_INDEX,
         )  # fmt: skip
-        val_loss, matrix = evaluate(
+        val_loss, matrix = evaluate(  # the bare model: `model` may be wrapped for several processes
             run.state.model, run.watched(val_loader), criterion, device, run.num_classes,
             autocast_dtype=dtype, meter=LossMeter(run.processes.sum), ignore_index=IGNORE_INDEX,
         )  # fmt: skip

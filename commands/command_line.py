@@ -116,7 +116,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
         line = _line_of(str(error), python_command())
         if line is None:
             raise
-    except BrokenPipeError:  # what reads our output has enough, such as `head`
+    except BrokenPipeError:  # the reader of our output has closed it, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -133,7 +133,7 @@ def _line_of(text: str, python: str) -> str | None:
     if unsolved := re.search(r"TODO (\d+\.\d+)", text):
         return f"{unsolved[0]} is still to do; see: {python} lab.py hint {unsolved[1]}"
     if re.search("DataLoader worker .*(killed|exited)", text):
-        return "a process that loads images was killed (memory?); lower --num-workers"
+        return "a worker that loads images was killed (out of memory?); lower --num-workers"
     if re.search("out of memory|can't allocate memory|bad_alloc", text):
         return "out of memory; lower --batch-size, --img-size or --base-channels"
     return None

@@ -132,14 +132,14 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     clip_help = "shorten gradients whose norm is larger than this"
     add("--clip-norm", clip_help, "never", type=positive, metavar="X")
     add("--scheduler", "how the rate falls", choices=SCHEDULER_NAMES)
-    warm_up_help = "share of the steps in which the rate first rises"
+    warm_up_help = "fraction of the steps in which the rate first rises"
     warm_up_default = "0.05; none for constant"
     add("--warm-up", warm_up_help, warm_up_default, type=below_one, metavar="X")
     add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
-    workers_help = "processes that load images, 0 for none"
+    workers_help = "workers that load images, 0 for none"
     workers_type = partial(whole, least=0, most=MAX_WORKERS)
     add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
     add = partial(add_with_default, parser.add_argument_group("run"))
@@ -327,7 +327,7 @@ def opening_lines(
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
     parameters = sum(each.numel() for each in state.model.parameters()) / 1e6
     lines = [
-        f"{run.folder}: {limits.total_steps} steps of {sampler.share.in_words()} in "
+        f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
         f"{machine.precision} on {machine.device}, {sampler.length} images to train on, "
         f"{parameters:.2f} million parameters"
     ]
@@ -339,7 +339,7 @@ def opening_lines(
     alone, alike = "", ""
     if machine.processes.count > 1 and not machine.has_gpu:
         alone, alike = "process's images", "the number of processes"
-    elif machine.processes.count == 1 and sampler.share.accumulate > 1:
+    elif machine.processes.count == 1 and sampler.division.accumulate > 1:
         alone, alike = "batch of a step", "--accumulate"
     if (
         alone
@@ -347,8 +347,8 @@ def opening_lines(
         and not run.arguments["fix_batchnorm"]
     ):
         lines.append(
-            f"note: batch normalisation sees each {alone} alone; numbers that do not depend on "
-            f"{alike} need --fix-batchnorm"
+            f"note: batch normalisation sees each {alone} alone; add --fix-batchnorm if results "
+            f"must not depend on {alike}"
         )
     return [*lines, *resume_notes(state, limits)]
 
@@ -356,13 +356,13 @@ def opening_lines(
 def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
     """What a resumed run should know about its end and its schedule."""
     if limits.are_reached(state):
-        more = "--epochs or --max-steps"
+        more = "a larger --epochs or --max-steps"
         if state.step < limits.total_steps:
             more = f"a --patience of more than {limits.patience} evaluations"
-        return [f"note: the run ended at step {state.step}; to resume it, give {more}"]
+        return [f"note: the run ended at step {state.step}; to continue, give {more}"]
     if limits.leave_no_time(state):
         used_up = f"the {limits.minutes:g} minutes of the run are used up"
-        return [f"note: {used_up}; to resume it, give more --max-minutes"]
+        return [f"note: {used_up}; to continue, give a larger --max-minutes"]
     if limits.total_steps > state.scheduler.horizon:
         return [
             f"note: the learning-rate schedule ends at step {state.scheduler.horizon}, with which "

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import data
 from commands.prepare import prepare
-from support.engine.loading import EpochSampler, SeededSamples, StepShare, start_worker
+from support.engine.loading import EpochSampler, SeededSamples, StepDivision, start_worker
 from support.formats.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
 from support.formats.prepared import open_split
 from support.plots import to_picture
@@ -596,7 +596,7 @@ def test_epoch_sampler_goes_on_in_the_middle():
 @pytest.mark.parametrize("length", [1, 7, 12, 13, 29])
 def test_epoch_samplers_of_all_processes_cover_every_image_once(length, processes, accumulate):
     whole = list(EpochSampler(length, seed=1))
-    shares = [StepShare(2, accumulate, rank, processes) for rank in range(processes)]
+    shares = [StepDivision(2, accumulate, rank, processes) for rank in range(processes)]
     samplers = [iter(EpochSampler(length, 1, share)) for share in shares]
     images_per_step, seen = shares[0].images_per_step, []
     for start in range(0, length, images_per_step):

@@ -21,7 +21,7 @@ from models import UNet
 from support.engine.accumulation import PartLoader, PartLoss, PartOptimizer, PartScaler
 from support.engine.folder import load_checkpoint
 from support.engine.hardware import Machine
-from support.engine.loading import Part, StepShare
+from support.engine.loading import Part, StepDivision
 from support.engine.processes import Processes
 from support.engine.runs import Run
 from support.engine.schedules import (
@@ -212,7 +212,7 @@ def test_schedules_follow_their_formulas():
     assert SCHEDULERS["exponential"](0.5) == pytest.approx(0.1)
     with pytest.raises(LabError, match="constant, poly, cosine"):
         build_scheduler("step", optimizer, 10)
-    with pytest.raises(LabError, match="share"):
+    with pytest.raises(LabError, match="fraction"):
         build_scheduler("poly", optimizer, 10, warm_up=1.0)
     with pytest.raises(LabError, match="adam, adamw, sgd"):
         build_optimizer("lion", nn.Linear(1, 1), 0.1, 0.0)
@@ -394,7 +394,7 @@ def test_fit_lowers_the_rate_on_a_plateau_and_remembers_it(tmp_path):
     assert rates[-1] == pytest.approx(1e-12 * PLATEAU_FACTOR**2)
 
 
-def in_parts(model, share: StepShare, criterion, optimizer) -> dict:
+def in_parts(model, share: StepDivision, criterion, optimizer) -> dict:
     """What `train_one_epoch` is handed for steps of several parts."""
     part, machine = Part(), Machine(torch.device("cpu"), None, Processes())
     batches, _ = get_dataloaders(
@@ -411,7 +411,7 @@ def in_parts(model, share: StepShare, criterion, optimizer) -> dict:
 def test_steps_in_parts_do_what_one_large_batch_does(make, parts):
     """float32 sums in another order: the weights agree to 1e-5 after six steps."""
     models, losses = [], []
-    for share in (StepShare(6), StepShare(6 // parts, accumulate=parts)):
+    for share in (StepDivision(6), StepDivision(6 // parts, accumulate=parts)):
         model = small_model()
         fix_batch_norm(model)  # its statistics would be those of the parts
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -430,7 +430,7 @@ def test_steps_in_one_part_are_plain_steps():
         model, criterion = small_model(), WeightedCrossEntropy()
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
         plain = {"loader": squares_batches()[0], "criterion": criterion, "optimizer": optimizer}
-        words = handed(model, StepShare(4), criterion, optimizer) if handed else plain
+        words = handed(model, StepDivision(4), criterion, optimizer) if handed else plain
         results.append((train_one_epoch(model, device="cpu", **words), weights_of(model)))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
     assert torch.allclose(results[0][1], results[1][1], atol=1e-5)
@@ -444,7 +444,7 @@ def test_steps_in_parts_weigh_other_losses_by_their_valid_pixels():
     model = small_model().eval()
     fix_batch_norm(model)
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
-    share = StepShare(2, accumulate=2)
+    share = StepDivision(2, accumulate=2)
     loss = train_one_epoch(model, device="cpu", **in_parts(model, share, Dice(), frozen))
     batches, _ = get_dataloaders(Squares(), Squares(), 2, 0, 1, accumulate=2)
     pixels, values = [], []
@@ -458,7 +458,7 @@ def test_steps_in_parts_weigh_other_losses_by_their_valid_pixels():
 def test_an_evaluation_after_steps_in_parts_has_the_plain_loss():
     model, criterion = small_model(), WeightedCrossEntropy()
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
-    handed = in_parts(model, StepShare(2, accumulate=2), criterion, frozen)
+    handed = in_parts(model, StepDivision(2, accumulate=2), criterion, frozen)
     for _ in zip(range(2), handed["loader"], strict=False):
         pass  # a step that the loop leaves in the middle of the epoch
     loss = evaluate(model, squares_batches()[1], handed["criterion"], "cpu", 3)[0]

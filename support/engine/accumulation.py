@@ -60,13 +60,13 @@ class PartLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         sampler = self.loader.sampler
-        first = sampler.skip // sampler.share.images_per_step
+        first = sampler.skip // sampler.division.images_per_step
         batches = iter(self.loader)
         try:
             for position in range(first, sampler.steps_per_epoch):
-                own_images = sampler.share.parts(sampler.images_of_step(position))
+                own_images = sampler.division.parts(sampler.images_of_step(position))
                 yield from self._step([(*next(batches), own) for own in own_images])
-        finally:  # also where the loop has enough
+        finally:  # also when the loop stops early
             self.mean_denominator = None
 
     def _step(self, batches: list[tuple[Tensor, Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -171,11 +171,10 @@ def in_parts(
     ignore_index: int,
     model: nn.Module,
     train_loader: DataLoader,
-    val_loader: DataLoader,
     criterion: nn.Module,
     optimizer: Optimizer,
     scheduler: LRScheduler,
-) -> tuple[nn.Module, PartLoader, DataLoader, PartLoss, PartOptimizer, PartScheduler]:
+) -> tuple[nn.Module, PartLoader, PartLoss, PartOptimizer, PartScheduler]:
     """Makes what `training.fit` is handed act for steps of several batches or processes."""
     machine, part = run.machine, run.part
     images = run.panels.images[:1].repeat(2, 1, 1, 1)
@@ -183,7 +182,7 @@ def in_parts(
     loader = PartLoader(train_loader, model, criterion, machine, part, ignore_index)
     run.scaler = PartScaler(run.state.scaler, part)
     return (
-        model, loader, val_loader, PartLoss(criterion, loader), PartOptimizer(optimizer, part),
+        model, loader, PartLoss(criterion, loader), PartOptimizer(optimizer, part),
         PartScheduler(scheduler, part),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What stands between a data set and those who read it: the order of the samples, their seeds.
+"""The order of the samples, their random seeds, and the workers that load them.
 
 The random changes of a sample are drawn from seed, epoch and index alone, so that neither the
 number of workers nor their timing can alter a training, and an epoch can be continued in the
@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
+
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+"""What asks a run to stop: Ctrl-C, an end from outside, a closed terminal, Slurm."""
 
 
 class SeededSamples(Dataset):
@@ -44,7 +47,7 @@ class SeededSamples(Dataset):
 
 
 @dataclass(frozen=True)
-class StepShare:
+class StepDivision:
     """Which images of an optimiser step this process computes.
 
     A step takes `batch_size * accumulate * processes` images, `accumulate` parts one after another,
@@ -127,11 +130,11 @@ class EpochSampler(Sampler):
     Args:
         length: how many samples there are.
         seed: of the order.
-        share: what of each step this process computes; by default everything.
+        division: what of each step this process computes; by default everything.
     """
 
-    def __init__(self, length: int, seed: int, share: StepShare | None = None) -> None:
-        self.length, self.seed, self.share = length, seed, share or StepShare(length)
+    def __init__(self, length: int, seed: int, division: StepDivision | None = None) -> None:
+        self.length, self.seed, self.division = length, seed, division or StepDivision(length)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
@@ -141,16 +144,18 @@ class EpochSampler(Sampler):
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one whole pass."""
-        return self.share.steps(self.length)
+        return self.division.steps(self.length)
 
     def batch_sizes(self) -> tuple[int, int]:
         """The largest and the smallest batch of an epoch, in this process."""
-        last = min(self.share.parts(self.images_of_step(self.steps_per_epoch - 1)))
-        return min(self.share.batch_size, self.length), max(1, last)
+        last = min(self.division.parts(self.images_of_step(self.steps_per_epoch - 1)))
+        return min(self.division.batch_size, self.length), max(1, last)
 
     def images_of_step(self, step: int) -> int:
         """How many images, over all processes, the step at this position of an epoch has."""
-        return min(self.share.images_per_step, self.length - step * self.share.images_per_step)
+        return min(
+            self.division.images_per_step, self.length - step * self.division.images_per_step
+        )
 
     def __len__(self) -> int:
         """How many samples the next pass yields in this process."""
@@ -164,10 +169,10 @@ class EpochSampler(Sampler):
 
     def _positions(self) -> list[int]:
         """Where in the epoch's order the samples of the next pass stand."""
-        step = self.share.images_per_step
+        step = self.division.images_per_step
         positions = []
         for start in range(self.skip, self.length, step):
-            positions += self.share.of_step(range(start, min(start + step, self.length)))
+            positions += self.division.of_step(range(start, min(start + step, self.length)))
         return positions
 
 
@@ -200,7 +205,7 @@ def start_worker(worker_id: int) -> None:
     A terminal and Slurm send their signals to every process; only the parent acts on them, to save
     and then to stop the workers (`workers_of`). A worker whose parent is gone ends by itself.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+    for name in STOP_SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)  # the workers are the parallel part

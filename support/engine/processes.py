@@ -60,7 +60,7 @@ class Processes:
         dist.all_reduce(together, dist.ReduceOp.MAX)
         return together.tolist()
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Returns rank 0's value in every process."""
         if self.count == 1:
             return value

@@ -1,8 +1,7 @@
 """A run: everything around the training loop that `training.fit` asks of it.
 
 Its folder, its state, its bar and clock; when it is over, when it is saved, and what each epoch
-leaves behind. The position in the data is the state's step alone, as the sampler's order follows
-from seed and epoch.
+leaves behind. The step alone says where in the data a run is: seed and epoch fix the order.
 """
 
 import math
@@ -92,7 +91,7 @@ class Run:
         self.time_is_up = self.has_saved = False
         with ExitStack() as closing:
             stop.waits = self.is_new  # nothing interrupts what is written from here on
-            self.folder = resumed or self.processes.share(self._make_folder(config))
+            self.folder = resumed or self.processes.broadcast(self._make_folder(config))
             if self.processes.is_first:
                 closing.enter_context(alone_in(self.folder))
             stop.waits = True
@@ -205,6 +204,8 @@ class Run:
 
     def after_step(self, images: int) -> None:
         """Counts a step, looks at the loss now and then, saves in time, and stops when asked to.
+
+        `images` is the batch of this process; how many a step has in all, the sampler knows.
 
         Raises:
             LabError: when the loss is no longer a number.
@@ -388,7 +389,7 @@ class Run:
         if state.step < self.limits.total_steps:
             reason = "--patience" if self.limits.are_reached(state) else "--max-minutes"
             ended = f" of the {self.limits.total_steps} steps asked for, ended by {reason}"
-        self.log.result(arguments, final, state.step + 1)  # what is behind the last step, purges go
+        self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
         write_text(
             self.folder / "summary.txt",
             f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU "

@@ -40,8 +40,8 @@ def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float)
 
 
 WARM_UP = 0.05
-"""The share of the horizon in which the rate rises linearly, unless told otherwise."""
-LAST_SHARE = 0.01
+"""The fraction of the horizon in which the rate rises linearly, unless told otherwise."""
+LAST_FRACTION = 0.01
 """What the exponential schedule leaves of the rate at the horizon."""
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 3
 """The plateau's reduction, and the evaluations without a better score that it waits for."""
@@ -64,7 +64,7 @@ def cosine(progress: float) -> float:
 
 def exponential(progress: float) -> float:
     """0.01^progress: the same factor in every step."""
-    return LAST_SHARE**progress
+    return LAST_FRACTION**progress
 
 
 SCHEDULERS: dict[str, Callable[[float], float]] = {
@@ -86,7 +86,7 @@ class Schedule(LambdaLR):
         name: a key of `SCHEDULERS`.
         optimizer: its rates are multiplied.
         horizon: the number of steps until the decay ends; the rate then stays where it is.
-        warm_up: the share of the horizon in which the rate rises linearly.
+        warm_up: the fraction of the horizon in which the rate rises linearly.
     """
 
     def __init__(self, name: str, optimizer: Optimizer, horizon: int, warm_up: float) -> None:
@@ -127,18 +127,20 @@ def build_scheduler(
         name: a key of `SCHEDULERS`.
         optimizer: its rates are multiplied.
         horizon: the number of steps until the decay ends; the rate then stays where it is.
-        warm_up: the share of the horizon for the warm-up; `WARM_UP` by default, none at all where
-            the rate is constant.
+        warm_up: the fraction of the horizon for the warm-up; `WARM_UP` by default, none where the
+            rate is constant.
 
     Raises:
-        LabError: for a name that is not there, or a share that is none.
+        LabError: for a name that is not there, or a warm-up outside 0 ≤ x < 1.
     """
     if name not in SCHEDULERS:
         raise LabError(f"unknown scheduler {name!r}; there are: {', '.join(SCHEDULERS)}")
     if warm_up is None:
         warm_up = 0.0 if name == "constant" else WARM_UP
     if not 0 <= warm_up < 1:
-        raise LabError(f"the warm-up is a share of the steps, 0 or more and below 1, not {warm_up}")
+        raise LabError(
+            f"the warm-up is a fraction of the steps, 0 or more and below 1, not {warm_up}"
+        )
     return Schedule(name, optimizer, horizon, warm_up)
 
 

@@ -20,11 +20,10 @@ from support.engine.folder import (
     restore_random_states,
     save_checkpoint,
 )
+from support.engine.loading import STOP_SIGNALS
 from support.engine.processes import Processes
 from support.engine.schedules import Schedule
 from utils import LabError
-
-STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
 
 class Interrupted(SystemExit):

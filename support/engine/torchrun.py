@@ -26,7 +26,7 @@ IS_LEAVING = threading.Event()
 
 
 def join_processes() -> Processes:
-    """Joins the processes that `torchrun` has started, if it has.
+    """Joins the processes that `torchrun` has started, as its variables describe them.
 
     Raises:
         LabError: when the others cannot be reached.

@@ -10,7 +10,7 @@ from support.engine.folder import load_checkpoint
 from utils import LabError
 
 MOST_NAMED = 12
-LEAST_SHARE = 0.01
+LEAST_FRACTION = 0.01
 """Of a model's numbers: where not even these fit, the file is of another model."""
 WRAPPINGS = ("model", "state_dict")
 """Under which key a checkpoint holds its weights: ours, and the usual one."""
@@ -45,7 +45,7 @@ def load_weights(
     own = model.state_dict()
     fits = {key: v for key, v in found.items() if key in own and v.shape == own[key].shape}
     numbers = sum(value.numel() for value in fits.values() if value.is_floating_point())
-    if numbers < LEAST_SHARE * sum(each.numel() for each in model.parameters()):
+    if numbers < LEAST_FRACTION * sum(each.numel() for each in model.parameters()):
         raise LabError(
             f"{path}: {len(fits)} of its {len(found)} tensors fit this model, next to nothing; is "
             "it another model, or one of other --base-channels?"
