@@ -122,8 +122,7 @@ def train(args: argparse.Namespace) -> None:
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)
-                run.finish()
-                print(closing_lines(run.folder, options.datadir, args.dry_run))
+                print(closing_lines(run.finish(), options.datadir, args.dry_run))
 
 
 @contextmanager

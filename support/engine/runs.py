@@ -96,9 +96,8 @@ class Run:
                 closing.enter_context(alone_in(self.folder))
             stop.waits = True
             purge_step = 0 if begun is None else self._resume(config, begun)
-            self.log = None
-            if self.processes.is_first:
-                self.log = TensorBoardLog(self.folder, about_model["classes"], purge_step)
+            names, is_first = about_model["classes"], self.processes.is_first
+            self.log = TensorBoardLog(self.folder, names, purge_step) if is_first else None
             self.closing = closing.pop_all()
         self.onnx_path, self.clock = self.folder / "model.onnx", Clock(state, stop.started)
         seconds = 0.5 if sys.stderr.isatty() else 10.0
@@ -377,24 +376,24 @@ class Run:
         self.state.model.load_state_dict(load_best(self.folder, self.state.model)["model"])
         return self.state.model.eval()
 
-    def finish(self) -> None:
-        """Writes what the best weights lead to: samples.png, metrics.json, summary.txt."""
-        arguments, state = self.arguments, self.state
-        best = load_best(self.folder, state.model)
+    def finish(self) -> Path:
+        """Writes samples.png, metrics.json and summary.txt; returns the run's folder."""
+        arguments, state, best = (
+            self.arguments,
+            self.state,
+            load_best(self.folder, self.state.model),
+        )
         result = scores(best["matrix"], self.about_model["classes"])
         save_image(self.folder / "samples.png", self.panels.paint(state.model, self.machine.device))
         write_json(self.folder / "metrics.json", result)
         final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
-        ended = ""
-        if state.step < self.limits.total_steps:
-            reason = "--patience" if self.limits.are_reached(state) else "--max-minutes"
-            ended = f" of the {self.limits.total_steps} steps asked for, ended by {reason}"
         self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
         write_text(
             self.folder / "summary.txt",
             f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU "
             f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
-            f"{state.step} steps in {len(state.history)} epochs{ended}; model "
+            f"{state.step} steps in {len(state.history)} epochs{self.limits.cut(state)}; model "
             f"{arguments['model']}, loss {arguments['loss']}, class weights "
             f"{arguments['class_weights']}\n",
         )
+        return self.folder

@@ -203,6 +203,13 @@ class Limits:
         is_patient = self.patience is None or state.epochs_without_progress < self.patience
         return state.is_evaluated and (state.step >= self.total_steps or not is_patient)
 
+    def cut(self, state: TrainingState) -> str:
+        """What ended a run before its last step, in words; nothing if nothing did."""
+        if state.step >= self.total_steps:
+            return ""
+        reason = "--patience" if self.are_reached(state) else "--max-minutes"
+        return f" of the {self.total_steps} steps asked for, ended by {reason}"
+
     def leave_no_time(self, state: TrainingState, next_step: float = 0.0) -> bool:
         """Whether the rest of the minutes is needed for the last evaluation and the export.
 
