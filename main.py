@@ -29,7 +29,7 @@ from commands.train import (
     opening_lines,
     training_options,
 )
-from utils import LabError, python_command, seed_everything
+from utils import LabError, python_command, say, seed_everything
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -122,7 +122,7 @@ def train(args: argparse.Namespace) -> None:
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)
-                print(closing_lines(run.finish(), options.datadir, args.dry_run))
+                say(closing_lines(run.finish(), options.datadir, args.dry_run))
 
 
 @contextmanager
@@ -229,14 +229,14 @@ def open_run(
         "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
     }
     panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
+    warnings = [*label_warnings(train_set), *label_warnings(val_set)]
     run = Run(
         config, resumed, begun, state, limits, machine, stop, train_loader, val_loader,
         about_model, panels,
     )  # fmt: skip
-    if machine.processes.is_first:
-        image_size = train_set.sizes[0]
-        lines = opening_lines(run, size, image_size, training_size(image_size))
-        print("\n".join([*lines, *label_warnings(train_set), *label_warnings(val_set)]))
+    image_size = train_set.sizes[0]
+    lines = opening_lines(run, len(val_set), size, image_size, training_size(image_size))
+    run.opening_lines = lines + warnings
     return run
 
 

@@ -46,6 +46,14 @@ def python_command() -> str:
     return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
 
 
+def say(line: str) -> None:
+    """Prints a line at once; where nobody reads any more, such as `head`, the work goes on."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it when the block ends without an error.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from commands.command_line import LARGEST, below_one, positive, whole
+from commands.command_line import LARGEST, below_one, plain_path, positive, whole
 from commands.train import DEVICE_NAMES
 
 METRIC_NAMES = ("macro_f1", "mean_iou")
@@ -192,7 +192,11 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, or folders full of them"
+        "runs",
+        nargs="+",
+        type=plain_path,
+        metavar="RUN",
+        help="folders of runs, or folders full of them",
     )
     parser.add_argument(
         "--metric",

@@ -83,6 +83,15 @@ def _number(
     return value
 
 
+def plain_path(text: str) -> str:
+    """An argparse type: a path that can be written into JSON and logs, in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in UTF-8; rename it") from error
+    return text
+
+
 def accept_any_console() -> None:
     """Has stdout and stderr replace what they cannot encode, as an arrow in ASCII or cp1252."""
     for stream in (sys.stdout, sys.stderr):
@@ -92,10 +101,6 @@ def accept_any_console() -> None:
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
     """Parses the arguments, calls `args.run(args)`, and turns errors into one line on stderr.
-
-    Args:
-        parser: its commands set `run`.
-        argv: the arguments; those of the process by default.
 
     Returns:
         The exit code: the command's own, 2 for an error, 130 after Ctrl-C.

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import below_one, non_negative, positive, read_config, whole
+from commands.command_line import below_one, non_negative, plain_path, positive, read_config, whole
 from utils import LabError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
+MOST_SIDE = 4096
+"""Of what the network sees, in pixels; an exported model has the same limit."""
 DRY_RUN_STEPS = 2
 
 UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_channels", "weights")
@@ -78,11 +80,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     height, width = TRAIN_DEFAULTS["img_size"]
     data = parser.add_argument_group("data")
     add = partial(add_with_default, data)
-    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", metavar="DIR")
+    folder = {"type": plain_path, "metavar": "DIR"}
+    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", **folder)
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
-    size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
+    size = {"nargs": 2, "type": partial(whole, least=2, most=MOST_SIDE), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
     model_help = f"architecture: {', '.join(MODEL_NAMES)}"
@@ -94,12 +97,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     pretrained_help = "begin with torchvision's ImageNet weights (models on a ResNet)"
     add("--pretrained", pretrained_help, "off", action="store_true")
     weights_help = "begin with a published state dict of the reference implementation"
-    add("--weights", weights_help, "random weights", metavar="FILE")
+    add("--weights", weights_help, "random weights", type=plain_path, metavar="FILE")
     aux_help = "what the losses of the auxiliary heads weigh; 0 for nothing"
     aux_options = {"nargs": "+", "type": non_negative, "metavar": "X"}
     add("--aux-weights", aux_help, "the model's own", **aux_options)
     finetune_help = "begin with the weights of a best.pt, a run or a state dict, where they fit"
-    add("--finetune-from", finetune_help, "random weights", metavar="PATH")
+    add("--finetune-from", finetune_help, "random weights", type=plain_path, metavar="PATH")
     fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
     add("--fix-batchnorm", fix_help, "off", action="store_true")
     add = partial(add_with_default, parser.add_argument_group("loss"))
@@ -143,11 +146,11 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     workers_type = partial(whole, least=0, most=MAX_WORKERS)
     add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
     add = partial(add_with_default, parser.add_argument_group("run"))
-    add("--logdir", "folder in which runs lie", metavar="DIR")
+    add("--logdir", "folder in which runs lie", type=plain_path, metavar="DIR")
     add("--name", "name of the run's folder", "date, time, model and loss", metavar="NAME")
     save_help = "minutes between two checkpoints inside an epoch, at most"
     add("--save-minutes", save_help, type=positive, metavar="N")
-    add("--resume", "go on with this run's folder", "a new run", metavar="RUN")
+    add("--resume", "continue the run of this folder", "a new run", type=plain_path, metavar="RUN")
     auto_help = "go on with the run of --name if it is there, else begin it (for batch jobs)"
     add("--auto-resume", auto_help, "off", action="store_true", default=False)
     dry_help = "two steps through everything; keeps nothing"
@@ -169,7 +172,6 @@ def training_options(
     """Joins what was given on the command line with the defaults, or with the resumed run's.
 
     Args:
-        args: the options that were given.
         processes: that train together.
         scratch: a folder for a dry run; None for a real one.
 
@@ -212,6 +214,12 @@ def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise LabError(f"{error}; {resumed} is not a run to resume") from error
     begun = TRAIN_DEFAULTS | config["arguments"]
+    kinds = {key: type(value) for key, value in TRAIN_DEFAULTS.items() if value is not None}
+    wrong = [key for key, kind in kinds.items() if type(begun[key]) is not kind]
+    if wrong or [*map(type, begun["img_size"])] != [int, int]:
+        raise LabError(f"{resumed / 'config.json'}: damaged ({', '.join(wrong) or 'img_size'})")
+    if begun["epochs"] is begun["max_steps"] is None:
+        raise LabError(f"{resumed / 'config.json'}: damaged (neither epochs nor max_steps)")
     differs = [
         f"--{key.replace('_', '-')} {in_words(value)} contradicts {in_words(begun[key])}"
         for key, value in given.items()
@@ -314,22 +322,22 @@ def sizes_in_words(key: str) -> str:
 
 
 def opening_lines(
-    run: "Run", size: Sequence[int], image_size: Sequence[int], better: Sequence[int]
+    run: "Run",
+    num_val: int,
+    size: Sequence[int],
+    image_size: Sequence[int],
+    better: Sequence[int],
 ) -> list[str]:
     """What is said before the first step: what will be done, and what may surprise.
 
-    Args:
-        run: about to begin.
-        size: (height, width) that the network sees.
-        image_size: of the images as they are.
-        better: a size that keeps their aspect.
+    Sizes are (height, width): what the network sees, the images' own, and one of their aspect.
     """
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
     parameters = sum(each.numel() for each in state.model.parameters()) / 1e6
     lines = [
         f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
-        f"{machine.precision} on {machine.device}, {sampler.length} images to train on, "
-        f"{parameters:.2f} million parameters"
+        f"{machine.precision} on {machine.device}, {sampler.length} images to train on and "
+        f"{num_val} to validate, {parameters:.2f} million parameters"
     ]
     if not 0.9 < (size[1] / size[0]) / (image_size[1] / image_size[0]) < 1.1:
         lines.append(

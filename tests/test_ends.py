@@ -132,6 +132,18 @@ def test_a_run_that_ignores_ctrl_c_ends_on_sigterm(streets, tmp_path):
     assert status == 143 and "saved in" in lines
 
 
+def test_output_that_nobody_reads_any_more_ends_nothing(streets, tmp_path):
+    words = ["train", "--datadir", str(streets), "--logdir", str(tmp_path), *SMALL, "--epochs", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "main.py", *words], cwd=LAB, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    process.stdout.readline()
+    process.stdout.close()  # as `head -1` does
+    assert process.wait(timeout=240) == 0
+    assert (tmp_path / "a" / "summary.txt").is_file()
+
+
 @pytest.mark.parametrize("name", ["\udcff", "a\nb", ".."])
 def test_a_name_that_no_file_system_holds_is_refused(streets, tmp_path, name):
     words = ["train", "--datadir", str(streets), "--logdir", str(tmp_path / "runs"), "--name", name]

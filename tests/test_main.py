@@ -386,6 +386,15 @@ def test_train_resume_refuses_other_data(run, streets, tmp_path, capfd):
     assert (copy / "last.pt").read_bytes() == (run / "last.pt").read_bytes()
 
 
+def test_train_with_a_damaged_target_leaves_its_name_free(streets, tmp_path, capfd):
+    root = shutil.copytree(streets, tmp_path / "streets")
+    broken = label_file(root, "train", "aachen", 1)
+    broken.write_bytes(broken.read_bytes()[:60])
+    words = ["--datadir", root, "--logdir", tmp_path / "runs", "--loss", "ce", "--name", "a"]
+    assert call("train", *words, *SMALL) == 2
+    assert broken.name in capfd.readouterr().err and not (tmp_path / "runs" / "a").exists()
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_train_names_a_damaged_file(streets, tmp_path, capfd, workers):
     root = shutil.copytree(streets, tmp_path / "streets")

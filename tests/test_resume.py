@@ -259,9 +259,14 @@ def spoil_last(run: Path, **changes: object) -> None:
     torch.save(load_checkpoint(run / "last.pt") | changes, run / "last.pt")
 
 
+MORE = ["--epochs", "2"]
 SPOILT = {
     "no fingerprint": lambda run: spoil_config(run, lambda c: c.update(data_fingerprint="")),
     "other fingerprint": lambda run: spoil_config(run, lambda c: c.update(data_fingerprint=None)),
+    "size": lambda run: spoil_config(run, lambda c: c["arguments"].update(img_size=5)),
+    "batch size": lambda run: spoil_config(run, lambda c: c["arguments"].update(batch_size="x")),
+    "seed": lambda run: spoil_config(run, lambda c: c["arguments"].update(seed=None)),
+    "no end": lambda run: spoil_config(run, lambda c: c["arguments"].update(epochs=None)),
     "other optimiser": lambda run: spoil_config(run, lambda c: c["arguments"].update(
         optimizer="sgd")),
     "other model": lambda run: spoil_config(run, lambda c: c["arguments"].update(num_blocks=3)),
@@ -275,10 +280,10 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_resume_of_a_spoilt_run_is_refused_in_one_line(run, tmp_path, capfd, spoil):
+def test_resume_of_a_spoilt_run_is_refused_in_one_line(run, tmp_path, capfd, spoil, request):
     copy = shutil.copytree(run, tmp_path / "a")
     spoil(copy)
-    assert call("train", "--resume", copy, "--epochs", "2") == 2
+    assert call("train", "--resume", copy, *([] if "end" in request.node.name else MORE)) == 2
     errors = capfd.readouterr().err.replace("\r", "\n").splitlines()
     lines = [line for line in errors if line and "image/s" not in line]
     assert len(lines) == 1 and lines[0].startswith("error: "), lines

@@ -20,7 +20,7 @@ from metrics import macro_f1
 from models import UNet
 from support.engine.accumulation import PartLoader, PartLoss, PartOptimizer, PartScaler
 from support.engine.folder import load_checkpoint
-from support.engine.hardware import Machine
+from support.engine.hardware import Machine, require_trainable
 from support.engine.loading import Part, StepDivision
 from support.engine.processes import Processes
 from support.engine.runs import Run
@@ -172,6 +172,14 @@ def test_evaluate_counts_the_whole_set_whatever_the_batches(batch_size):
         if true != 255:
             expected[true, predicted] += 1
     assert torch.equal(matrix, expected)
+
+
+def test_synchronised_batch_norm_is_not_rehearsed_where_it_cannot_run():
+    """On several GPUs; elsewhere its forward pass raises an error."""
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(small_model())
+    require_trainable(model, (2, 3, 16, 16))
+    with pytest.raises(LabError, match="cannot train on a batch of 1"):
+        require_trainable(small_model(), (1, 3, 4, 4))
 
 
 def rates_of(name: str, steps: int, **options) -> list[float]:

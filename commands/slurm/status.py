@@ -25,7 +25,8 @@ class Reason(NamedTuple):
 
 
 MEMORY = (
-    r"oom[-_]kill|Out Of Memory|xceeded (job )?memory limit|: +\d+ Killed |Signal 9 \(SIGKILL\)"
+    r"oom[-_]kill|[Oo]ut [Oo]f [Mm]emory|xceeded (job )?memory limit|: +\d+ Killed |"
+    r"Signal 9 \(SIGKILL\)"
 )
 REASONS = (
     Reason("out of memory", ("OUT_OF_MEMORY",), MEMORY,

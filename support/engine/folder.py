@@ -7,7 +7,6 @@ lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
 
 import csv
 import glob
-import json
 import os
 import platform
 import shutil
@@ -52,7 +51,6 @@ def create_run(
     Args:
         logdir: where the runs lie; made when missing.
         name: the folder's name, or None for the date, the time and `default_name`.
-        default_name: what the run is about, as in `unet-wce`.
         fill: writes the first files into the folder that it is given.
 
     Raises:
@@ -124,7 +122,6 @@ def write_config(
     """Writes `config.json`: what was asked for, with what code and on which data.
 
     Args:
-        run: the run's folder.
         command: the line that was typed.
         arguments: every argument of the command.
         resolved: what `auto` came to on this machine.
@@ -282,7 +279,6 @@ class TensorBoardLog:
     """What TensorBoard shows of a run.
 
     Args:
-        run: the run's folder.
         class_names: (K,) names for the scores per class.
         purge_step: from this step on, TensorBoard forgets what earlier sessions have logged.
     """
@@ -303,10 +299,10 @@ class TensorBoardLog:
                 f"cannot write TensorBoard's log in {self.run}: {error.strerror}; free some space"
             ) from error
 
-    def describe(self, config: Mapping[str, Any]) -> None:
-        """Logs the run's arguments as text."""
+    def describe(self) -> None:
+        """Logs the run's config.json as text."""
         with self._writing():
-            text = json.dumps(config, indent=2, default=str)
+            text = (self.run / "config.json").read_text(encoding="utf-8")
             self.writer.add_text("arguments", textwrap.indent(text, "    "))  # Markdown's code
 
     def graph(self, model: nn.Module, example: Tensor) -> None:

@@ -57,9 +57,7 @@ def pick_machine(device: str, precision: str, processes: Processes) -> Machine:
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
     """Finds the device: `auto` takes cuda, else mps, else the CPU.
 
-    Args:
-        name: as on the command line.
-        local_rank: of several processes on a node, each takes the GPU of its number.
+    Of several processes on a node, each takes the GPU of its number, `local_rank`.
 
     Raises:
         LabError: for a device that this machine, or this build of torch, does not have.
@@ -104,17 +102,14 @@ def require_trainable(
 
     A forward pass on torch's `meta` device, which knows sizes but no numbers, adds up the tensors
     that are kept for the gradients: on a CPU, Linux kills what takes too much. A GPU says by itself
-    when it is full.
-
-    Args:
-        model: where it will train; it is left as it is.
-        shape: of a batch, (B, 3, H, W).
-        autocast_dtype: the type of the forward pass.
+    when it is full. `shape` is that of a batch, (B, 3, H, W).
 
     Raises:
         LabError: when batch normalisation has a single value for each channel, or the kept tensors
             alone are more than the memory that is free.
     """
+    if any(isinstance(each, nn.SyncBatchNorm) for each in model.modules()):
+        return  # on GPUs alone, and with the statistics of all processes
     kept = 0
 
     def count(tensor: torch.Tensor) -> torch.Tensor:

@@ -25,8 +25,8 @@ STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 class SeededSamples(Dataset):
     """A data set indexed by (epoch, index), each item with random numbers of its own.
 
-    While the data set makes an item, torch's generator is seeded from seed, epoch and index; after
-    that it goes on where it was, so that the network's own draws (dropout) do not depend on it.
+    All generators are seeded from seed, epoch and index before the data set makes an item; torch's
+    then goes on where it was, so that the network's own draws (dropout) do not depend on it.
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
@@ -38,9 +38,12 @@ class SeededSamples(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key
         sequence = np.random.SeedSequence([self.seed % 2**64, epoch, index])
+        number = int(sequence.generate_state(1, np.uint64)[0])
+        random.seed(number)
+        np.random.seed(number % 2**32)
         state = torch.get_rng_state()
         try:
-            torch.default_generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+            torch.default_generator.manual_seed(number)
             return self.dataset[index]
         finally:
             torch.set_rng_state(state)
@@ -55,11 +58,7 @@ class StepDivision:
     computes them. An epoch's last step may have fewer: its parts are spread evenly, and a process
     that would get none repeats one image, which counts nothing there (`parts` says 0).
 
-    Args:
-        batch_size: images that go through the network at once in one process.
-        accumulate: parts of a step.
-        rank: the number of this process.
-        processes: how many there are.
+    `batch_size` images go through the network at once in one process, that of number `rank`.
     """
 
     batch_size: int
@@ -127,10 +126,7 @@ class EpochSampler(Sampler):
     Each pass goes on to the next epoch by itself, beginning with 0; `set_epoch` chooses another,
     also one to be continued in the middle.
 
-    Args:
-        length: how many samples there are.
-        seed: of the order.
-        division: what of each step this process computes; by default everything.
+    `division` says what of each step this process computes; by default everything.
     """
 
     def __init__(self, length: int, seed: int, division: StepDivision | None = None) -> None:
@@ -179,9 +175,7 @@ class EpochSampler(Sampler):
 class TargetsOnly(Dataset):
     """Items are (None, target): what `count_pixels` needs, without decoding an image.
 
-    Args:
-        dataset: where the targets come from; it has `read_train_ids(index)`.
-        title: of a progress bar that moves with every item; None shows no bar.
+    A progress bar with a title moves with every item.
     """
 
     def __init__(self, dataset: Any, title: str | None = None) -> None:

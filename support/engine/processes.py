@@ -20,6 +20,19 @@ from torch import Tensor, nn
 from utils import python_command
 
 
+class Interrupted(SystemExit):
+    """A signal asked the run to stop; the exit code is 128 + its number, as shells have it.
+
+    Args:
+        signal_number: of the signal.
+        is_shared: whether all processes stop here, as they have decided together.
+    """
+
+    def __init__(self, signal_number: int, is_shared: bool = False) -> None:
+        super().__init__(128 + signal_number)
+        self.is_shared = is_shared
+
+
 @dataclass(frozen=True)
 class Processes:
     """The processes of a run, seen from one of them.
@@ -117,7 +130,10 @@ def joined_processes() -> Iterator[Processes]:
         if tell_failure(processes, str(error)):
             raise
         raise SystemExit(1) from None
-    except SystemExit:
-        leave_processes(processes)
+    except Interrupted as error:
+        if error.is_shared:
+            leave_processes(processes)
+        else:  # the others may wait for this one, where no signal reaches them
+            tell_failure(processes, "interrupted")
         raise
     leave_processes(processes)

@@ -34,10 +34,10 @@ from support.engine.folder import (
 )
 from support.engine.hardware import Machine
 from support.engine.loading import Part
-from support.engine.processes import Processes
-from support.engine.session import Clock, Interrupted, Limits, StopRequest, TrainingState
+from support.engine.processes import Interrupted, Processes
+from support.engine.session import Clock, Limits, StopRequest, TrainingState
 from support.plots import Panels, confusion_picture
-from utils import LabError, save_image, write_json, write_text
+from utils import LabError, save_image, say, write_json, write_text
 
 CHECK_EVERY = 10
 """Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
@@ -63,8 +63,7 @@ class Run:
         panels: paints samples.
 
     Raises:
-        LabError: when the folder cannot be made, its files do not fit, its data are others, or
-            another process is training it.
+        LabError: when the folder cannot be made or used, or does not fit.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Run:
         self.num_classes, self.part = len(about_model["classes"]), Part()
         self.scaler, self.is_new = state.scaler, resumed is None
         self.look_every = 1 if machine.device.type == "cpu" else CHECK_EVERY
-        self.time_is_up = self.has_saved = False
+        self.time_is_up, self.has_saved, self.opening_lines = False, False, []
         with ExitStack() as closing:
             stop.waits = self.is_new  # nothing interrupts what is written from here on
             self.folder = resumed or self.processes.broadcast(self._make_folder(config))
@@ -136,11 +135,12 @@ class Run:
         is_inside = not self.is_between_epochs and state.step < self.limits.total_steps
         purge_step = state.step + (is_inside or state.is_evaluated)  # an evaluation comes again
         has_ended = self.limits.are_reached(state) or self.limits.leave_no_time(state)
+        self.processes.wait()  # all have read what the first one now changes
         if state.is_evaluated and not self.is_between_epochs and not has_ended:
             state.history.pop()
             state.best_score = state.best_row["val_macro_f1"] if state.history else -1.0
             purge_step = state.step
-        self.processes.wait()  # all have read what the first one now changes
+            state.save(folder / "last.pt", self.processes)  # before its best weights come back
         if self.processes.is_first:
             put_best(folder, state.best_row)
             if state.history:
@@ -153,9 +153,6 @@ class Run:
         return purge_step
 
     def __enter__(self) -> "Run":
-        if self.log is not None and self.state.step == 0:
-            self.log.describe(self.arguments)
-            self.log.graph(self.state.model, self.panels.images[:1].to(self.machine.device))
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
@@ -182,6 +179,11 @@ class Run:
         A run that was stopped after an epoch's last step but before its evaluation is still in it.
         """
         state = self.state
+        if self.log is not None:
+            say("\n".join(self.opening_lines))
+            if state.step == 0:
+                self.log.describe()
+                self.log.graph(state.model, self.panels.images[:1].to(self.machine.device))
         self.decide()
         while not (self.limits.are_reached(state) or (self.time_is_up and state.is_evaluated)):
             is_inside = state.step > 0 and not state.is_evaluated
@@ -245,17 +247,13 @@ class Run:
                 self.log.step(self.state.step, loss, self.state.optimizer.param_groups[0]["lr"])
 
     def decide(self) -> None:
-        """Finds out, together with the other processes, what is to be done between two steps.
-
-        Raises:
-            Interrupted: when a signal came to any of them.
-        """
+        """Finds out, together with the other processes, what is to be done between two steps."""
         self.clock.tick()
         must_save = self.clock.ticked - self.clock.saved > 60 * self.limits.save_minutes
         wishes = (self.stop.signal_number, must_save, self.time_is_up or self._is_time_up())
-        signal_number, must_save, self.time_is_up = self.processes.maximum(wishes)
-        if signal_number:
-            raise Interrupted(signal_number)
+        number, must_save, self.time_is_up = self.processes.maximum(wishes)
+        if number:
+            raise Interrupted(number, is_shared=True)
         if must_save:
             self.save()
 
@@ -339,10 +337,10 @@ class Run:
 
     def _log(self, row: Mapping[str, float], matrix: Tensor) -> None:
         """Writes an epoch into history.csv and TensorBoard."""
-        names = self.about_model["classes"]
         write_history(self.folder, self.state.history)
         self.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
-        self.log.picture("confusion", confusion_picture(matrix.numpy(), names), row["step"])
+        picture = confusion_picture(matrix.numpy(), self.about_model["classes"])
+        self.log.picture("confusion", picture, row["step"])
         panel = self.panels.paint(self.state.model.eval(), self.machine.device)
         self.log.picture("samples", panel, row["step"])
 
@@ -354,7 +352,7 @@ class Run:
             f"mean IoU {row['val_mean_iou']:.4f}  {self.clock.rate():.1f} images/s"
         )
         self.bar.clear()
-        print(line + "  best" * is_best, flush=True)
+        say(line + "  best" * is_best)
         self.bar.refresh()
 
     def save(self) -> None:
@@ -373,6 +371,8 @@ class Run:
     def best_model(self) -> nn.Module:
         """Returns the network with its best weights; from here on a signal ends the run at once."""
         self.stop.waits = False  # an export may take longer than a job has left; it is done anew
+        if self.stop.signal_number:
+            raise Interrupted(self.stop.signal_number)
         self.state.model.load_state_dict(load_best(self.folder, self.state.model)["model"])
         return self.state.model.eval()
 

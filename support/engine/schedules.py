@@ -28,7 +28,6 @@ def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float)
     Args:
         name: a key of `OPTIMIZERS`; `sgd` has momentum 0.9.
         model: already on its device.
-        lr: the initial learning rate.
         weight_decay: decoupled from the gradient in `adamw`, an L2 penalty in the others.
 
     Raises:
@@ -121,14 +120,10 @@ class Schedule(LambdaLR):
 def build_scheduler(
     name: str, optimizer: Optimizer, horizon: int, warm_up: float | None = None
 ) -> Schedule:
-    """Builds a schedule to be stepped after every optimiser step.
+    """Builds a `Schedule`, to be stepped after every optimiser step.
 
     Args:
-        name: a key of `SCHEDULERS`.
-        optimizer: its rates are multiplied.
-        horizon: the number of steps until the decay ends; the rate then stays where it is.
-        warm_up: the fraction of the horizon for the warm-up; `WARM_UP` by default, none where the
-            rate is constant.
+        warm_up: as in `Schedule`; `WARM_UP` by default, none where the rate is constant.
 
     Raises:
         LabError: for a name that is not there, or a warm-up outside 0 ≤ x < 1.

@@ -21,16 +21,9 @@ from support.engine.folder import (
     save_checkpoint,
 )
 from support.engine.loading import STOP_SIGNALS
-from support.engine.processes import Processes
+from support.engine.processes import Interrupted, Processes
 from support.engine.schedules import Schedule
 from utils import LabError
-
-
-class Interrupted(SystemExit):
-    """A signal asked the run to stop; the exit code is 128 + its number, as shells have it."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(128 + signal_number)
 
 
 class StopRequest:
@@ -211,11 +204,9 @@ class Limits:
         return f" of the {self.total_steps} steps asked for, ended by {reason}"
 
     def leave_no_time(self, state: TrainingState, next_step: float = 0.0) -> bool:
-        """Whether the rest of the minutes is needed for the last evaluation and the export.
+        """Whether the last evaluation and the export need the rest of the minutes.
 
-        Args:
-            state: of the run; `state.seconds` is how long it has taken so far.
-            next_step: seconds that training goes on before that.
+        Before them, training goes on for `next_step` seconds.
         """
         if self.minutes is None:
             return False
