@@ -198,6 +198,7 @@ def open_run(
 ) -> "Run":
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
     from data import MEAN, STD, label_warnings, training_size
+    from deploy import MAX_SIDE
     from metrics import LossMeter
     from support.engine.hardware import require_trainable
     from support.engine.loading import count_steps
@@ -210,6 +211,10 @@ def open_run(
     scaler, sampler, size = machine.scaler(), train_loader.sampler, options.img_size
     for images in sampler.batch_sizes():
         require_trainable(model, (images, 3, *size), machine.autocast_dtype)
+    if max(size) > MAX_SIDE:
+        raise LabError(
+            f"--img-size {size[0]} {size[1]}: a side of the export is at most {MAX_SIDE}"
+        )
     if options.clip_norm is not None:
         clip_gradients(model, optimizer, scaler, options.clip_norm)
     state = TrainingState(

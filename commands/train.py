@@ -37,8 +37,6 @@ SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
-MOST_SIDE = 4096
-"""Of what the network sees, in pixels; an exported model has the same limit."""
 DRY_RUN_STEPS = 2
 
 UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_channels", "weights")
@@ -85,7 +83,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
-    size = {"nargs": 2, "type": partial(whole, least=2, most=MOST_SIDE), "metavar": ("H", "W")}
+    size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
     model_help = f"architecture: {', '.join(MODEL_NAMES)}"
