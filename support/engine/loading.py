@@ -175,8 +175,7 @@ class EpochSampler(Sampler):
 class TargetsOnly(Dataset):
     """Items are (None, target): what `count_pixels` needs, without decoding an image.
 
-    A progress bar with a title moves with every item.
-    """
+    A progress bar with a title moves along."""
 
     def __init__(self, dataset: Any, title: str | None = None) -> None:
         self.dataset = dataset

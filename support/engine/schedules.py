@@ -26,8 +26,7 @@ def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float)
     """Builds an optimiser over a model's parameters; fused, one kernel for all of them.
 
     Args:
-        name: a key of `OPTIMIZERS`; `sgd` has momentum 0.9.
-        model: already on its device.
+        name: a key of `OPTIMIZERS`.
         weight_decay: decoupled from the gradient in `adamw`, an L2 penalty in the others.
 
     Raises:
