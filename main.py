@@ -212,9 +212,7 @@ def open_run(
     for images in sampler.batch_sizes():
         require_trainable(model, (images, 3, *size), machine.autocast_dtype)
     if max(size) > MAX_SIDE:
-        raise LabError(
-            f"--img-size {size[0]} {size[1]}: a side of the export is at most {MAX_SIDE}"
-        )
+        raise LabError(f"--img-size {size[0]} {size[1]}: lower both sides to at most {MAX_SIDE}")
     if options.clip_norm is not None:
         clip_gradients(model, optimizer, scaler, options.clip_norm)
     state = TrainingState(

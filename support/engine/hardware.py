@@ -1,4 +1,4 @@
-"""Which device, which precision and how many loader processes suit the machine."""
+"""Which device, which precision and how many workers suit the machine."""
 
 import copy
 import os

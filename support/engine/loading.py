@@ -149,9 +149,8 @@ class EpochSampler(Sampler):
 
     def images_of_step(self, step: int) -> int:
         """How many images, over all processes, the step at this position of an epoch has."""
-        return min(
-            self.division.images_per_step, self.length - step * self.division.images_per_step
-        )
+        whole = self.division.images_per_step
+        return min(whole, self.length - step * whole)
 
     def __len__(self) -> int:
         """How many samples the next pass yields in this process."""
@@ -175,7 +174,8 @@ class EpochSampler(Sampler):
 class TargetsOnly(Dataset):
     """Items are (None, target): what `count_pixels` needs, without decoding an image.
 
-    A progress bar with a title moves along."""
+    A progress bar with a title moves along.
+    """
 
     def __init__(self, dataset: Any, title: str | None = None) -> None:
         self.dataset = dataset

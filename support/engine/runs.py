@@ -378,11 +378,8 @@ class Run:
 
     def finish(self) -> Path:
         """Writes samples.png, metrics.json and summary.txt; returns the run's folder."""
-        arguments, state, best = (
-            self.arguments,
-            self.state,
-            load_best(self.folder, self.state.model),
-        )
+        arguments, state = self.arguments, self.state
+        best = load_best(self.folder, state.model)
         result = scores(best["matrix"], self.about_model["classes"])
         save_image(self.folder / "samples.png", self.panels.paint(state.model, self.machine.device))
         write_json(self.folder / "metrics.json", result)
