@@ -214,10 +214,13 @@ def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
     begun = TRAIN_DEFAULTS | config["arguments"]
     kinds = {key: type(value) for key, value in TRAIN_DEFAULTS.items() if value is not None}
     wrong = [key for key, kind in kinds.items() if type(begun[key]) is not kind]
-    if wrong or [*map(type, begun["img_size"])] != [int, int]:
-        raise LabError(f"{resumed / 'config.json'}: damaged ({', '.join(wrong) or 'img_size'})")
+    if not wrong and [*map(type, begun["img_size"])] != [int, int]:
+        wrong = ["img_size"]
     if begun["epochs"] is begun["max_steps"] is None:
-        raise LabError(f"{resumed / 'config.json'}: damaged (neither epochs nor max_steps)")
+        wrong.append("neither epochs nor max_steps")
+    if wrong:
+        what = f"{resumed / 'config.json'}: damaged ({', '.join(wrong)})"
+        raise LabError(f"{what}; restore the file, or start a new run")
     differs = [
         f"--{key.replace('_', '-')} {in_words(value)} contradicts {in_words(begun[key])}"
         for key, value in given.items()

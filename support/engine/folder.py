@@ -136,7 +136,7 @@ def write_config(
         )
         first = begun.get("command", command)
         command = first if lasts_as_long else f"{first}\n{command}"
-        commits = begun.get("git_commit") or ""
+        commits = str(begun.get("git_commit") or "")
         if commits:
             commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"
     config = {
@@ -176,7 +176,8 @@ def git_commit() -> str | None:
     if kept.is_file():
         return kept.read_text(encoding="utf-8").strip()
 
-    git = partial(subprocess.check_output, cwd=here, stderr=subprocess.DEVNULL, text=True)
+    quiet = {"stderr": subprocess.DEVNULL, "text": True, "timeout": 10}
+    git = partial(subprocess.check_output, cwd=here, **quiet)
     try:
         changes = git(["git", "status", "--porcelain", "--untracked-files=no"])
         return git(["git", "rev-parse", "HEAD"]).strip() + ("+changes" if changes else "")
