@@ -205,11 +205,6 @@ def network_size(photo_size: Sequence[int], training_size: Sequence[int]) -> tup
     return min(height, longest), min(width, longest)
 
 
-def resize_photo(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes a photo, (H, W, 3) uint8, to `size` = (height, width) as the evaluation does."""
-    return resize_image(image, size)
-
-
 def upsample_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarges logits bilinearly to `size` (H, W) and takes the best class of every pixel.
 
@@ -300,7 +295,7 @@ class Segmenter:
         height, width = network_size(image.shape[:2], self.size)
         # TODO 7.2a: resize, normalise as in training, pad below and right to the stride, (C, H, W).
         # <solution 7.2a>
-        small = resize_photo(image, (height, width))
+        small = resize_image(image, (height, width))
         normalised = (small / np.float32(255) - self.mean) / self.std
         below, right = -height % self.stride, -width % self.stride
         padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")

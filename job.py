@@ -22,7 +22,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from commands.command_line import CommandLine, accept_any_console, whole
+from commands.command_line import CommandLine, run_command, whole
 from commands.slurm.jobs import new_folder, preview, read_records, slurm, submit_job, write_text
 from commands.slurm.script import REQUEST_OPTIONS, Job, Request, further_option, seconds_of
 from commands.slurm.status import show_status
@@ -42,22 +42,11 @@ from commands.slurm.trainings import (
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    accept_any_console()
     argv = list(sys.argv[1:] if argv is None else argv)
     cut = argv.index("--") if "--" in argv else len(argv)
-    args = build_parser().parse_args(argv[:cut])
-    args.words, args.typed = argv[cut + 1 :], shlex.join(["python", "job.py", *argv])
-    try:
-        return args.run(args)
-    except JobError as error:
-        line = str(error)
-    except OSError as error:
-        line = f"{error.filename or 'a file'}: {error.strerror or error}"
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    print(f"error: {line}", file=sys.stderr)
-    return 2
+    parser = build_parser()
+    parser.set_defaults(words=argv[cut + 1 :], typed=shlex.join(["python", "job.py", *argv]))
+    return run_command(parser, argv[:cut])
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,13 +5,14 @@ overlays, seeding. Neither torch nor OpenCV is imported at the top: `--help` ans
 inference with a `model.onnx` does without torch.
 """
 
+import csv
 import json
 import os
 import random
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, content: object) -> None:
     """Writes a JSON file, as `atomic_path` does."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping]) -> None:
+    """Writes a table, each row by column, as CSV with a head line, as `atomic_path` does."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _is_about_writing(error: OSError | RuntimeError, path: Path) -> bool:

@@ -92,33 +92,39 @@ def plain_path(text: str) -> str:
     return text
 
 
-def accept_any_console() -> None:
-    """Has stdout and stderr replace what they cannot encode, as an arrow in ASCII or cp1252."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+def folder_name(text: str) -> str:
+    """An argparse type: the name of one folder, not a path."""
+    if Path(text).name != text or text in ("", ".", "..") or not text.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a plain folder name; --logdir says where it lies"
+        )
+    return text
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
     """Parses the arguments, calls `args.run(args)`, and turns errors into one line on stderr.
 
+    An error that the user can fix is a ValueError with a `line`, as `utils.LabError` is.
+
     Returns:
         The exit code: the command's own, 2 for an error, 130 after Ctrl-C.
     """
-    accept_any_console()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # such as an arrow on an ASCII console
     args = parser.parse_args(argv)
-    from utils import LabError, python_command  # late: job.py's Python may have no numpy
-
     try:
         code = args.run(args) or 0
         sys.stdout.flush()
         return code
-    except LabError as error:
-        line = error.line
+    except ValueError as error:
+        line = getattr(error, "line", None)
+        if line is None:
+            raise
     except MemoryError as error:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
     except RuntimeError as error:  # a TODO of the student edition, or what torch says
-        line = _line_of(str(error), python_command())
+        line = _line_of(str(error))
         if line is None:
             raise
     except BrokenPipeError:  # the reader of our output has closed it, such as `head`
@@ -133,10 +139,12 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     return 2
 
 
-def _line_of(text: str, python: str) -> str | None:
+def _line_of(text: str) -> str | None:
     """What the user can do about a RuntimeError; None where that is not known."""
     if unsolved := re.search(r"TODO (\d+\.\d+)", text):
-        return f"{unsolved[0]} is still to do; see: {python} lab.py hint {unsolved[1]}"
+        from utils import python_command  # late: job.py's Python may have no numpy
+
+        return f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
     if re.search("DataLoader worker .*(killed|exited)", text):
         return "a worker that loads images was killed (out of memory?); lower --num-workers"
     if re.search("out of memory|can't allocate memory|bad_alloc", text):

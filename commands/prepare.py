@@ -99,11 +99,9 @@ def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> N
         size: (height, width) of the copy, in pixels.
 
     Raises:
-        LabError: when the folder is in use, cannot be written, or would not fit on the disk, when
-            a size is below 1, and for faults of the data.
+        LabError: when the folder is in use, cannot be written, or would not fit on the disk, and
+            for faults of the data.
     """
-    if min(size) < 1:
-        raise LabError(f"the size must be at least 1 1 pixels, not {size[0]} {size[1]}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise LabError(f"{output} exists already; choose another --output, or delete it first")
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")

@@ -9,7 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import below_one, non_negative, plain_path, positive, read_config, whole
+from commands.command_line import (
+    below_one,
+    folder_name,
+    non_negative,
+    plain_path,
+    positive,
+    read_config,
+    whole,
+)
 from utils import LabError
 
 if TYPE_CHECKING:
@@ -145,7 +153,8 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
     add = partial(add_with_default, parser.add_argument_group("run"))
     add("--logdir", "folder in which runs lie", type=plain_path, metavar="DIR")
-    add("--name", "name of the run's folder", "date, time, model and loss", metavar="NAME")
+    name = {"type": folder_name, "metavar": "NAME"}
+    add("--name", "name of the run's folder", "date, time, model and loss", **name)
     save_help = "minutes between two checkpoints inside an epoch, at most"
     add("--save-minutes", save_help, type=positive, metavar="N")
     add("--resume", "continue the run of this folder", "a new run", type=plain_path, metavar="RUN")
@@ -250,14 +259,12 @@ def require_new_name(logdir: Path, name: str | None) -> None:
     """Finds out, before any work, whether a run of this name can be made.
 
     Raises:
-        LabError: when the name is taken or no name, or `logdir` is not a folder.
+        LabError: when the name is taken, or `logdir` is not a folder.
     """
     if logdir.exists() and not logdir.is_dir():
         raise LabError(f"--logdir {logdir} is a file; choose a folder")
     if name is None:
         return
-    if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
-        raise LabError(f"--name {name!r} must be a plain folder name; --logdir says where it lies")
     if (logdir / name).exists():
         can_resume = (logdir / name / "last.pt").is_file()
         hint = f", or go on with --resume {logdir / name}" if can_resume else ""

@@ -25,13 +25,13 @@ from teacher.reports import (
     Mark,
     TodoMark,
     file_name,
-    write_csv,
     write_gradescope,
+    write_marks,
     write_reports,
 )
 from teacher.sandbox import NEEDED, Job, Outcome, run_jobs
 from teacher.submissions import Submission, find_submissions, read_submission
-from utils import LabError, atomic_path
+from utils import LabError, write_json
 
 EXPORT, EXPORT_FACTOR = "7.1", 2
 """The TODO whose tests take seconds, and how much more time it has."""
@@ -92,7 +92,7 @@ def grade(
             grading.take(outcome)
     marks = sorted(grading.marks, key=lambda mark: mark.submission)
     if out is not None:
-        write_csv(out, marks, numbers)
+        write_marks(out, marks, numbers)
     if gradescope is not None:
         write_gradescope(gradescope, marks[0], numbers, "")
     return marks
@@ -179,14 +179,13 @@ class Grading:
         if self.out is None:
             return
         content = {"digest": task.digest, "mark": mark.to_json()}
-        with atomic_path(self.record_of(mark.submission)) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+        write_json(self.record_of(mark.submission), content)
         name = file_name(mark.submission)
         while name.casefold() in self.names:
             name += "_"
         self.names.add(name.casefold())
         write_reports(self.out.parent / "reports", name, mark)
-        write_csv(self.out, self.marks, self.numbers)
+        write_marks(self.out, self.marks, self.numbers)
 
     def advance(self, steps: int) -> None:
         """Moves the progress bar on."""

@@ -1,14 +1,12 @@
 """What a grading writes: the CSV, a report for each student as text and HTML, Gradescope's file."""
 
-import csv
 import html
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from commands.companion.todos import BY_NUMBER
-from utils import atomic_path
+from utils import write_csv, write_json, write_text
 
 COLUMNS = ("submission", "total", "max", "remarks")
 STYLE = """body { font: 16px/1.5 sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; }
@@ -86,27 +84,21 @@ def is_optional(number: str) -> bool:
     return BY_NUMBER[number].is_optional
 
 
-def write_csv(path: Path, marks: list[Mark], numbers: list[str]) -> None:
+def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
     """Writes a row for each submission, by name; the file is whole at any time.
 
     The optional TODOs stand at the end, after the sum of their points, `extra`.
     """
     optional = [number for number in numbers if is_optional(number)]
     required = [number for number in numbers if not is_optional(number)]
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow([*COLUMNS, *required, *(["extra", *optional] if optional else [])])
-        for mark in sorted(marks, key=lambda mark: mark.submission):
-            points = {todo.number: todo.points for todo in mark.todos}
-            remarks = "; ".join(mark.remarks)
-            row = [harmless(mark.submission), mark.total, mark.highest, harmless(remarks)]
-            row += [points.get(number, 0) for number in required]
-            if optional:
-                row += [mark.extra, *(points.get(number, 0) for number in optional)]
-            writer.writerow(row)
+    rows = []
+    for mark in sorted(marks, key=lambda mark: mark.submission):
+        points = {todo.number: todo.points for todo in mark.todos}
+        remarks = harmless("; ".join(mark.remarks))
+        cells = harmless(mark.submission), mark.total, mark.highest, remarks
+        row = dict(zip(COLUMNS, cells, strict=True)) | {n: points.get(n, 0) for n in numbers}
+        rows.append(row | ({"extra": mark.extra} if optional else {}))
+    write_csv(path, [*COLUMNS, *required, *(["extra", *optional] if optional else [])], rows)
 
 
 def harmless(cell: str) -> str:
@@ -130,10 +122,8 @@ def file_name(submission: str) -> str:
 
 def write_reports(folder: Path, name: str, mark: Mark) -> None:
     """Writes a student's report as text and as HTML."""
-    with atomic_path(folder / f"{name}.txt") as temporary:
-        temporary.write_text(as_text(mark), encoding="utf-8")
-    with atomic_path(folder / f"{name}.html") as temporary:
-        temporary.write_text(as_html(mark), encoding="utf-8")
+    write_text(folder / f"{name}.txt", as_text(mark))
+    write_text(folder / f"{name}.html", as_html(mark))
 
 
 def as_text(mark: Mark) -> str:
@@ -209,5 +199,4 @@ def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], troubl
         "stdout_visibility": "hidden",
         "tests": tests,
     }
-    with atomic_path(folder / "results.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    write_json(folder / "results.json", results)

@@ -22,9 +22,9 @@ from PIL import Image
 import commands.test
 import deploy
 from commands.test import TorchSegmenter, collect_images, segment_files
-from deploy import OnnxSegmenter, export_onnx, network_size, resize_photo, upsample_argmax
+from deploy import OnnxSegmenter, export_onnx, network_size, upsample_argmax
 from models import UNet
-from utils import LabError
+from utils import LabError, resize_image
 
 SIZE = (24, 48)
 METADATA = {
@@ -233,15 +233,15 @@ def test_export_names_missing_metadata(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(24, 48), (12, 24), (96, 192), (31, 17), (24, 100), (100, 48)])
-def test_resize_photo_equals_the_training_transform(size):
+def test_resize_image_equals_the_training_transform(size):
     image = photo(48, 96)
     transform = A.Resize(*size, interpolation=cv2.INTER_LINEAR, area_for_downscale="image")
-    np.testing.assert_array_equal(resize_photo(image, size), transform(image=image)["image"])
+    np.testing.assert_array_equal(resize_image(image, size), transform(image=image)["image"])
 
 
-def test_resize_photo_returns_the_photo_itself_at_its_size():
+def test_resize_image_returns_the_photo_itself_at_its_size():
     image = photo(24, 48)
-    assert resize_photo(image, (24, 48)) is image
+    assert resize_image(image, (24, 48)) is image
 
 
 @pytest.mark.parametrize(

@@ -150,5 +150,5 @@ def test_a_name_that_no_file_system_holds_is_refused(streets, tmp_path, name):
     done = subprocess.run(
         [sys.executable, "main.py", *words], cwd=LAB, capture_output=True, check=False
     )
-    assert done.returncode == 2 and b"--name" in done.stderr
+    assert done.returncode == 2 and b"must be a plain folder name" in done.stderr
     assert done.stderr.count(b"\n") == 1 and not (tmp_path / "runs").exists()

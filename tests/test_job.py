@@ -276,7 +276,7 @@ def test_names_are_made_safe(lab):
 
 @pytest.mark.parametrize("name", ["a/b", "..", ""])
 def test_name_that_is_a_path_is_refused(lab, name):
-    assert "--name" in lab.refused("submit", "--", "train", "--name", name)
+    assert "must be a plain folder name" in lab.refused("submit", "--", "train", "--name", name)
 
 
 @pytest.mark.parametrize("words", [(), ("--",), ("--", "test"), ("--", "--epochs", "3")])
@@ -585,6 +585,12 @@ def test_several_processes_that_failed_are_not_requeued(lab):
 
 
 # ------------------------------------------------------------------------------ Slurm's own answers
+
+
+def test_status_that_nobody_reads_is_no_error(lab):
+    process = lab.start("status")
+    process.stdout.close()  # as `head -0` does
+    assert (process.wait(20), process.stderr.read()) == (0, "")
 
 
 def test_missing_slurm_is_explained(lab):

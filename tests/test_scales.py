@@ -14,9 +14,9 @@ from torch import Tensor
 
 import commands.test_time
 from commands.test_time import MultiScaleSegmenter, SlidingSegmenter, extend_segmenter, tile
-from deploy import OnnxSegmenter, Segmenter, export_onnx, network_size, resize_photo
+from deploy import OnnxSegmenter, Segmenter, export_onnx, network_size
 from models import UNet
-from utils import LabError
+from utils import LabError, resize_image
 
 LAB = Path(__file__).resolve().parent.parent
 SIZE = (24, 48)
@@ -59,7 +59,7 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def logits_seen(segmenter: Segmenter, image: np.ndarray, size: tuple[int, int], flip: bool):
     """The logits (1, K, *size) float64 of a photo that is resized, or also turned, by hand."""
-    small = torch.from_numpy(resize_photo(image, size).astype(np.float64)) / 255
+    small = torch.from_numpy(resize_image(image, size).astype(np.float64)) / 255
     x = (small - torch.tensor(METADATA["mean"])) / torch.tensor(METADATA["std"])
     x = x.permute(2, 0, 1)[None]
     x = x.flip(3) if flip else x

@@ -25,7 +25,7 @@ from commands.companion.markers import (
 )
 from commands.companion.todos import TODOS, Todo, all_needs
 from commands.companion.verdicts import DONE, TO_DO, WRONG, Finding
-from utils import LabError, atomic_path
+from utils import LabError, atomic_path, write_json
 
 RESULTS = ".lab/results.json"
 HINTS = ".lab/hints.json"
@@ -210,11 +210,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Writes a JSON file, whole or not at all."""
-    write_bytes(path, json.dumps(content, indent=1).encode())
 
 
 def encode_as(text: str, path: Path) -> bytes:

@@ -4,8 +4,6 @@ What does not compare, such as other data, other code, or a run that has not end
 the scores.
 """
 
-import csv
-import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +27,7 @@ from commands.comparison.runs import (
     read_run,
     value_in_words,
 )
-from utils import LabError, write_text
+from utils import LabError, write_csv, write_text
 
 
 def compare_runs(
@@ -333,7 +331,7 @@ def write_tables(folder: Path, comparison: Comparison) -> list[str]:
     tables = {"compare.csv": settings, "compare_runs.csv": runs, "compare_classes.csv": classes}
     for name, rows in tables.items():
         if rows:
-            _write_csv(folder / name, rows)
+            write_csv(folder / name, list(rows[0]), rows)
         else:
             (folder / name).unlink(missing_ok=True)  # of an earlier comparison
     return [name for name, rows in tables.items() if rows]
@@ -375,11 +373,3 @@ def _class_rows(comparison: Comparison, setting: Setting) -> list[dict[str, Any]
             row[f"{key}_difference"] = comparison.difference(setting, names, key)
         rows.append(row)
     return rows
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

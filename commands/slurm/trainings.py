@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandLine, read_config, read_history
+from commands.command_line import CommandLine, folder_name, read_config, read_history
 
 LAB = Path(__file__).resolve().parents[2]
 TOYDATA = LAB / "toydata"
@@ -30,6 +30,11 @@ LONGEST_NAME = 60
 
 class JobError(ValueError):
     """Anything that a user can cause and fix. Its message is the one line that they see."""
+
+    @property
+    def line(self) -> str:
+        """The message."""
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,12 @@ def plan_training(words: Sequence[str], name: str, *, needs_gpu: bool, may_exist
         may_exist: whether a run of this name may be there, to be resumed.
 
     Raises:
-        JobError: for a path that is not there, a run that is, or a name that is none.
+        JobError: for a path that is not there, or a run that is.
     """
     parser = CommandLine(prog="main.py train", add_help=False)
-    for flag in ("--datadir", "--logdir", "--name", "--resume", *FILES, "--device"):
+    for flag in ("--datadir", "--logdir", "--resume", *FILES, "--device"):
         parser.add_argument(flag)
+    parser.add_argument("--name", type=folder_name)
     parser.add_argument("--auto-resume", action="store_true")
     known, rest = parser.parse_known_args(list(words))
     if known.resume:
@@ -64,7 +70,7 @@ def plan_training(words: Sequence[str], name: str, *, needs_gpu: bool, may_exist
         folder = absolute("--resume", known.resume)
         known.datadir = known.datadir or begun_arguments(folder).get("datadir")
     else:
-        folder = new_run(known.logdir or "runs", name if known.name is None else known.name)
+        folder = Path(os.path.abspath(known.logdir or "runs"), known.name or name)
         if folder.exists() and not may_exist:
             raise JobError(
                 f"{folder} is there already; choose another --name, or resume it: "
@@ -78,13 +84,6 @@ def plan_training(words: Sequence[str], name: str, *, needs_gpu: bool, may_exist
         arguments += ["--device", known.device or "cuda"]
     arguments += [*rest, "--logdir", str(folder.parent), "--name", folder.name]
     return Training(folder, datadir, arguments)
-
-
-def new_run(logdir: str, name: str) -> Path:
-    """The folder of a run; `JobError` for a name that is none."""
-    if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
-        raise JobError(f"--name {name!r} must be a plain folder name")
-    return Path(os.path.abspath(logdir)) / name
 
 
 def absolute(flag: str, text: str) -> Path:

@@ -5,7 +5,6 @@ TensorBoard's event file grows as training goes on. Checkpoints hold tensors, nu
 lists and dicts alone, so that `torch.load(..., weights_only=True)` opens them.
 """
 
-import csv
 import glob
 import os
 import platform
@@ -136,8 +135,7 @@ def write_config(
         )
         first = begun.get("command", command)
         command = first if lasts_as_long else f"{first}\n{command}"
-        commits = str(begun.get("git_commit") or "")
-        if commits:
+        if commits := str(begun.get("git_commit") or ""):
             commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"
     config = {
         "command": command,
@@ -175,7 +173,6 @@ def git_commit() -> str | None:
     kept = here / "COMMIT"  # in a job's copy of the code, which job.py made
     if kept.is_file():
         return kept.read_text(encoding="utf-8").strip()
-
     quiet = {"stderr": subprocess.DEVNULL, "text": True, "timeout": 10}
     git = partial(subprocess.check_output, cwd=here, **quiet)
     try:
@@ -230,21 +227,6 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def write_history(run: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes `history.csv`, a row per epoch.
-
-    Raises:
-        LabError: when it cannot be written.
-    """
-    with (
-        atomic_path(run / "history.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, HISTORY_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def best_name(row: Mapping[str, float]) -> str:

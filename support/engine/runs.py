@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from metrics import LossMeter, f1_per_class, iou_per_class, macro_f1, mean_iou, scores
 from support.engine.folder import (
+    HISTORY_COLUMNS,
     TensorBoardLog,
     alone_in,
     best_name,
@@ -30,14 +31,13 @@ from support.engine.folder import (
     require_same_data,
     save_checkpoint,
     write_config,
-    write_history,
 )
 from support.engine.hardware import Machine
 from support.engine.loading import Part
 from support.engine.processes import Interrupted, Processes
 from support.engine.session import Clock, Limits, StopRequest, TrainingState
 from support.plots import Panels, confusion_picture
-from utils import LabError, save_image, say, write_json, write_text
+from utils import LabError, save_image, say, write_csv, write_json, write_text
 
 CHECK_EVERY = 10
 """Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
@@ -147,7 +147,7 @@ class Run:
                 load_best(folder, state.model)  # better now than after hours of training
             write_config(folder, **config, resolved=self._resolved(), begun=begun)
             if state.history or (folder / "history.csv").exists():
-                write_history(folder, state.history)
+                write_csv(folder / "history.csv", HISTORY_COLUMNS, state.history)
             for leftover in folder.glob(".*.partial*"):  # of a process killed while writing
                 leftover.unlink(missing_ok=True)
         return purge_step
@@ -337,7 +337,7 @@ class Run:
 
     def _log(self, row: Mapping[str, float], matrix: Tensor) -> None:
         """Writes an epoch into history.csv and TensorBoard."""
-        write_history(self.folder, self.state.history)
+        write_csv(self.folder / "history.csv", HISTORY_COLUMNS, self.state.history)
         self.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
         picture = confusion_picture(matrix.numpy(), self.about_model["classes"])
         self.log.picture("confusion", picture, row["step"])

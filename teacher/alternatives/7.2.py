@@ -1,6 +1,6 @@
 # right: zero_padding
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / 255.0 - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="constant")
@@ -24,7 +24,7 @@ for channel in range(3):
 
 # right: padded_before_normalising
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 below = (self.stride - height % self.stride) % self.stride
 right = (self.stride - width % self.stride) % self.stride
 small = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_REPLICATE)

@@ -168,8 +168,8 @@ train_ids = table[label_ids]
 # says: in another order
 # <answer 1.1>
 table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
-for number, name in enumerate(sorted(CLASS_NAMES)):
-    label = next(label for label in LABELS if label.name == name)
+learned = [label for label in LABELS if label.train_id != IGNORE_INDEX]
+for number, label in enumerate(sorted(learned, key=lambda label: label.name)):
     table[label.id] = number
 train_ids = table[label_ids]
 # </answer 1.1>

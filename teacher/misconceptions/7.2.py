@@ -1,7 +1,7 @@
 # wrong: bgr
 # says: read as BGR
 # <answer 7.2a>
-small = resize_photo(image[..., ::-1], (height, width))
+small = resize_image(image[..., ::-1], (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -11,7 +11,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: cvt_color
 # says: read as BGR
 # <answer 7.2a>
-small = cv2.cvtColor(resize_photo(image, (height, width)), cv2.COLOR_RGB2BGR)
+small = cv2.cvtColor(resize_image(image, (height, width)), cv2.COLOR_RGB2BGR)
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -21,7 +21,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: not_divided
 # says: not divided by 255
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small.astype(np.float32) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -31,7 +31,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: divided_twice
 # says: by 255 twice
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -41,7 +41,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: not_normalised
 # says: mean and std are missing
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = small / np.float32(255)
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -51,7 +51,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: std_missing
 # says: the division by std is missing
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean)
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -61,7 +61,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: mean_missing
 # says: the mean is not subtracted
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = small / np.float32(255) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -71,7 +71,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: mean_and_std_swapped
 # says: mean and std are swapped
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.std) / self.mean
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -81,7 +81,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: normalised_twice
 # says: normalised twice
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 normalised = (normalised - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
@@ -92,7 +92,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: imagenet
 # says: these are ImageNet's
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -102,7 +102,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: multiplied_by_std
 # says: multiplied by std
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) * self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -112,7 +112,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: integer_division
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = ((small // 255).astype(np.float32) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -122,7 +122,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: minus_one_to_one
 # says: scaled to -1
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = small / np.float32(127.5) - 1
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -132,7 +132,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: own_statistics
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = ((small - small.mean()) / (small.std() + 1e-6)).astype(np.float32)
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -142,7 +142,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: float64
 # says: float64
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / 255.0 - self.mean.astype(float)) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -152,7 +152,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: plain_255
 # says: float32
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small.astype(float) / 255 - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -162,7 +162,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: reshape
 # says: reshape mixes
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -172,7 +172,7 @@ network_input = padded.reshape(3, *padded.shape[:2])
 # wrong: transposed_wrongly
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -182,7 +182,7 @@ network_input = padded.transpose(2, 1, 0)
 # wrong: no_transpose
 # says: the channels must come first
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -224,7 +224,7 @@ network_input = padded.transpose(2, 0, 1)
 # says: aspect is lost
 # <answer 7.2a>
 height, width = self.size
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -234,7 +234,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: not_padded
 # says: the padding to multiples
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = 0, 0
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -244,7 +244,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: padded_by_the_remainder
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = height % self.stride, width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -254,7 +254,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: padding_swapped
 # says: padding
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, right), (0, below), (0, 0)), mode="edge")
@@ -264,7 +264,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: padded_above_and_left
 # says: above and on the left
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((below, 0), (right, 0), (0, 0)), mode="edge")
@@ -274,7 +274,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: padded_around
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((below // 2, below - below // 2), (right // 2, right - right // 2), (0, 0)), mode="edge")
@@ -285,7 +285,7 @@ network_input = padded.transpose(2, 0, 1)
 # says: resized to multiples of the stride
 # <answer 7.2a>
 height, width = (each + -each % self.stride for each in (height, width))
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -295,7 +295,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: cut_to_the_stride
 # says: cut to multiples
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 height, width = (max(self.stride, each - each % self.stride) for each in (height, width))
 small = small[:height, :width]
 normalised = (small / np.float32(255) - self.mean) / self.std
@@ -307,7 +307,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: width_not_padded
 # says: the padding to multiples
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, 0
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -317,7 +317,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: mirrored
 # says: left and right are exchanged
 # <answer 7.2a>
-small = resize_photo(image[:, ::-1], (height, width))
+small = resize_image(image[:, ::-1], (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -327,7 +327,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: clipped
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 normalised = normalised.clip(0, 1)
 below, right = -height % self.stride, -width % self.stride
@@ -338,7 +338,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: rounded_to_bytes
 # says: expected
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 normalised = normalised.round()
 below, right = -height % self.stride, -width % self.stride
@@ -465,7 +465,7 @@ train_ids = upsample_argmax(logits[:, :height, :width], size)
 # says: stays as it is
 # <answer 7.2a>
 image //= 2
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -475,7 +475,7 @@ network_input = padded.transpose(2, 0, 1)
 # wrong: divided_by_256
 # says: divided by 256
 # <answer 7.2a>
-small = resize_photo(image, (height, width))
+small = resize_image(image, (height, width))
 normalised = (small / np.float32(256) - self.mean) / self.std
 below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
