@@ -28,9 +28,8 @@ from support.engine.loading import (
     TargetsOnly,
     start_worker,
 )
-from support.formats.cityscapes import require_label_ids
+from support.formats.cityscapes import open_split, require_label_ids
 from support.formats.labels import IGNORE_INDEX, LABELS, count_label_ids, suspicious_labels
-from support.formats.prepared import open_split
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
@@ -268,6 +267,16 @@ def label_warnings(dataset: CityscapesDataset, most: int = 16) -> list[str]:
     return suspicious_labels(f"split {source.split!r} of {source.root}", counts)
 
 
+def require_labels(dataset: CityscapesDataset) -> CityscapesDataset:
+    """Returns the data set; `LabError` when all is void. Reads up to the first labelled pixel."""
+    if any((dataset.read_train_ids(i) != IGNORE_INDEX).any() for i in range(len(dataset))):
+        return dataset
+    raise LabError(
+        f"split {dataset.source.split!r} of {dataset.source.root}: every pixel of its targets is "
+        "void, so that nothing can be learned or scored; save label ids, or take another split"
+    )
+
+
 def resolve_datadir(datadir: Path | None) -> Path:
     """Returns the data folder that was asked for, else the toy data, made when it is missing."""
     if datadir is not None:
@@ -292,10 +301,9 @@ def open_datasets(
         cities_train, cities_val, limit: of each of the two; None for all.
     """
     root = resolve_datadir(datadir)
-    return (
-        CityscapesDataset(root, "train", cities_train, limit, train_transforms(size)),
-        CityscapesDataset(root, "val", cities_val, limit, eval_transforms(size)),
-    )
+    train_set = CityscapesDataset(root, "train", cities_train, limit, train_transforms(size))
+    val_set = CityscapesDataset(root, "val", cities_val, limit, eval_transforms(size))
+    return require_labels(train_set), require_labels(val_set)
 
 
 def seed_transform(transform: Callable[..., dict]) -> None:

@@ -53,9 +53,12 @@ def export_onnx(
         image: (B, 3, H, W) float32, H and W multiples of the stride → logits: (B, K, H, W).
 
     Raises:
-        LabError: when the metadata are not valid, the exported network does not agree with
-            PyTorch, or the file cannot be written.
+        LabError: when a weight is not a number, the metadata are not valid, the exported network
+            does not agree with PyTorch, or the file cannot be written.
     """
+    wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if wrong:
+        raise LabError(f"the network's weights are not numbers ({wrong[0]}); nothing was exported")
     known = {"size": size, "stride": model.stride, "format_version": FORMAT_VERSION}
     metadata = valid_metadata({**metadata, **known})
     with atomic_path(path) as temporary:
@@ -205,6 +208,13 @@ def network_size(photo_size: Sequence[int], training_size: Sequence[int]) -> tup
     return min(height, longest), min(width, longest)
 
 
+def finite(logits: np.ndarray, model: str | Path) -> np.ndarray:
+    """Returns logits of any shape; `LabError` when one is no number, whose argmax means nothing."""
+    if not np.isfinite(logits).all():
+        raise LabError(f"{model}: gives logits that are not numbers; its weights are damaged")
+    return logits
+
+
 def upsample_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarges logits bilinearly to `size` (H, W) and takes the best class of every pixel.
 
@@ -325,8 +335,9 @@ class OnnxSegmenter(Segmenter):
     """
 
     def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         try:
-            self.session = open_session(Path(path))
+            self.session = open_session(self.path)
             super().__init__(read_metadata(self.session))
             check_signature(self.session, len(self.classes))
         except LabError as error:
@@ -340,7 +351,7 @@ class OnnxSegmenter(Segmenter):
             raise LabError(f"the network cannot run on images {batch.shape}") from error
         if logits.shape[2:] != batch.shape[2:]:
             raise LabError(f"the network makes logits {logits.shape} of images {batch.shape}")
-        return logits
+        return finite(logits, self.path)
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -349,8 +360,9 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         raise LabError("this is a folder, not a file" if path.is_dir() else "no such file")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors arrive as exceptions; the log would print them again
+    model = path.read_bytes()  # onnxruntime opens no path that is not UTF-8
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors have no other common base class
         raise LabError("not an ONNX model, or a damaged one") from error
 

@@ -29,7 +29,7 @@ from commands.train import (
     opening_lines,
     training_options,
 )
-from utils import LabError, python_command, say, seed_everything
+from utils import LabError, python_command, seed_everything
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,11 +99,11 @@ def train(args: argparse.Namespace) -> None:
         with processes.first_of_node_first():  # the toy streets may have to be made
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
-                options.limit,
-            )  # fmt: skip
+                options.limit)  # fmt: skip
+        workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(
-            train_set, val_set, options.batch_size, machine.num_workers(options.num_workers),
-            options.seed, machine.has_gpu, options.accumulate, processes.rank, processes.count,
+            train_set, val_set, options.batch_size, workers, options.seed, machine.has_gpu,
+            options.accumulate, processes.rank, processes.count,
         )  # fmt: skip
         model = build_network(options, machine, is_new=resumed is None)
         weights = weigh_classes(train_set, options.class_weights, processes)
@@ -122,7 +122,7 @@ def train(args: argparse.Namespace) -> None:
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)
-                say(closing_lines(run.finish(), options.datadir, args.dry_run))
+                print(closing_lines(run.finish(), options.datadir, args.dry_run))
 
 
 @contextmanager

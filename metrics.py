@@ -207,7 +207,8 @@ def mean_accuracy(matrix: Tensor) -> float:
 def scores(matrix: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
     """Every score of a confusion matrix (K, K), as `metrics.json` holds them.
 
-    A class neither in the target nor predicted has None for a score; `pixels` counts its target.
+    A class neither in the target nor predicted has None for a score, and so has everything where
+    no pixel was counted; `pixels` counts the target's.
     """
     per_class = {"f1": f1_per_class(matrix).tolist(), "iou": iou_per_class(matrix).tolist()}
     pixels = matrix.sum(dim=1).tolist()
@@ -215,11 +216,10 @@ def scores(matrix: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
     for k, name in enumerate(class_names):
         row = {key: None if math.isnan(each[k]) else each[k] for key, each in per_class.items()}
         classes[name] = {**row, "pixels": pixels[k]}
+    of_all = (macro_f1, mean_iou, pixel_accuracy, mean_accuracy)
+    is_scored = bool(matrix.sum())
     return {
-        "macro_f1": macro_f1(matrix),
-        "mean_iou": mean_iou(matrix),
-        "pixel_accuracy": pixel_accuracy(matrix),
-        "mean_accuracy": mean_accuracy(matrix),
+        **{score.__name__: score(matrix) if is_scored else None for score in of_all},
         "classes": classes,
     }
 

@@ -6,6 +6,7 @@ inference with a `model.onnx` does without torch.
 """
 
 import csv
+import io
 import json
 import os
 import random
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 MAX_IMAGE_PIXELS = 64_000_000
 """The largest image that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
@@ -45,14 +46,6 @@ def python_command() -> str:
     if sys.prefix == sys.base_prefix or on_path:
         return "python"
     return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
-
-
-def say(line: str) -> None:
-    """Prints a line at once; where nobody reads any more, such as `head`, the work goes on."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -84,9 +77,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file in UTF-8, as `atomic_path` does."""
+    """Writes a text file in UTF-8, as `atomic_path` does; odd bytes of a path become escapes."""
+    content = text.encode("utf-8", "backslashreplace")
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, content: object) -> None:
@@ -96,10 +90,11 @@ def write_json(path: str | Path, content: object) -> None:
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping]) -> None:
     """Writes a table, each row by column, as CSV with a head line, as `atomic_path` does."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, file.getvalue())
 
 
 def _is_about_writing(error: OSError | RuntimeError, path: Path) -> bool:
@@ -118,7 +113,19 @@ def read_image(path: str | Path) -> np.ndarray:
     Grey, palette, transparent (on white), CMYK and 16-bit files are converted.
 
     Raises:
-        LabError: when the file is missing, not an image, truncated, or above `MAX_IMAGE_PIXELS`.
+        LabError: as `opened_image`.
+    """
+    with opened_image(path) as image:
+        return np.array(to_rgb(ImageOps.exif_transpose(image)))
+
+
+@contextmanager
+def opened_image(path: str | Path, kind: str | None = None) -> Iterator[Image.Image]:
+    """Opens an image file, such as one of the `kind` PNG; its pixels are decoded when asked for.
+
+    Raises:
+        LabError: also from within the block, when the file is missing, not an image, of another
+            kind, truncated, or above `MAX_IMAGE_PIXELS`.
     """
     path = Path(path)
     if path.is_dir():
@@ -129,17 +136,30 @@ def read_image(path: str | Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own warning comes at another limit
             with Image.open(path) as image:
+                if kind not in (None, image.format):
+                    raise LabError(f"{path}: not a {kind} file, but {image.format}")
                 check_pixels(image.width, image.height, path)
-                return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+                yield image
     except (LabError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise LabError(f"{path}: absurdly large image; scale it down first") from error
     except UnidentifiedImageError as error:
-        raise LabError(f"{path}: not an image, or of an unknown format") from error
+        is_empty = path.stat().st_size == 0
+        what = "but an empty file" if is_empty else "or of a kind that is not read here"
+        raise LabError(f"{path}: not an image, {what}; save it as JPEG or PNG") from error
     except Exception as error:  # on damaged files, Pillow's readers raise errors of any kind
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise LabError(f"{path}: not a readable image ({reason})") from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise LabError(f"{path}: not a readable image ({reason.splitlines()[0]})") from error
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened image: 1 upright, 3 turned by 180°, 5 ... 8 by 90°.
+
+    A PNG may have it behind its pixels; then it is known once those are decoded, and 1 before.
+    """
+    tag = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    return tag if tag in range(1, 9) else 1
 
 
 def check_pixels(width: int, height: int, source: str | Path) -> None:
@@ -160,7 +180,7 @@ def check_image(image: np.ndarray) -> None:
     check_pixels(image.shape[1], image.shape[0], "the photo")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Converts any Pillow mode to RGB without cutting 16-bit values off at 255."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))

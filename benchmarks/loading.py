@@ -15,7 +15,7 @@ from PIL import Image
 from benchmarks.timing import print_table, take_turns
 from commands.prepare import prepare
 from data import CityscapesDataset, train_transforms
-from support.formats.prepared import open_split
+from support.formats.cityscapes import open_split
 
 PAIRS = 6
 

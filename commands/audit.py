@@ -13,9 +13,9 @@ from support.formats.cityscapes import (
     list_splits,
     pair_faults,
     read_label_ids,
+    read_paired_image,
     require_known,
     require_label_ids,
-    size_fault,
 )
 from support.formats.labels import count_label_ids
 from utils import LabError, read_image
@@ -49,7 +49,7 @@ def audit_files(
     require_known("city", cities or [], known_cities, str(root))
     faults, pairs, counts = [], [], {split: {} for split in listings}
     for split, listing in listings.items():
-        faults += pair_faults(listing, sorted(listing.images.keys() | listing.labels.keys()))
+        faults += pair_faults(listing).values()
         for sample in sorted(listing.images.keys() & listing.labels.keys()):
             pairs.append((split, listing.images[sample], listing.labels[sample]))
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
@@ -68,23 +68,25 @@ def audit_pair(image_path: Path, label_path: Path) -> tuple[list[str], np.ndarra
     Returns:
         One line for each fault, and the target's pixels per label id; None when it has a fault.
     """
-    faults, counts, image_size = [], None, None
+    faults, size, counts = [], None, None
     try:
-        image_size = read_image(image_path).shape[:2]
+        label_ids = read_label_ids(label_path)
+        size = label_ids.shape
     except LabError as error:
         faults.append(str(error))
     try:
-        label_ids = read_label_ids(label_path)
+        if size is None:
+            read_image(image_path)
+        else:
+            read_paired_image(image_path, label_path, size)
     except LabError as error:
-        return [*faults, str(error)], None
-    try:
-        require_label_ids(label_ids)
-        counts = count_label_ids(label_ids)
-    except LabError as error:
-        faults.append(f"{label_path}: {error}")
-    if image_size:
-        fault = size_fault(label_path, label_ids.shape, image_path, image_size)
-        faults += [fault] if fault else []
+        faults.append(str(error))
+    if size is not None:
+        try:
+            require_label_ids(label_ids)
+            counts = count_label_ids(label_ids)
+        except LabError as error:
+            faults.append(f"{label_path}: {error}")
     return faults, counts
 
 

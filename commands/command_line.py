@@ -7,15 +7,17 @@ and job.py runs with a login node's own Python.
 
 import argparse
 import csv
+import errno
 import json
 import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 LARGEST = 2**31 - 1
 SCORED_COLUMNS = ("epoch", "step", "val_macro_f1", "val_mean_iou")
@@ -101,6 +103,61 @@ def folder_name(text: str) -> str:
     return text
 
 
+class LastingStream:
+    """A standard stream that outlives its reader, such as `head` or a terminal that hung up.
+
+    What nobody can read any more is dropped, and the work goes on; `error` is another reason, such
+    as a full disk. A character that the encoding lacks becomes `?`, and the byte of a file name
+    that is not UTF-8 an escape, `\\xe9`.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+        self.error: OSError | None = None
+        if hasattr(self.stream, "reconfigure"):
+            self.stream.reconfigure(errors="replace")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes a text; returns its length."""
+        shown = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", text)
+        self._attempt(self.stream.write, shown)
+        return len(text)
+
+    def flush(self) -> None:
+        """Passes on what is buffered."""
+        self._attempt(self.stream.flush)
+
+    def _attempt(self, write: Callable[..., object], *words: str) -> None:
+        try:
+            write(*words)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO, errno.EINVAL):  # as Windows has it
+                self.error = error
+            with suppress(OSError):  # what is still buffered must go somewhere
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+
+@contextmanager
+def lasting_output() -> Iterator[LastingStream]:
+    """Makes stdout and stderr outlive their readers; yields stdout."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed by `>&-`: the next file to be opened must not take its place
+            os.open(os.devnull, os.O_RDWR)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(LastingStream, before)
+    try:
+        yield sys.stdout
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = before
+
+
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
     """Parses the arguments, calls `args.run(args)`, and turns errors into one line on stderr.
 
@@ -109,42 +166,44 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     Returns:
         The exit code: the command's own, 2 for an error, 130 after Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # such as an arrow on an ASCII console
-    args = parser.parse_args(argv)
+    with lasting_output() as output:
+        code, line = _run(parser.parse_args(argv))
+        output.flush()
+        if output.error is not None and not line:
+            code, line = 2, f"error: the output could not be written: {output.error.strerror}"
+        if line:
+            print(line, file=sys.stderr)
+    return code
+
+
+def _run(args: argparse.Namespace) -> tuple[int, str]:
+    """Runs a command; returns its exit code, and the line for stderr, empty for none."""
     try:
-        code = args.run(args) or 0
-        sys.stdout.flush()
-        return code
-    except ValueError as error:
-        line = getattr(error, "line", None)
+        return args.run(args) or 0, ""
+    except (ValueError, RuntimeError) as error:  # RuntimeError: a TODO to do, or what torch says
+        line = getattr(error, "line", None) or _line_of(str(error))
         if line is None:
             raise
     except MemoryError as error:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
-    except RuntimeError as error:  # a TODO of the student edition, or what torch says
-        line = _line_of(str(error))
-        if line is None:
-            raise
-    except BrokenPipeError:  # the reader of our output has closed it, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
-        line = f"{error.filename or 'a file'}: {error.strerror or error}"
+        reason = error.strerror or (str(error).splitlines() or ["cannot be used"])[-1]
+        line = _line_of(str(error)) or f"{error.filename or 'a file'}: {reason}"
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    print(f"error: {line}", file=sys.stderr)
-    return 2
+        return 130, "interrupted"
+    return 2, f"error: {line}"
 
 
 def _line_of(text: str) -> str | None:
-    """What the user can do about a RuntimeError; None where that is not known."""
+    """What the user can do about an error of torch or the system; None where it is not known."""
     if unsolved := re.search(r"TODO (\d+\.\d+)", text):
         from utils import python_command  # late: job.py's Python may have no numpy
 
         return f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
+    if re.search("(allocate|open|mmap|out of) shared memory|Bus error", text):
+        return "/dev/shm is full; add --num-workers 0, or enlarge it (docker run --shm-size 1g)"
+    if re.search("Too many open files|ancdata", text):
+        return "too many files are open; lower --num-workers, or raise the limit (ulimit -n 4096)"
     if re.search("DataLoader worker .*(killed|exited)", text):
         return "a worker that loads images was killed (out of memory?); lower --num-workers"
     if re.search("out of memory|can't allocate memory|bad_alloc", text):

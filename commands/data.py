@@ -30,6 +30,7 @@ from data import (
     training_size,
 )
 from support.engine.loading import SeededSamples
+from support.formats.cityscapes import is_prepared, open_split
 from support.formats.labels import (
     CLASS_NAMES,
     LABEL_PALETTE,
@@ -37,7 +38,6 @@ from support.formats.labels import (
     PALETTE,
     suspicious_labels,
 )
-from support.formats.prepared import is_prepared, open_split
 from support.plots import (
     BACKGROUND,
     GAP,

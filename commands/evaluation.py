@@ -53,6 +53,8 @@ def report_split(
     }
     write_json(output / "metrics.json", result)
     print(score_table(result))
+    if not matrix.sum():
+        print(f"split {split!r}: every pixel is void: there is nothing to score")
     print(f"the scores are in {output / 'metrics.json'}")
 
 
@@ -98,9 +100,14 @@ def score_table(result: dict[str, Any]) -> str:
     """The scores as a table to print: a line per class, then the totals."""
     lines = [f"{'class':<16}{'F1':>8}{'IoU':>8}{'pixels':>14}"]
     for name, row in result["classes"].items():
-        f1, iou = ("–" if row[key] is None else f"{row[key]:.4f}" for key in ("f1", "iou"))
+        f1, iou = (score_text(row[key]) for key in ("f1", "iou"))
         lines.append(f"{name:<16}{f1:>8}{iou:>8}{row['pixels']:>14,}")
     lines.append("-" * len(lines[0]))
     for key in ("macro_f1", "mean_iou", "pixel_accuracy", "mean_accuracy"):
-        lines.append(f"{key.replace('_', ' '):<16}{result[key]:>8.4f}")
+        lines.append(f"{key.replace('_', ' '):<16}{score_text(result[key]):>8}")
     return "\n".join(lines)
+
+
+def score_text(score: float | None) -> str:
+    """A score with four digits; a dash where nothing was scored."""
+    return "–" if score is None else f"{score:.4f}"

@@ -7,28 +7,29 @@ the disk, are opened here too; `check` needs that as well.
 import json
 import os
 import shutil
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 from tqdm import tqdm
 
 from support.formats.cityscapes import (
+    MANIFEST_NAME,
     CityscapesFiles,
+    is_prepared,
     list_files,
     list_splits,
+    open_split,
     require_known,
     require_label_ids,
 )
-from support.formats.prepared import (
-    FORMAT_VERSION,
-    MANIFEST_NAME,
-    PreparedArrays,
-    is_prepared,
-    open_split,
-    read_manifest,
-)
+from support.formats.prepared import FORMAT_VERSION, PreparedArrays, read_manifest
 from utils import LabError, resize_image, resize_labels
 
 Source = CityscapesFiles | PreparedArrays
@@ -90,6 +91,30 @@ def read_known_ids(source: Source, index: int) -> np.ndarray:
     return label_ids
 
 
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Has SIGTERM and SIGHUP (a closed terminal) clean up as Ctrl-C does, unless ignored."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name, signal.SIGTERM) for name in ("SIGTERM", "SIGHUP")]
+        before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    except SystemExit:
+        print("interrupted", file=sys.stderr)
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@ended_in_order()
 def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> None:
     """Writes a prepared copy of the given splits, whole or not at all, with a progress bar.
 

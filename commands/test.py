@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from deploy import FORMAT_VERSION, OnnxSegmenter, Segmenter, valid_metadata
+from deploy import FORMAT_VERSION, OnnxSegmenter, Segmenter, finite, valid_metadata
 from utils import LabError, add_legend, colorize, overlay, read_image, save_image
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: photos do without
     import torch
     from torch import nn
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-MAX_NAMED = 5  # unreadable photos in one message
+IMAGE_SUFFIXES = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png")
+IMAGE_SUFFIXES += (".ppm", ".tif", ".tiff", ".webp")
+MAX_NAMED = 5  # files in one message
 OUTPUT_KINDS = ("mask", "overlay", "trainIds")
 
 
@@ -73,7 +74,8 @@ class TorchSegmenter(Segmenter):
         import torch
 
         with torch.inference_mode():
-            return self.model(torch.from_numpy(batch).to(self.device)).float().cpu().numpy()
+            logits = self.model(torch.from_numpy(batch).to(self.device))  # (B, K, H, W)
+        return finite(logits.float().cpu().numpy(), "the network")
 
 
 # ------------------------------------------------------------------ photos
@@ -81,6 +83,9 @@ class TorchSegmenter(Segmenter):
 
 def report_photos(segmenter: Segmenter, paths: Sequence[Path], output: Path) -> None:
     """Segments photos, and prints what share of each every class has."""
+    if others := passed_over(paths, output):
+        names = [f"{path.name}{'/' * path.is_dir()}" for path in others]
+        print(f"passed over, as no image by its ending: {listed(names)}")
     for photo in segment_files(segmenter, paths, output):
         print(f"{photo.image} → {photo.mask}")
         for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
@@ -101,18 +106,19 @@ class SegmentedPhoto(NamedTuple):
 
 
 def collect_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Expands folders into the pictures directly in them, sorted by name; files stay as given.
+    """Expands folders into the images directly in them, sorted by name; files stay as given.
 
     A photo that is named twice is taken once, and hidden files are left out.
 
     Raises:
-        LabError: for a path that does not exist, or a folder without a picture.
+        LabError: for a path that does not exist, or a folder without an image.
     """
     found = {}
     for path in map(Path, paths):
         inside = sorted(filter(is_picture, path.iterdir())) if path.is_dir() else [path]
         if not inside:
-            raise LabError(f"{path}: no picture in this folder ({', '.join(IMAGE_SUFFIXES)})")
+            there = listed(sorted(entry.name for entry in path.iterdir())) or "it is empty"
+            raise LabError(f"{path}: no image in this folder ({there}); save them as JPEG or PNG")
         if not path.exists():
             raise LabError(f"{path}: no such image file or folder")
         for picture in inside:
@@ -123,6 +129,20 @@ def collect_images(paths: Sequence[str | Path]) -> list[Path]:
 def is_picture(path: Path) -> bool:
     """Whether `path` is a file with a picture's suffix, and not hidden."""
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
+
+
+def passed_over(paths: Sequence[str | Path], output: Path) -> list[Path]:
+    """What else lies in the folders among `paths`, but for hidden files and `output`."""
+    folders = [path for path in map(Path, paths) if path.is_dir()]
+    inside = (entry for folder in folders for entry in sorted(folder.iterdir()))
+    others = (entry for entry in inside if not is_picture(entry) and entry.name[0] != ".")
+    return [entry for entry in others if entry.resolve() != output.resolve()]
+
+
+def listed(items: Sequence[str], between: str = ", ") -> str:
+    """The first `MAX_NAMED` items, and how many there are beyond."""
+    more = len(items) - MAX_NAMED
+    return between.join([*items[:MAX_NAMED], *[f"and {more} more"] * (more > 0)])
 
 
 def output_files(images: Sequence[Path], output: Path) -> list[dict[str, Path]]:
@@ -180,10 +200,9 @@ def segment_files(
     if unreadable and len(images) == 1:
         raise LabError(unreadable[0])
     if unreadable:
-        more = len(unreadable) - MAX_NAMED
         raise LabError(
             f"{len(unreadable)} of {len(images)} photos could not be read (the others are done): "
-            + "; ".join(unreadable[:MAX_NAMED] + [f"and {more} more"] * (more > 0))
+            + listed(unreadable, "; ")
         )
     return results
 

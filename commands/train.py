@@ -15,7 +15,6 @@ from commands.command_line import (
     non_negative,
     plain_path,
     positive,
-    read_config,
     whole,
 )
 from utils import LabError
@@ -86,8 +85,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     height, width = TRAIN_DEFAULTS["img_size"]
     data = parser.add_argument_group("data")
     add = partial(add_with_default, data)
-    folder = {"type": plain_path, "metavar": "DIR"}
-    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", **folder)
+    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", metavar="DIR")
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
@@ -103,12 +101,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     pretrained_help = "begin with torchvision's ImageNet weights (models on a ResNet)"
     add("--pretrained", pretrained_help, "off", action="store_true")
     weights_help = "begin with a published state dict of the reference implementation"
-    add("--weights", weights_help, "random weights", type=plain_path, metavar="FILE")
+    add("--weights", weights_help, "random weights", metavar="FILE")
     aux_help = "what the losses of the auxiliary heads weigh; 0 for nothing"
     aux_options = {"nargs": "+", "type": non_negative, "metavar": "X"}
     add("--aux-weights", aux_help, "the model's own", **aux_options)
     finetune_help = "begin with the weights of a best.pt, a run or a state dict, where they fit"
-    add("--finetune-from", finetune_help, "random weights", type=plain_path, metavar="PATH")
+    add("--finetune-from", finetune_help, "random weights", metavar="PATH")
     fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
     add("--fix-batchnorm", fix_help, "off", action="store_true")
     add = partial(add_with_default, parser.add_argument_group("loss"))
@@ -189,7 +187,11 @@ def training_options(
         LabError: for options that contradict each other or the resumed run, or a name that is
             taken.
     """
-    resumed = None if scratch else run_to_resume(vars(args))
+    resumed = None
+    if not scratch and ("resume" in args or vars(args).get("auto_resume")):
+        from commands.resume import begun_with, run_to_resume  # late: a new run does without
+
+        resumed = run_to_resume(vars(args))
     given = {key: value for key, value in vars(args).items() if key in TRAIN_DEFAULTS}
     for key in ("datadir", "finetune_from", "weights"):
         if given.get(key):
@@ -208,39 +210,6 @@ def training_options(
         return argparse.Namespace(**options), None, None
     config = begun_with(resumed, given)
     return argparse.Namespace(**TRAIN_DEFAULTS | config["arguments"] | given), resumed, config
-
-
-def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Reads the config.json of a run to resume.
-
-    Raises:
-        LabError: when it cannot be read, or an option that is given contradicts it.
-    """
-    try:
-        config = read_config(resumed)
-    except ValueError as error:
-        raise LabError(f"{error}; {resumed} is not a run to resume") from error
-    begun = TRAIN_DEFAULTS | config["arguments"]
-    kinds = {key: type(value) for key, value in TRAIN_DEFAULTS.items() if value is not None}
-    wrong = [key for key, kind in kinds.items() if type(begun[key]) is not kind]
-    if not wrong and [*map(type, begun["img_size"])] != [int, int]:
-        wrong = ["img_size"]
-    if begun["epochs"] is begun["max_steps"] is None:
-        wrong.append("neither epochs nor max_steps")
-    if wrong:
-        what = f"{resumed / 'config.json'}: damaged ({', '.join(wrong)})"
-        raise LabError(f"{what}; restore the file, or start a new run")
-    differs = [
-        f"--{key.replace('_', '-')} {in_words(value)} contradicts {in_words(begun[key])}"
-        for key, value in given.items()
-        if key not in CHANGEABLE_ON_RESUME and value != begun[key]
-    ]
-    if differs:
-        raise LabError(
-            f"{'; '.join(differs)} in {resumed}; leave it out to go on, or start a new run "
-            "without --resume"
-        )
-    return config
 
 
 def dry_run_options(options: dict[str, Any], processes: int, scratch: str) -> dict[str, Any]:
@@ -269,32 +238,6 @@ def require_new_name(logdir: Path, name: str | None) -> None:
         can_resume = (logdir / name / "last.pt").is_file()
         hint = f", or go on with --resume {logdir / name}" if can_resume else ""
         raise LabError(f"{logdir / name} is there already; choose another --name{hint}")
-
-
-def run_to_resume(given: dict[str, Any]) -> Path | None:
-    """The folder of the run to go on with, or None for a new run.
-
-    Raises:
-        LabError: for flags that contradict each other.
-    """
-    if "resume" in given and not given.get("auto_resume"):
-        run = Path(given["resume"])
-        place = run.resolve()
-        place = Path(given.get("logdir", place.parent)) / given.get("name", place.name)
-        if place.resolve() != run.resolve():
-            raise LabError(f"--resume goes on in {run}; leave out --name and --logdir")
-        return run
-    if not given.get("auto_resume"):
-        return None
-    if "resume" in given or "name" not in given:
-        raise LabError("--auto-resume goes with --name, and not with --resume")
-    run = Path(given.get("logdir", TRAIN_DEFAULTS["logdir"])) / given["name"]
-    return run if (run / "last.pt").is_file() else None
-
-
-def in_words(value: object) -> str:
-    """An argument's value as it is typed."""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def complete_model_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -372,10 +315,12 @@ def opening_lines(
 def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
     """What a resumed run should know about its end and its schedule."""
     if limits.are_reached(state):
-        more = "a larger --epochs or --max-steps"
+        way = "to continue, give a larger --epochs or --max-steps"
         if state.step < limits.total_steps:
-            more = f"a --patience of more than {limits.patience} evaluations"
-        return [f"note: the run ended at step {state.step}; to continue, give {more}"]
+            way = f"to continue, give a --patience of more than {limits.patience} evaluations"
+        elif not state.scheduler.last_rate():
+            way = "to train longer, start a new run with --finetune-from"
+        return [f"note: the run ended at step {state.step}; {way}"]
     if limits.leave_no_time(state):
         used_up = f"the {limits.minutes:g} minutes of the run are used up"
         return [f"note: {used_up}; to continue, give a larger --max-minutes"]

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import data
 from commands.prepare import prepare
 from support.engine.loading import EpochSampler, SeededSamples, StepDivision, start_worker
+from support.formats.cityscapes import open_split
 from support.formats.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
-from support.formats.prepared import open_split
 from support.plots import to_picture
 from utils import LabError, resize_image, resize_labels
 
@@ -436,7 +436,7 @@ def no_pictures(root):
         (spoil_nothing, {"limit": -3}, ["-3"]),
         (lose_target, {}, ["aachen_000001", "without its target", "1 more", "main.py check"]),
         (lose_image, {}, ["bremen_000000", "target without its image"]),
-        (only_train_ids, {}, ["there is a _gtFine_labelTrainIds.png"]),
+        (only_train_ids, {}, ["labelTrainIds.png, but the lab reads *_gtFine_labelIds.png"]),
         (shrink_target, {}, ["ulm_000000", "20x10", "48x24"]),
         (blank_target, {}, ["ulm_000000", "empty"]),
     ],
@@ -468,7 +468,6 @@ def truncate(path):
         (lambda image, label: truncate(label), "not a readable image"),
         (lambda image, label: write_png(label, np.full(SIZE, 77, np.uint8)), "table"),
         (lambda image, label: write_png(label, np.zeros((*SIZE, 3), np.uint8)), "mode RGB"),
-        (lambda image, label: write_png(label, np.zeros(SIZE, np.uint16)), "mode I"),
         (lambda image, label: Image.new("P", SIZE[::-1]).save(label), "mode P"),
     ],
 )

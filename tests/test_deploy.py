@@ -21,7 +21,7 @@ from PIL import Image
 
 import commands.test
 import deploy
-from commands.test import TorchSegmenter, collect_images, segment_files
+from commands.test import TorchSegmenter, collect_images, report_photos, segment_files
 from deploy import OnnxSegmenter, export_onnx, network_size, upsample_argmax
 from models import UNet
 from utils import LabError, resize_image
@@ -109,6 +109,33 @@ def test_export_agrees_with_pytorch(exported, shape):
     assert logits.dtype == np.float32
     tolerance = 1e-4 * max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_export_refuses_weights_that_are_not_numbers(tmp_path, value):
+    model = make_model()
+    with torch.no_grad():
+        model.decoder.head.bias[1] = value
+    with pytest.raises(LabError, match=r"not numbers \(decoder\.head\.bias\)"):
+        export_onnx(model, tmp_path / "model.onnx", SIZE, METADATA)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_logits_that_are_not_numbers_segment_nothing(exported, tmp_path, kind):
+    if kind == "torch":
+        model = copy.deepcopy(exported["network"])
+        model.decoder.head.bias.data[1] = float("nan")
+        segmenter = TorchSegmenter(model, {**METADATA, "size": SIZE})
+    else:
+        network = onnx.load(exported["path"])
+        bias = next(each for each in network.graph.initializer if each.name.endswith("head.bias"))
+        bias.raw_data = np.full(5, np.nan, np.float32).tobytes()
+        onnx.save(network, tmp_path / "model.onnx")
+        segmenter = OnnxSegmenter(tmp_path / "model.onnx")
+    for predict in (segmenter.predict, lambda image: segmenter.predict_batch([image])):
+        with pytest.raises(LabError, match="gives logits that are not numbers"):
+            predict(photo(20, 30))
 
 
 def test_export_names_its_sizes(exported):
@@ -566,10 +593,34 @@ def test_collect_images_takes_a_photo_once(tmp_path):
 
 
 def test_collect_images_names_what_is_not_there(tmp_path):
-    with pytest.raises(LabError, match="no picture"):
+    with pytest.raises(LabError, match=r"no image in this folder \(it is empty\)"):
+        collect_images([tmp_path])
+    (tmp_path / "a.HEIC").touch()
+    with pytest.raises(LabError, match=r"no image in this folder \(a\.HEIC\); save them as JPEG"):
         collect_images([tmp_path])
     with pytest.raises(LabError, match=r"x\.png: no such"):
         collect_images([tmp_path / "x.png"])
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".jp2", ".avif", ".ppm"])
+def test_report_photos_reads_what_the_libraries_can(segmenter, tmp_path, suffix):
+    kind = {".jfif": "JPEG", ".JPE": "JPEG", ".jp2": "JPEG2000", ".avif": "AVIF", ".ppm": "PPM"}
+    save_photo(tmp_path / f"a{suffix}", format=kind[suffix])
+    report_photos(segmenter, [tmp_path], tmp_path / "out")
+    assert (tmp_path / "out" / "a_mask.png").is_file()
+
+
+def test_report_photos_names_what_it_passes_over(segmenter, tmp_path, capsys):
+    save_photo(tmp_path / "a.png")
+    save_photo(tmp_path / "deeper" / "b.png")
+    for name in ("1.HEIC", "2.txt", ".hidden", "3.txt", "4.txt", "5.txt"):
+        (tmp_path / name).touch()
+    report_photos(segmenter, [tmp_path], tmp_path / "out")
+    report_photos(segmenter, [tmp_path / "a.png", tmp_path / "deeper"], tmp_path / "out")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "passed over" in line]
+    assert lines == [
+        "passed over, as no image by its ending: 1.HEIC, 2.txt, 3.txt, 4.txt, 5.txt, and 1 more"
+    ]
 
 
 def test_segment_files_writes_mask_overlay_and_train_ids(segmenter, tmp_path):

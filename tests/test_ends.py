@@ -132,16 +132,40 @@ def test_a_run_that_ignores_ctrl_c_ends_on_sigterm(streets, tmp_path):
     assert status == 143 and "saved in" in lines
 
 
-def test_output_that_nobody_reads_any_more_ends_nothing(streets, tmp_path):
-    words = ["train", "--datadir", str(streets), "--logdir", str(tmp_path), *SMALL, "--epochs", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "main.py", *words], cwd=LAB, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+SHARED = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
+LIMITS = {"ulimit -n 24": "as only 24 files may be open", SHARED: "as /dev/shm is nearly full"}
+NO_LOOK = "import support.engine.room as r; r.room_for_workers = lambda pixels: (99, '')"
+"""As if nothing told beforehand how many workers have room."""
+
+
+def train_under(limit: str, streets: Path, logdir: Path, code: str = "") -> tuple[int, str, str]:
+    """Trains with two workers under a limit of the system; returns exit code, stdout, stderr."""
+    script = f"import sys\n{code}\nimport main\nsys.exit(main.main(sys.argv[1:]))"
+    words = ["train", "--datadir", str(streets), "--logdir", str(logdir), *SMALL, "--epochs", "1"]
+    line = [*["unshare", "-m"] * limit.startswith("mount"), "sh", "-c", f'{limit} && exec "$@"']
+    done = subprocess.run(
+        [*line, "sh", sys.executable, "-c", script, *words],
+        cwd=LAB, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    process.stdout.readline()
-    process.stdout.close()  # as `head -1` does
-    assert process.wait(timeout=240) == 0
-    assert (tmp_path / "a" / "summary.txt").is_file()
+    if done.returncode == 1 and "mount" in limit and "unshare:" in done.stderr:
+        pytest.skip("only root can have a /dev/shm of its own")
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system as Linux does")
+@pytest.mark.parametrize("limit", LIMITS)
+def test_little_room_means_fewer_workers(streets, tmp_path, limit):
+    code, text, _ = train_under(limit, streets, tmp_path / "runs")
+    assert code == 0 and f"0 loader workers instead of 2, {LIMITS[limit]}" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system as Linux does")
+@pytest.mark.parametrize("limit", LIMITS)
+def test_no_room_for_workers_ends_in_one_line(streets, tmp_path, limit):
+    code, _, errors = train_under(limit, streets, tmp_path / "runs", NO_LOOK)
+    line = errors.splitlines()[-1]
+    assert code == 2 and line.startswith("error: ") and "--num-workers" in line
+    assert not (tmp_path / "runs" / "a").exists()
 
 
 @pytest.mark.parametrize("name", ["\udcff", "a\nb", ".."])

@@ -161,13 +161,25 @@ def test_train_dry_run_keeps_nothing(streets, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_train_resumes_with_more_epochs(run, streets, tmp_path):
+def test_train_refuses_steps_without_a_rate(run, tmp_path, capfd):
     copy = shutil.copytree(run, tmp_path / "a")
+    before = {path: path.read_bytes() for path in copy.iterdir()}
+    assert call("train", "--resume", copy, "--epochs", 3) == 2
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert "is 0 from step 6 on" in line and f"--finetune-from {copy} --lr 0.0003" in line
+    assert {path: path.read_bytes() for path in copy.iterdir()} == before
+
+
+def test_train_resumes_with_more_epochs(streets, tmp_path):
+    words = ["--datadir", streets, "--epochs", 2, "--logdir", tmp_path, "--name", "a"]
+    assert call("train", *words, *SMALL, "--scheduler", "exponential") == 0
+    copy = tmp_path / "a"
     assert call("train", "--resume", copy, "--epochs", 3) == 0
     with (copy / "history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     last = load_checkpoint(copy / "last.pt")
-    assert last["scheduler"]["horizon"] == 6 and last["history"][-1]["lr"] == 0.0
+    assert last["scheduler"]["horizon"] == 6
+    assert last["history"][-1]["lr"] == pytest.approx(3e-5)
     assert json.loads((copy / "config.json").read_text())["arguments"]["epochs"] == 3
 
 
@@ -233,6 +245,43 @@ def test_test_agrees_with_the_official_evaluator(run, streets, tmp_path, monkeyp
     for name in CLASS_NAMES:
         expected = scores["classScores"][name]
         assert result["classes"][name]["iou"] == pytest.approx(expected, abs=1e-9), name
+
+
+@pytest.fixture
+def void_val(tmp_path):
+    """Streets whose validation split has no labelled pixel, as Cityscapes' own test split."""
+    root = write_streets(tmp_path / "streets")
+    for path in (root / "gtFine" / "val").rglob("*.png"):
+        write_png(path, np.full_like(np.array(Image.open(path)), 3))
+    return root
+
+
+def test_test_gives_no_score_where_nothing_is_labelled(run, void_val, tmp_path, capsys):
+    words = ["--modelpath", run / "model.onnx", "--datadir", void_val, "--split", "val"]
+    assert call("test", *words, "--output", tmp_path / "out", "--save-predictions") == 0
+    result = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    for name in ("macro_f1", "mean_iou", "pixel_accuracy", "mean_accuracy"):
+        assert result[name] is None
+    assert {tuple(row.values()) for row in result["classes"].values()} == {(None, None, 0)}
+    assert len(list((tmp_path / "out").glob("*_labelIds.png"))) == 2
+    text = capsys.readouterr().out
+    assert "every pixel is void" in text and "0.0000" not in text
+    assert "macro f1               –" in text
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_train_refuses_a_split_without_a_labelled_pixel(void_val, tmp_path, capsys, split):
+    if split == "train":
+        for layer in ("leftImg8bit", "gtFine"):
+            (void_val / layer / "val").rename(void_val / layer / "aside")
+            (void_val / layer / "train").rename(void_val / layer / "val")
+            (void_val / layer / "aside").rename(void_val / layer / "train")
+    words = ["--datadir", void_val, "--logdir", tmp_path / "runs", *SMALL, "--batch-size", 1]
+    assert call("train", *words) == 2
+    output = capsys.readouterr()
+    line = output.err.splitlines()[-1]
+    assert line.startswith("error: ") and f"split '{split}'" in line and "every pixel" in line
+    assert "epoch" not in output.out and not (tmp_path / "runs").exists()
 
 
 def test_test_gives_the_same_scores_from_best_pt(run, streets, tmp_path):
@@ -417,9 +466,11 @@ def test_train_names_a_damaged_file(streets, tmp_path, capfd, workers):
 
 
 def test_train_keeps_the_files_of_a_run_when_the_disk_is_full(
-    run, streets, tmp_path, capfd, monkeypatch
+    streets, tmp_path, capfd, monkeypatch
 ):
-    copy = shutil.copytree(run, tmp_path / "a")
+    words = ["--datadir", streets, "--epochs", 1, "--logdir", tmp_path, "--name", "a"]
+    assert call("train", *words, *SMALL, "--scheduler", "constant") == 0
+    copy = tmp_path / "a"
     before = {name: (copy / name).read_bytes() for name in ("best.pt", "last.pt", "model.onnx")}
 
     def full(*_args, **_kwargs):

@@ -62,7 +62,7 @@ def runs(streets, tmp_path_factory):
     """Four images a step in three ways: at once, accumulated, and by two processes."""
     logdir = tmp_path_factory.mktemp("runs")
     words = ["train", "--datadir", streets, "--epochs", 3, "--logdir", logdir]
-    words += ["--loss", "wce", "--optimizer", "sgd", "--lr", "0.1"]
+    words += ["--loss", "wce", "--optimizer", "sgd", "--lr", "0.1", "--scheduler", "exponential"]
     outputs = {}
     for name, processes, batch_size, accumulate in (
         ("one", 1, 4, 1), ("parts", 1, 2, 2), ("two", 2, 2, 1), ("three", 3, 1, 1)

@@ -207,6 +207,7 @@ def test_dropout_goes_on_bit_for_bit_for_any_number_of_workers(streets, tmp_path
 
 def test_auto_resume_begins_then_goes_on(streets, tmp_path, capsys):
     words = ["train", "--datadir", streets, "--logdir", tmp_path, *SMALL, "--auto-resume"]
+    words += ["--scheduler", "constant"]
     assert call(*words, "--epochs", "1") == 2  # which run?
     assert "--name" in capsys.readouterr().err
     words += ["--name", "a"]
@@ -424,6 +425,16 @@ def test_finetune_begins_with_the_weights_of_a_run(run, streets, tmp_path, capsy
     best, tuned = (load_checkpoint(each / "best.pt")["model"] for each in (run, tmp_path / "b"))
     assert best.keys() == tuned.keys()
     assert all(torch.equal(best[key], tuned[key]) for key in best)
+
+
+def test_load_weights_refuses_what_is_not_a_number(tmp_path):
+    model = models.UNet(3, 2, 4)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = before | {"decoder.head.bias": torch.tensor([0.0, float("nan"), 0.0])}
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(LabError, match=r"other\.pt: .* not numbers \(decoder\.head\.bias\)"):
+        load_weights(model, tmp_path / "other.pt")
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_load_weights_reports_what_did_not_fit(tmp_path):

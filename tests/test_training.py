@@ -233,6 +233,7 @@ def begin(
     stop_at: int | None = None,
     in_training: bool = True,
     scheduler: str = "cosine",
+    horizon: int = 9,
     started: float | None = None,
     **limits,
 ) -> tuple[Callable[[], None], TrainingState]:
@@ -243,7 +244,7 @@ def begin(
     seed_everything(3)
     model = UNet(len(CLASS_NAMES), num_blocks=2, base_channels=4)
     optimizer = build_optimizer("adamw", model, 0.01, 0.01)
-    schedule = build_scheduler(scheduler, optimizer, 9)
+    schedule = build_scheduler(scheduler, optimizer, horizon)
     machine = Machine(torch.device("cpu"), None, Processes())
     state = TrainingState(model, optimizer, schedule, machine.scaler(), images_per_step=4)
 
@@ -342,6 +343,20 @@ def test_fit_stops_where_the_loss_is_no_number_and_keeps_the_last_epoch(tmp_path
     assert last["step"] == 3 and all(v.isfinite().all() for v in last["model"].values())
 
 
+class FailsOnlyInEvaluation(WeightedCrossEntropy):
+    """A number in training alone, as where only the running statistics have exploded."""
+
+    def forward(self, logits, target):
+        loss = super().forward(logits, target)
+        return loss if logits.requires_grad else loss * float("nan")
+
+
+def test_fit_stops_where_the_validation_loss_is_no_number(tmp_path):
+    with pytest.raises(LabError, match=r"validation loss became nan; try a lower --lr"):
+        train(tmp_path / "run", 8, criterion=FailsOnlyInEvaluation())
+    assert not (tmp_path / "run").exists()
+
+
 def test_fit_saves_inside_the_epoch_when_it_is_time(tmp_path, monkeypatch):
     saved, save = [], TrainingState.save
     monkeypatch.setattr(
@@ -363,22 +378,24 @@ def stand_still(state: TrainingState) -> None:
 
 
 def test_fit_ends_when_no_score_gets_better(tmp_path):
-    go, state = begin(tmp_path / "run", 100, patience=2)
+    go, state = begin(tmp_path / "run", 100, patience=2, horizon=100)
     stand_still(state)
     go()
     assert [row["epoch"] for row in state.history] == [1, 2, 3]
-    assert train(tmp_path / "run", 100, patience=2).step == 9  # it had ended, and stays so
-    assert train(tmp_path / "run", 12, patience=50).step == 12
+    resumed = train(tmp_path / "run", 100, patience=2, horizon=100)
+    assert resumed.step == 9  # it had ended, and stays so
+    assert train(tmp_path / "run", 12, patience=50, horizon=100).step == 12
 
 
 def test_fit_ends_in_time_with_an_evaluation(tmp_path, monkeypatch):
     clock = itertools.count()  # every look at it takes a second
     monkeypatch.setattr("time.perf_counter", clock.__next__)
-    state = train(tmp_path / "run", 10**6, minutes=2, export_seconds=7, started=0.0)
+    endless = {"total_steps": 10**6, "horizon": 10**6}
+    state = train(tmp_path / "run", **endless, minutes=2, export_seconds=7, started=0.0)
     assert 80 < next(clock) <= 120
     assert 3 < state.step < 10**6 and state.is_evaluated
     started = float(next(clock))
-    resumed = train(tmp_path / "run", 10**6, minutes=2, started=started)
+    resumed = train(tmp_path / "run", **endless, minutes=2, started=started)
     assert resumed.step == state.step  # the minutes are those of the whole run
     resumed = train(tmp_path / "run", state.step + 5, minutes=60, started=started)
     assert resumed.step == state.step + 5

@@ -169,6 +169,7 @@ def test_model_trains_resumes_and_is_tested_by_the_command_line(name, tmp_path):
     words = ["train", "--datadir", streets, "--img-size", 32, 64, "--batch-size", 2]
     words += ["--model", name, "--loss", "dice_ce", "--num-workers", 0]
     words += ["--logdir", tmp_path, "--name", "a", "--auto-resume"]
+    words += ["--scheduler", "constant"]
     for steps in (1, 2):
         assert command_line.main([*map(str, words), "--max-steps", str(steps)]) == 0
     assert load_checkpoint(tmp_path / "a" / "last.pt")["step"] == 2

@@ -1,6 +1,8 @@
 """`python -m toycity`: writes a set of toy data."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -29,9 +31,15 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Makes the set; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):  # a path may hold what the console cannot encode
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by `>&-`
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        if hasattr(getattr(sys, name), "reconfigure"):  # a path may not suit the console's encoding
+            getattr(sys, name).reconfigure(errors="replace")
+    for name in ("SIGTERM", "SIGHUP"):  # an end from outside, a closed terminal
+        number = getattr(signal, name, signal.SIGTERM)
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     args = parse_arguments(arguments)
     counts = {split: getattr(args, split) for split in DEFAULT_COUNTS}
     try:
@@ -42,7 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing was kept", file=sys.stderr)
         return 130
-    print(f"{root}: {', '.join(f'{count} {split}' for split, count in counts.items())} scenes")
+    try:
+        made = ", ".join(f"{count} {split}" for split, count in counts.items())
+        print(f"{root}: {made} scenes", flush=True)
+    except BrokenPipeError:  # nobody reads any more, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -168,7 +168,8 @@ def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool
         for split, city, index in recipe.scenes()
     ]
     pixels = {split: np.zeros(len(LABELS), dtype=np.int64) for split in SPLITS}
-    with tqdm(total=len(tasks), desc="toycity", unit="scene", disable=not show_progress) as bar:
+    hidden = None if show_progress else True  # None: where no terminal shows it
+    with tqdm(total=len(tasks), desc="toycity", unit="scene", disable=hidden) as bar:
         if num_workers <= 1:
             for split, counts in map(_write_task, tasks):
                 pixels[split] += counts

@@ -319,7 +319,9 @@ class TensorBoardLog:
         """Logs the arguments as hyperparameters, with the scores that they led to."""
         with self._writing():
             plain = {
-                key: value if isinstance(value, int | float | bool | str) else str(value)
+                key: value
+                if isinstance(value, int | float | bool)
+                else str(value).encode("utf-8", "backslashreplace").decode()
                 for key, value in arguments.items()
             }
             # add_hparams would open a second log in a sub-folder, as if it were another run

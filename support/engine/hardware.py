@@ -1,6 +1,7 @@
 """Which device, which precision and how many workers suit the machine."""
 
 import copy
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -28,9 +29,20 @@ class Machine:
         """Whether the device is one of NVIDIA's."""
         return self.device.type == "cuda"
 
-    def num_workers(self, wanted: int | None) -> int:
-        """How many processes load images, see `pick_num_workers`."""
-        return pick_num_workers(self.device, wanted)
+    def num_workers(self, wanted: int | None, batch_size: int, size: tuple[int, int]) -> int:
+        """How many workers load images: as `pick_num_workers`, but no more than have room.
+
+        They hand over batches of `batch_size` images of `size` (height, width).
+        """
+        number = pick_num_workers(self.device, wanted)
+        if not number:
+            return 0
+        from support.engine.room import room_for_workers  # late: most runs here have no worker
+
+        most, scarce = room_for_workers(batch_size * math.prod(size) * self.processes.count)
+        if number > most and self.processes.is_first:
+            print(f"note: {most} loader workers instead of {number}, as {scarce}")
+        return min(number, most)
 
     @property
     def precision(self) -> str:

@@ -5,6 +5,7 @@ number of workers nor their timing can alter a training, and an epoch can be con
 middle.
 """
 
+import multiprocessing
 import random
 import signal
 from collections.abc import Iterator, Sequence
@@ -227,6 +228,5 @@ def workers_of(*loaders: DataLoader) -> Iterator[None]:
             iterator, loader._iterator = loader._iterator, None
             if iterator is not None:
                 iterator._shutdown_workers()
-                for worker in iterator._workers:
-                    if worker.is_alive():
-                        worker.kill()
+        for worker in multiprocessing.active_children():  # of an iterator that was never complete
+            worker.kill()

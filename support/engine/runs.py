@@ -37,7 +37,7 @@ from support.engine.loading import Part
 from support.engine.processes import Interrupted, Processes
 from support.engine.session import Clock, Limits, StopRequest, TrainingState
 from support.plots import Panels, confusion_picture
-from utils import LabError, save_image, say, write_csv, write_json, write_text
+from utils import LabError, save_image, write_csv, write_json, write_text
 
 CHECK_EVERY = 10
 """Steps between two looks at the loss: on a GPU each look waits for all the work under way."""
@@ -132,6 +132,7 @@ class Run:
         folder, state = self.folder, self.state
         require_same_data(begun["data_fingerprint"], config["fingerprint"], folder)
         state.load(folder / "last.pt", self.processes)
+        state.scheduler.require_rate(self.limits.total_steps, folder)
         is_inside = not self.is_between_epochs and state.step < self.limits.total_steps
         purge_step = state.step + (is_inside or state.is_evaluated)  # an evaluation comes again
         has_ended = self.limits.are_reached(state) or self.limits.leave_no_time(state)
@@ -180,7 +181,7 @@ class Run:
         """
         state = self.state
         if self.log is not None:
-            say("\n".join(self.opening_lines))
+            print("\n".join(self.opening_lines), flush=True)
             if state.step == 0:
                 self.log.describe()
                 self.log.graph(state.model, self.panels.images[:1].to(self.machine.device))
@@ -287,12 +288,15 @@ class Run:
             matrix: the confusion matrix (K, K) of what this process has evaluated.
 
         Raises:
-            LabError: when no pixel has a label, or a file cannot be written.
+            LabError: when no pixel has a label, the loss is not a number, or a file cannot be
+                written.
         """
         state, matrix = self.state, self.processes.sum(matrix.to(self.machine.device)).cpu()
         has_trained = self.processes.maximum([int(state.meter.denominator > 0)])[0]
         if not matrix.sum() or not has_trained:
             raise LabError("every pixel is void: there is nothing to learn from or to score")
+        if not math.isfinite(val_loss):
+            raise LabError(f"the validation loss became {val_loss}; try a lower --lr")
         row = {
             "epoch": epoch + 1,
             "step": state.step,
@@ -352,7 +356,7 @@ class Run:
             f"mean IoU {row['val_mean_iou']:.4f}  {self.clock.rate():.1f} images/s"
         )
         self.bar.clear()
-        say(line + "  best" * is_best)
+        print(line + "  best" * is_best, flush=True)
         self.bar.refresh()
 
     def save(self) -> None:

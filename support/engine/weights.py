@@ -32,7 +32,8 @@ def load_weights(
         Lines that say how many tensors were taken, and which were not.
 
     Raises:
-        LabError: when the file cannot be read, or next to nothing in it fits.
+        LabError: when the file cannot be read, next to nothing in it fits, or a weight is not a
+            number.
     """
     path = path / "best.pt" if path.is_dir() else path
     found = load_checkpoint(path)
@@ -50,6 +51,9 @@ def load_weights(
             f"{path}: {len(fits)} of its {len(found)} tensors fit this model, next to nothing; is "
             "it another model, or one of other --base-channels?"
         )
+    wrong = [key for key, value in fits.items() if not value.isfinite().all()]
+    if wrong:
+        raise LabError(f"{path}: holds weights that are not numbers ({wrong[0]}); choose another")
     model.load_state_dict(fits, strict=False)
     return [
         f"{path}: {len(fits)} of the model's {len(own)} tensors taken over",

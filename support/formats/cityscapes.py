@@ -14,23 +14,34 @@ line.
 import hashlib
 import itertools
 import json
+import re
 import shlex
-import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from support.formats.labels import IGNORE_INDEX, LABELS
-from utils import LabError, check_pixels, python_command, read_image
+from utils import LabError, opened_image, orientation_of, python_command, to_rgb
 
+if TYPE_CHECKING:
+    from support.formats.prepared import PreparedArrays
+
+MANIFEST_NAME = "prepared.json"
+"""The file by which a prepared copy is known."""
 IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDER = "gtFine"
 IMAGE_SUFFIX = "_leftImg8bit.png"
 LABEL_SUFFIX = "_gtFine_labelIds.png"
-TRAIN_ID_SUFFIX = "_gtFine_labelTrainIds.png"
+OTHER_IMAGE = r"(?i)(.+)_leftImg8bit\.\w+"
+OTHER_LABEL = r"(?i)(.+)_gtFine_label(?:Train)?Ids\.\w+"
+"""Names that are often taken for an image or a target of this layout, and are not read."""
+
+SCALED_BY = {"L;2": 85, "L;4": 17}
+"""What Pillow multiplies the numbers of a grey PNG with, by how they are stored."""
+REMOVE_TAG = "remove the tag (`exiftool -Orientation= FILE`), or turn both files upright"
 
 
 class Sample(NamedTuple):
@@ -57,47 +68,67 @@ def require_label_ids(label_ids: np.ndarray) -> None:
     raise LabError(f"label ids outside the table, which has 0 ... {last}: {names}{more}{hint}")
 
 
-def png_size(path: Path) -> tuple[int, int]:
-    """Reads (height, width) from the first bytes of a PNG, without decoding it.
-
-    Raises:
-        LabError: when the file cannot be read or is not a PNG.
-    """
-    try:
-        with open(path, "rb") as file:
-            head = file.read(24)
-    except OSError as error:
-        raise LabError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
-        raise LabError(f"{path}: {'not a PNG file' if head else 'an empty file'}")
-    width, height = struct.unpack(">II", head[16:24])
-    return height, width
-
-
 def read_label_ids(path: Path) -> np.ndarray:
-    """Reads a `_labelIds.png`; only 8-bit grey files hold ids that can be taken as they are.
+    """Reads a `_labelIds.png`: its numbers as they are stored, whatever the bits of a pixel.
 
-    Palette files are refused: their numbers depend on the program that chose the palette. The
-    result, (H, W) uint8, is not checked against the table.
+    Pillow scales the 2 or 4 bits of a small grey file up to 255; here that is undone. Palette files
+    are refused: their numbers depend on the program that chose the palette. The result, (H, W)
+    uint8, or uint16 where an id needs it, is not checked against the table.
 
     Raises:
         LabError: when the file is unreadable, truncated, of another kind or absurdly large.
     """
-    height, width = png_size(path)
-    check_pixels(width, height, path)
-    try:
-        with Image.open(path) as image:
-            if image.mode != "L":
-                raise LabError(
-                    f"{path}: a target must be an 8-bit grey PNG of label ids; this one is of "
-                    f"mode {image.mode} (a colour map?)"
-                )
-            return np.array(image)
-    except LabError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LabError(f"{path}: not a readable image ({reason})") from error
+    with opened_image(path, "PNG") as image:
+        if image.mode not in ("1", "L", "I", "I;16"):
+            raise LabError(
+                f"{path}: a target must be a grey PNG of label ids; this one is of mode "
+                f"{image.mode} (a colour map?)"
+            )
+        stored_as = image.tile[0].args
+        ids = np.array(image)
+        if orientation_of(image) != 1:
+            raise LabError(f"{path}: a target must have no orientation tag; {REMOVE_TAG}")
+    if stored_as in SCALED_BY:
+        ids = ids // SCALED_BY[stored_as]
+    return ids.astype(np.uint8) if ids.max(initial=0) < 256 else ids
+
+
+def pair_fault(image_path: Path, image: Image.Image, label: Path, size: tuple[int, int]) -> str:
+    """What is wrong with an image, opened, beside a target of `size` (height, width); or nothing.
+
+    The target lies as the image is stored or as a viewer shows it, which its size tells where the
+    image's orientation tag turns by 90°. Where it cannot tell, the tag is a fault.
+    """
+    stored = image.height, image.width
+    tag = orientation_of(image)
+    upright = stored[::-1] if tag >= 5 else stored
+    if size not in (stored, upright):
+        as_text = "{1}x{0}".format
+        shown = f" ({as_text(*upright)} upright)" if upright != stored else ""
+        return (
+            f"{label}: the target is {as_text(*size)}, its image {image_path.name} "
+            f"{as_text(*stored)}{shown}"
+        )
+    if tag != 1 and upright == stored:
+        return (
+            f"{image_path}: has the orientation tag {tag}, and nothing tells whether its target "
+            f"lies as the image is stored or as it is shown; {REMOVE_TAG}"
+        )
+    return ""
+
+
+def read_paired_image(path: Path, label: Path, size: tuple[int, int]) -> np.ndarray:
+    """Reads an image, (H, W, 3) uint8 RGB, as its target of `size` (height, width) lies.
+
+    Raises:
+        LabError: as `opened_image`, and with what `pair_fault` says.
+    """
+    with opened_image(path, "PNG") as image:
+        image.load()  # an orientation tag may stand behind the pixels
+        if fault := pair_fault(path, image, label, size):
+            raise LabError(fault)
+        is_turned = (image.height, image.width) != size
+        return np.array(to_rgb(ImageOps.exif_transpose(image) if is_turned else image))
 
 
 # ---------------------------------------------------------------------------- finding the samples
@@ -199,12 +230,18 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 class Listing(NamedTuple):
-    """The files of one split, by sample; `train_ids` are those that are often taken for targets."""
+    """The files of one split, by sample; `others` are not read, such as one that ends in `.jpg`."""
 
     cities: list[str]
     images: dict[Sample, Path]
     labels: dict[Sample, Path]
-    train_ids: dict[Sample, Path]
+    other_images: dict[Sample, Path]
+    other_labels: dict[Sample, Path]
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Every sample of which there is an image or a target, whether or not it can be read."""
+        return sorted(self.images.keys() | self.labels.keys() | self.other_images.keys())
 
 
 def list_files(root: Path, split: str, cities: Sequence[str] | None) -> Listing:
@@ -212,48 +249,43 @@ def list_files(root: Path, split: str, cities: Sequence[str] | None) -> Listing:
     images = _subfolders(_split_folders(root, IMAGE_FOLDER).get(split, root / IMAGE_FOLDER / split))
     labels = _subfolders(_split_folders(root, LABEL_FOLDER).get(split, root / LABEL_FOLDER / split))
 
-    def files(folders: list[Path], suffix: str) -> dict[Sample, Path]:
+    def files(folders: list[Path], pattern: str) -> dict[Sample, Path]:
         return {
-            Sample(folder.name, path.name.removesuffix(suffix)): path
+            Sample(folder.name, found[1]): path
             for folder in folders
             if cities is None or folder.name in cities
             for path in folder.iterdir()
-            if path.name.endswith(suffix) and not path.name.startswith(".")
+            if (found := re.fullmatch(pattern, path.name)) and not path.name.startswith(".")
         }
 
     return Listing(
         sorted({folder.name for folder in images + labels}),
-        files(images, IMAGE_SUFFIX),
-        files(labels, LABEL_SUFFIX),
-        files(labels, TRAIN_ID_SUFFIX),
+        files(images, f"(.+){re.escape(IMAGE_SUFFIX)}"),
+        files(labels, f"(.+){re.escape(LABEL_SUFFIX)}"),
+        files(images, OTHER_IMAGE),
+        files(labels, OTHER_LABEL),
     )
 
 
 # ----------------------------------------------------------------------------------------- faults
 
 
-def pair_faults(listing: Listing, samples: Sequence[Sample]) -> list[str]:
-    """One line for each sample that has only an image or only a target."""
-    faults = []
-    for sample in samples:
-        if sample not in listing.labels:
-            hint = ""
-            if sample in listing.train_ids:
-                hint = f" (there is a {TRAIN_ID_SUFFIX}, but the lab reads {LABEL_SUFFIX})"
-            faults.append(f"{listing.images[sample]}: image without its target{hint}")
-        elif sample not in listing.images:
-            faults.append(f"{listing.labels[sample]}: target without its image")
+def pair_faults(listing: Listing) -> dict[Sample, str]:
+    """One line for each sample of which the image or the target is missing or cannot be read."""
+    faults = {}
+    for sample in listing.samples:
+        image, label = listing.images.get(sample), listing.labels.get(sample)
+        if image and label:
+            continue
+        what, others, suffix = "target without its image", listing.other_images, IMAGE_SUFFIX
+        if image:
+            what, others, suffix = "image without its target", listing.other_labels, LABEL_SUFFIX
+        if there := others.get(sample):
+            what += f" (there is {there.name}, but the lab reads *{suffix})"
+        if not (image or label):
+            what = f"passed over, as the lab reads *{suffix}"
+        faults[sample] = f"{image or label or there}: {what}"
     return faults
-
-
-def size_fault(
-    label: Path, label_size: tuple[int, int], image: Path, image_size: tuple[int, int]
-) -> str:
-    """What is wrong when a target is not as large, (height, width), as its image; else nothing."""
-    if label_size == image_size:
-        return ""
-    label_text, image_text = (f"{width}x{height}" for height, width in (label_size, image_size))
-    return f"{label}: the target is {label_text}, its image {image.name} {image_text}"
 
 
 # ------------------------------------------------------------------------------- one opened split
@@ -277,10 +309,11 @@ class CityscapesFiles:
         listing = list_files(root, split, cities)
         require_known("city", cities or [], listing.cities, f"split {split!r} of {root}")
         self.root, self.split = root, split
-        self.samples = select(list(listing.images.keys() | listing.labels.keys()), limit)
+        self.samples = select(listing.samples, limit)
         if not self.samples:
             raise LabError(f"split {split!r} of {root} holds no <city>/*{IMAGE_SUFFIX}")
-        faults = pair_faults(listing, self.samples)
+        unpaired = pair_faults(listing)
+        faults = [unpaired[sample] for sample in self.samples if sample in unpaired]
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise LabError(
@@ -290,22 +323,25 @@ class CityscapesFiles:
         self.cities = sorted({sample.city for sample in self.samples})
         self._images = [listing.images[sample] for sample in self.samples]
         self._labels = [listing.labels[sample] for sample in self.samples]
-        self.sizes = [png_size(path) for path in self._labels]
-        for image, label, size in zip(self._images, self._labels, self.sizes, strict=True):
-            fault = size_fault(label, size, image, png_size(image))
-            if fault:
-                raise LabError(fault)
+        self.sizes = []
+        for path, label in zip(self._images, self._labels, strict=True):
+            with opened_image(label, "PNG") as target, opened_image(path, "PNG") as image:
+                size = target.height, target.width
+                seems_wrong = pair_fault(path, image, label, size)
+            if seems_wrong:  # by the file's head; an orientation tag at its end may explain it
+                read_paired_image(path, label, size)
+            self.sizes.append(size)
 
     def place(self, index: int) -> str:
         """Names the target of a sample in an error."""
         return str(self._labels[index])
 
     def read_image(self, index: int) -> np.ndarray:
-        """Reads an image, (H, W, 3) uint8 RGB."""
-        return read_image(self._images[index])
+        """Reads an image, (H, W, 3) uint8 RGB, as its target lies."""
+        return read_paired_image(self._images[index], self._labels[index], self.sizes[index])
 
     def read_label_ids(self, index: int) -> np.ndarray:
-        """Reads a target, (H, W) uint8 label ids."""
+        """Reads a target, (H, W) label ids."""
         return read_label_ids(self._labels[index])
 
     def fingerprint(self) -> str:
@@ -315,3 +351,28 @@ class CityscapesFiles:
             entry = [*sample, image.stat().st_size, label.stat().st_size]
             digest.update(json.dumps(entry).encode())
         return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------ any data folder
+
+
+def is_prepared(root: Path) -> bool:
+    """Whether a data folder is a prepared copy."""
+    return (root / MANIFEST_NAME).is_file()
+
+
+def open_split(
+    root: str | Path, split: str, cities: Sequence[str] | None = None, limit: int | None = None
+) -> "CityscapesFiles | PreparedArrays":
+    """Opens a split of a data folder, as downloaded or prepared; None is all cities, all images.
+
+    Raises:
+        LabError: as `CityscapesFiles` and `PreparedArrays` say.
+    """
+    root = Path(root)
+    require_folder(root)
+    if not is_prepared(root):
+        return CityscapesFiles(root, split, cities, limit)
+    from support.formats.prepared import PreparedArrays  # late: it stands on this module
+
+    return PreparedArrays(root, split, cities, limit)

@@ -3,7 +3,7 @@
 Decoding a 2048x1024 PNG pair takes far longer than a training step of a small network on it. A
 prepared copy holds, per split, the images and the official label ids (void included) at one size in
 two uncompressed `.npy` files; reading a sample costs a copy of its bytes. A manifest, written last,
-names the samples. `open_split` takes such a copy and a folder in the Cityscapes layout alike.
+names the samples. `cityscapes.open_split` opens such a copy too.
 """
 
 import hashlib
@@ -13,16 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from support.formats.cityscapes import (
-    CityscapesFiles,
-    Sample,
-    require_folder,
-    require_known,
-    select,
-)
+from support.formats.cityscapes import MANIFEST_NAME, Sample, require_known, select
 from utils import LabError
 
-MANIFEST_NAME = "prepared.json"
 FORMAT_VERSION = 1
 
 
@@ -81,31 +74,6 @@ class PreparedArrays:
         digest = hashlib.sha256(json.dumps([self.split, self.samples]).encode())
         digest.update((self.root / MANIFEST_NAME).read_bytes())
         return digest.hexdigest()
-
-
-def is_prepared(root: Path) -> bool:
-    """Whether a data folder is a prepared copy."""
-    return (root / MANIFEST_NAME).is_file()
-
-
-def open_split(
-    root: str | Path, split: str, cities: Sequence[str] | None = None, limit: int | None = None
-) -> CityscapesFiles | PreparedArrays:
-    """Opens one split of a data folder, as downloaded or prepared.
-
-    Args:
-        root: the data folder.
-        split: `train`, `val`, ... as the folders are called.
-        cities: the cities to keep; None keeps all.
-        limit: how many images to keep, at least 1, see `select`; None keeps all.
-
-    Raises:
-        LabError: as the two classes say.
-    """
-    root = Path(root)
-    require_folder(root)
-    kind = PreparedArrays if is_prepared(root) else CityscapesFiles
-    return kind(root, split, cities, limit)
 
 
 def read_manifest(root: Path) -> dict:

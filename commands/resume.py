@@ -1,0 +1,67 @@
+"""The run that `train` goes on with: which it is, and what must agree with its config.json."""
+
+from pathlib import Path
+from typing import Any
+
+from commands.command_line import read_config
+from commands.train import CHANGEABLE_ON_RESUME, TRAIN_DEFAULTS
+from utils import LabError
+
+
+def run_to_resume(given: dict[str, Any]) -> Path | None:
+    """The folder of the run to go on with, or None for a new run.
+
+    Raises:
+        LabError: for flags that contradict each other.
+    """
+    if "resume" in given and not given.get("auto_resume"):
+        run = Path(given["resume"])
+        place = run.resolve()
+        place = Path(given.get("logdir", place.parent)) / given.get("name", place.name)
+        if place.resolve() != run.resolve():
+            raise LabError(f"--resume goes on in {run}; leave out --name and --logdir")
+        return run
+    if not given.get("auto_resume"):
+        return None
+    if "resume" in given or "name" not in given:
+        raise LabError("--auto-resume goes with --name, and not with --resume")
+    run = Path(given.get("logdir", TRAIN_DEFAULTS["logdir"])) / given["name"]
+    return run if (run / "last.pt").is_file() else None
+
+
+def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Reads the config.json of a run to resume.
+
+    Raises:
+        LabError: when it cannot be read, or an option that is given contradicts it.
+    """
+    try:
+        config = read_config(resumed)
+    except ValueError as error:
+        raise LabError(f"{error}; {resumed} is not a run to resume") from error
+    begun = TRAIN_DEFAULTS | config["arguments"]
+    kinds = {key: type(value) for key, value in TRAIN_DEFAULTS.items() if value is not None}
+    wrong = [key for key, kind in kinds.items() if type(begun[key]) is not kind]
+    if not wrong and [*map(type, begun["img_size"])] != [int, int]:
+        wrong = ["img_size"]
+    if begun["epochs"] is begun["max_steps"] is None:
+        wrong.append("neither epochs nor max_steps")
+    if wrong:
+        what = f"{resumed / 'config.json'}: damaged ({', '.join(wrong)})"
+        raise LabError(f"{what}; restore the file, or start a new run")
+    differs = [
+        f"--{key.replace('_', '-')} {in_words(value)} contradicts {in_words(begun[key])}"
+        for key, value in given.items()
+        if key not in CHANGEABLE_ON_RESUME and value != begun[key]
+    ]
+    if differs:
+        raise LabError(
+            f"{'; '.join(differs)} in {resumed}; leave it out to go on, or start a new run "
+            "without --resume"
+        )
+    return config
+
+
+def in_words(value: object) -> str:
+    """An argument's value as it is typed."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,32 @@
+"""What loader workers need of the system: shared memory for their batches, and open files."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+SHARED_MEMORY = Path("/dev/shm")
+BYTES_PER_PIXEL = 20
+"""Of a batch: three channels in float32, and the target in int64."""
+BATCHES_PER_WORKER = 4
+"""That are under way at a time: two for training and two for the evaluation."""
+FILES_PER_WORKER, SPARE_FILES = 12, 20
+"""Open files: 9 were counted for a worker of the training and one of the evaluation."""
+
+
+def room_for_workers(pixels: int) -> tuple[int, str]:
+    """How many loader workers find room for batches of so many pixels, and what is scarce."""
+    rooms = [(sys.maxsize, "")]
+    if SHARED_MEMORY.is_dir():
+        batches = shutil.disk_usage(SHARED_MEMORY).free // (pixels * BYTES_PER_PIXEL)
+        hint = f"{SHARED_MEMORY} is nearly full; docker run --shm-size 1g gives a container more"
+        rooms.append(((batches - 2) // BATCHES_PER_WORKER, hint))
+    if sys.platform == "linux":
+        import resource  # late: not everywhere
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = limit - len(os.listdir("/proc/self/fd")) - SPARE_FILES
+        hint = f"only {limit} files may be open; ulimit -n 4096 allows more"
+        rooms.append((free // FILES_PER_WORKER, hint))
+    most, scarce = min(rooms)
+    return max(0, most), scarce
