@@ -29,7 +29,14 @@ from support.engine.loading import (
     start_worker,
 )
 from support.formats.cityscapes import open_split, require_label_ids
-from support.formats.labels import IGNORE_INDEX, LABELS, count_label_ids, suspicious_labels
+from support.formats.labels import (
+    IGNORE_INDEX,
+    LABELS,
+    all_void,
+    count_label_ids,
+    has_label,
+    suspicious_labels,
+)
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
@@ -269,12 +276,10 @@ def label_warnings(dataset: CityscapesDataset, most: int = 16) -> list[str]:
 
 def require_labels(dataset: CityscapesDataset) -> CityscapesDataset:
     """Returns the data set; `LabError` when all is void. Reads up to the first labelled pixel."""
-    if any((dataset.read_train_ids(i) != IGNORE_INDEX).any() for i in range(len(dataset))):
+    source = dataset.source
+    if any(has_label(count_label_ids(source.read_label_ids(i))) for i in range(len(dataset))):
         return dataset
-    raise LabError(
-        f"split {dataset.source.split!r} of {dataset.source.root}: every pixel of its targets is "
-        "void, so that nothing can be learned or scored; save label ids, or take another split"
-    )
+    raise LabError(all_void(f"split {source.split!r} of {source.root}", len(dataset)))
 
 
 def resolve_datadir(datadir: Path | None) -> Path:

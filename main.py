@@ -183,19 +183,11 @@ def weigh_classes(
 
 
 def open_run(
-    options: argparse.Namespace,
-    resumed: Path | None,
-    begun: dict[str, Any] | None,
-    machine: "Machine",
-    stop: "StopRequest",
-    model: "nn.Module",
-    optimizer: "Optimizer",
-    scheduler: "Schedule",
-    train_set: "CityscapesDataset",
-    val_set: "CityscapesDataset",
-    train_loader: "DataLoader",
-    val_loader: "DataLoader",
-) -> "Run":
+    options: argparse.Namespace, resumed: Path | None, begun: dict[str, Any] | None,
+    machine: "Machine", stop: "StopRequest", model: "nn.Module", optimizer: "Optimizer",
+    scheduler: "Schedule", train_set: "CityscapesDataset", val_set: "CityscapesDataset",
+    train_loader: "DataLoader", val_loader: "DataLoader",
+) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
     from data import MEAN, STD, label_warnings, training_size
     from deploy import MAX_SIDE
@@ -293,16 +285,10 @@ def test(args: argparse.Namespace) -> None:
     from commands.evaluation import report_split
 
     report_split(
-        segmenter,
-        args.datadir,
-        args.split,
-        args.cities,
-        args.limit,
-        args.batch_size or 4,
+        segmenter, args.datadir, args.split, args.cities, args.limit, args.batch_size or 4,
         output=args.output or args.modelpath.parent / f"test_{args.split}",
-        save_predictions=args.save_predictions,
-        about={"model": str(args.modelpath), **views},
-    )
+        save_predictions=args.save_predictions, about={"model": str(args.modelpath), **views},
+    )  # fmt: skip
 
 
 def compare(args: argparse.Namespace) -> None:

@@ -216,10 +216,12 @@ def scores(matrix: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
     for k, name in enumerate(class_names):
         row = {key: None if math.isnan(each[k]) else each[k] for key, each in per_class.items()}
         classes[name] = {**row, "pixels": pixels[k]}
-    of_all = (macro_f1, mean_iou, pixel_accuracy, mean_accuracy)
     is_scored = bool(matrix.sum())
     return {
-        **{score.__name__: score(matrix) if is_scored else None for score in of_all},
+        "macro_f1": macro_f1(matrix) if is_scored else None,
+        "mean_iou": mean_iou(matrix) if is_scored else None,
+        "pixel_accuracy": pixel_accuracy(matrix) if is_scored else None,
+        "mean_accuracy": mean_accuracy(matrix) if is_scored else None,
         "classes": classes,
     }
 

@@ -145,9 +145,9 @@ def opened_image(path: str | Path, kind: str | None = None) -> Iterator[Image.Im
     except Image.DecompressionBombError as error:
         raise LabError(f"{path}: absurdly large image; scale it down first") from error
     except UnidentifiedImageError as error:
-        is_empty = path.stat().st_size == 0
-        what = "but an empty file" if is_empty else "or of a kind that is not read here"
-        raise LabError(f"{path}: not an image, {what}; save it as JPEG or PNG") from error
+        what = "of a kind that is not read here" if path.stat().st_size else "an empty file"
+        line = f"{path}: not an image, but {what}; save it as {kind or 'JPEG or PNG'}"
+        raise LabError(line) from error
     except Exception as error:  # on damaged files, Pillow's readers raise errors of any kind
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise LabError(f"{path}: not a readable image ({reason.splitlines()[0]})") from error

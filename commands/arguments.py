@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from commands.command_line import LARGEST, below_one, plain_path, positive, whole
+from commands.command_line import LARGEST, below_one, positive, whole
 from commands.train import DEVICE_NAMES
 
 METRIC_NAMES = ("macro_f1", "mean_iou")
@@ -194,7 +194,6 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         nargs="+",
-        type=plain_path,
         metavar="RUN",
         help="folders of runs, or folders full of them",
     )

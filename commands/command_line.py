@@ -86,11 +86,9 @@ def _number(
 
 
 def plain_path(text: str) -> str:
-    """An argparse type: a path that can be written into JSON and logs, in UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in UTF-8; rename it") from error
+    """An argparse type: a path in UTF-8, as TensorBoard needs it where it writes."""
+    if as_shown(text) != text:
+        raise argparse.ArgumentTypeError(f"'{text}' is not in UTF-8; choose another folder")
     return text
 
 
@@ -98,17 +96,21 @@ def folder_name(text: str) -> str:
     """An argparse type: the name of one folder, not a path."""
     if Path(text).name != text or text in ("", ".", "..") or not text.isprintable():
         raise argparse.ArgumentTypeError(
-            f"{text!r} must be a plain folder name; --logdir says where it lies"
+            f"{as_shown(text)!r} must be a plain folder name; --logdir says where it lies"
         )
     return text
+
+
+def as_shown(text: str) -> str:
+    """A text for people: the byte of a file name that is not UTF-8 is an escape, `\\xe9`."""
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", text)
 
 
 class LastingStream:
     """A standard stream that outlives its reader, such as `head` or a terminal that hung up.
 
     What nobody can read any more is dropped, and the work goes on; `error` is another reason, such
-    as a full disk. A character that the encoding lacks becomes `?`, and the byte of a file name
-    that is not UTF-8 an escape, `\\xe9`.
+    as a full disk. A character that the encoding lacks becomes `?`.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -122,8 +124,7 @@ class LastingStream:
 
     def write(self, text: str) -> int:
         """Writes a text; returns its length."""
-        shown = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", text)
-        self._attempt(self.stream.write, shown)
+        self._attempt(self.stream.write, as_shown(text))
         return len(text)
 
     def flush(self) -> None:
@@ -188,7 +189,7 @@ def _run(args: argparse.Namespace) -> tuple[int, str]:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
     except OSError as error:
         reason = error.strerror or (str(error).splitlines() or ["cannot be used"])[-1]
-        line = _line_of(str(error)) or f"{error.filename or 'a file'}: {reason}"
+        line = _line_of(reason) or f"{error.filename or 'a file'}: {reason}"
     except KeyboardInterrupt:
         return 130, "interrupted"
     return 2, f"error: {line}"
@@ -202,8 +203,10 @@ def _line_of(text: str) -> str | None:
         return f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
     if re.search("(allocate|open|mmap|out of) shared memory|Bus error", text):
         return "/dev/shm is full; add --num-workers 0, or enlarge it (docker run --shm-size 1g)"
-    if re.search("Too many open files|ancdata", text):
+    if re.search("Too many open files|ancdata", text):  # ancdata: what hands over a file's number
         return "too many files are open; lower --num-workers, or raise the limit (ulimit -n 4096)"
+    if "No usable temporary directory" in text:
+        return "no folder for temporary files can be written; set TMPDIR to one that can"
     if re.search("DataLoader worker .*(killed|exited)", text):
         return "a worker that loads images was killed (out of memory?); lower --num-workers"
     if re.search("out of memory|can't allocate memory|bad_alloc", text):

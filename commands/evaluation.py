@@ -53,9 +53,10 @@ def report_split(
     }
     write_json(output / "metrics.json", result)
     print(score_table(result))
+    what = "the scores are"
     if not matrix.sum():
-        print(f"split {split!r}: every pixel is void: there is nothing to score")
-    print(f"the scores are in {output / 'metrics.json'}")
+        what = f"every pixel of split {split!r} is void: there is nothing to score; the counts are"
+    print(f"{what} in {output / 'metrics.json'}")
 
 
 def evaluate_split(

@@ -17,8 +17,10 @@ if TYPE_CHECKING:  # torch is imported inside the functions that need it: photos
     import torch
     from torch import nn
 
-IMAGE_SUFFIXES = (".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png")
-IMAGE_SUFFIXES += (".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
+    ".jpx", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 MAX_NAMED = 5  # files in one message
 OUTPUT_KINDS = ("mask", "overlay", "trainIds")
 
@@ -42,6 +44,8 @@ def open_segmenter(path: Path, device: str) -> Segmenter:
     try:
         model = build_model(best["name"], len(best["classes"]), **best["options"])
         model.load_state_dict(best["model"])
+        if not all(tensor.isfinite().all() for tensor in best["model"].values()):
+            raise ValueError("its weights are not numbers")
         return TorchSegmenter(model, best, pick_device(device))
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0]
@@ -84,8 +88,8 @@ class TorchSegmenter(Segmenter):
 def report_photos(segmenter: Segmenter, paths: Sequence[Path], output: Path) -> None:
     """Segments photos, and prints what share of each every class has."""
     if others := passed_over(paths, output):
-        names = [f"{path.name}{'/' * path.is_dir()}" for path in others]
-        print(f"passed over, as no image by its ending: {listed(names)}")
+        names = [name_in(path) for path in others]
+        print(f"passed over, as no image file by its name: {listed(names)}")
     for photo in segment_files(segmenter, paths, output):
         print(f"{photo.image} → {photo.mask}")
         for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
@@ -117,8 +121,11 @@ def collect_images(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         inside = sorted(filter(is_picture, path.iterdir())) if path.is_dir() else [path]
         if not inside:
-            there = listed(sorted(entry.name for entry in path.iterdir())) or "it is empty"
-            raise LabError(f"{path}: no image in this folder ({there}); save them as JPEG or PNG")
+            there = listed([name_in(entry) for entry in sorted(path.iterdir())]) or "it is empty"
+            raise LabError(
+                f"{path}: no image in this folder ({there}); save images as JPEG or PNG, and name "
+                "sub-folders one by one"
+            )
         if not path.exists():
             raise LabError(f"{path}: no such image file or folder")
         for picture in inside:
@@ -137,6 +144,11 @@ def passed_over(paths: Sequence[str | Path], output: Path) -> list[Path]:
     inside = (entry for folder in folders for entry in sorted(folder.iterdir()))
     others = (entry for entry in inside if not is_picture(entry) and entry.name[0] != ".")
     return [entry for entry in others if entry.resolve() != output.resolve()]
+
+
+def name_in(path: Path) -> str:
+    """The name of a file, or of a folder with a stroke."""
+    return f"{path.name}{'/' * path.is_dir()}"
 
 
 def listed(items: Sequence[str], between: str = ", ") -> str:

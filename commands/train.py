@@ -146,7 +146,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
-    workers_help = "workers that load images, 0 for none"
+    workers_help = "workers that load images, 0 for none; fewer where shared memory is short"
     workers_type = partial(whole, least=0, most=MAX_WORKERS)
     add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
     add = partial(add_with_default, parser.add_argument_group("run"))

@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from commands.command_line import read_config, read_history
+from commands.command_line import as_shown, read_config, read_history
+from support.engine.room import room_for_workers
 
 CONFIG = {"arguments": {"lr": 0.001}, "data_fingerprint": "train val", "versions": {}}
 COLUMNS = "epoch,step,train_loss,val_macro_f1,val_mean_iou"
@@ -65,3 +67,16 @@ def test_damaged_history_is_an_error_of_one_line(tmp_path, content, reason):
     line = re.escape(f"{tmp_path / 'history.csv'}: no readable history.csv ({reason}")
     with pytest.raises(ValueError, match=f"^{line}.*; choose another run.*$"):
         read_history(tmp_path)
+
+
+def test_bytes_that_are_not_utf8_are_shown_as_escapes():
+    assert as_shown("caf\udce9 é") == "caf\\xe9 é"
+
+
+def test_room_for_workers_is_what_shared_memory_holds(monkeypatch):
+    """A pixel of a batch takes 20 bytes; a worker has up to four batches under way."""
+    usage = type("Usage", (), {"free": 64 * 2**20})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("support.engine.room.SHARED_MEMORY", Path("/"))
+    assert room_for_workers(4 * 128 * 256) == (5, "/ has 64 MB free; in a container: --shm-size 1g")
+    assert room_for_workers(8 * 512 * 1024)[0] == 0

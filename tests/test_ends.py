@@ -133,7 +133,7 @@ def test_a_run_that_ignores_ctrl_c_ends_on_sigterm(streets, tmp_path):
 
 
 SHARED = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
-LIMITS = {"ulimit -n 24": "as only 24 files may be open", SHARED: "as /dev/shm is nearly full"}
+LIMITS = {"ulimit -n 24": "as only 24 files may be open", SHARED: "as /dev/shm has 0 MB free"}
 NO_LOOK = "import support.engine.room as r; r.room_for_workers = lambda pixels: (99, '')"
 """As if nothing told beforehand how many workers have room."""
 

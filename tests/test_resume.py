@@ -274,6 +274,8 @@ SPOILT = {
     "history": lambda run: spoil_last(run, history=3),
     "horizon": lambda run: spoil_last(run, scheduler={"horizon": "x"}),
     "step": lambda run: spoil_last(run, step=-5),
+    "no numbers": lambda run: spoil_last(run, model={
+        key: value / 0 for key, value in load_checkpoint(run / "last.pt")["model"].items()}),
     "score": lambda run: spoil_last(run, best_score=None),
     "no best.pt": lambda run: (run / "best.pt").unlink(),
     "cut off": lambda run: (run / "last.pt").write_bytes((run / "last.pt").read_bytes()[:999]),

@@ -110,8 +110,9 @@ def test_a_square_image_turned_by_90_degrees_is_refused(tmp_path, capsys):
         CityscapesDataset(root, "train")
 
 
-def test_an_upright_tag_changes_nothing(tmp_path, capsys):
-    root = streets_with(tmp_path, 1, False, target_is_turned=False)
+@pytest.mark.parametrize("number", [0, 1, 9])
+def test_an_upright_or_unknown_tag_changes_nothing(tmp_path, capsys, number):
+    root = streets_with(tmp_path, number, False, target_is_turned=False)
     assert np.array_equal(CityscapesDataset(root, "train")[0][0], draw_pair(0)[0])
     assert check(root, capsys)[0] == 0
 
@@ -190,7 +191,7 @@ def test_an_image_with_another_ending_is_named(tmp_path, capsys, ending):
     path = image_file(root, "train", "aachen", 0)
     path.rename(path.with_suffix(ending))
     code, text = check(root, capsys)
-    hint = f"(there is {path.stem}{ending}, but the lab reads *_leftImg8bit.png)"
+    hint = f"(there is {path.stem}{ending}, but the lab reads *_leftImg8bit.png alone; save the"
     assert code == 1 and f"target without its image {hint}" in text
     with pytest.raises(LabError, match="but the lab reads"):
         CityscapesDataset(root, "train")
@@ -201,7 +202,7 @@ def test_a_target_with_another_ending_is_named(tmp_path, capsys):
     path = label_file(root, "train", "aachen", 0)
     path.rename(path.with_suffix(".PNG"))
     code, text = check(root, capsys)
-    hint = f"(there is {path.stem}.PNG, but the lab reads *_gtFine_labelIds.png)"
+    hint = f"(there is {path.stem}.PNG, but the lab reads *_gtFine_labelIds.png alone; save label"
     assert code == 1 and f"image without its target {hint}" in text
 
 
@@ -210,9 +211,28 @@ def test_a_pair_with_other_endings_is_not_passed_over(tmp_path, capsys):
     for path in (image_file(root, "train", "aachen", 0), label_file(root, "train", "aachen", 0)):
         path.rename(path.with_suffix(".PNG"))
     code, text = check(root, capsys)
-    assert code == 1 and "leftImg8bit.PNG: passed over" in text
-    with pytest.raises(LabError, match="passed over, as the lab reads"):
+    assert code == 1 and "leftImg8bit.PNG: the lab reads *_leftImg8bit.png alone" in text
+    with pytest.raises(LabError, match=r"leftImg8bit\.PNG: the lab reads"):
         CityscapesDataset(root, "train")
+
+
+def test_a_target_with_another_ending_is_named_without_its_image(tmp_path, capsys):
+    root = write_streets(tmp_path, FEW)
+    path = label_file(root, "train", "aachen", 0)
+    path.rename(path.with_suffix(".PNG"))
+    image_file(root, "train", "aachen", 0).unlink()
+    code, text = check(root, capsys)
+    assert (
+        code == 1 and "labelIds.PNG: the lab reads *_gtFine_labelIds.png alone; save label" in text
+    )
+
+
+def test_a_target_without_pixels_is_damaged(tmp_path):
+    path = tmp_path / "a.png"
+    png = grey_png(np.zeros((4, 4), np.uint8), 8, False)
+    path.write_bytes(png[: png.index(b"IDAT") - 4] + png[-12:])
+    with pytest.raises(LabError, match=r"a\.png: not a readable image \((?!list index)"):
+        read_label_ids(path)
 
 
 # ---------------------------------------------------------------------- names that are not UTF-8
@@ -242,11 +262,15 @@ def test_names_that_are_not_utf8_are_read_and_shown(cafe, tmp_path, capfd, comma
 
 
 def test_training_and_testing_on_names_that_are_not_utf8(cafe, tmp_path, capfd):
-    words = ["train", "--datadir", str(cafe), "--logdir", str(tmp_path / "runs"), "--name", "a"]
+    runs = tmp_path / "runs"
+    elsewhere = tmp_path / os.fsdecode(b"r\xfcns")
+    words = ["train", "--datadir", str(cafe), "--logdir", str(runs), "--name", "a"]
     words += ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
     assert main.main([*words, "--batch-size", "3", "--epochs", "1", "--device", "cpu"]) == 0
-    run = tmp_path / "runs" / "a"
+    run = runs / "a"
     assert main.main(["train", "--resume", str(run)]) == 0
+    second = ["--name", "b", "--finetune-from", str(run), "--seed", "1"]
+    assert main.main([*words, "--batch-size", "3", "--epochs", "1", *second]) == 0
     models = tmp_path / os.fsdecode(b"mod\xe8les")
     models.mkdir()
     for name in ("model.onnx", "best.pt"):
@@ -257,8 +281,16 @@ def test_training_and_testing_on_names_that_are_not_utf8(cafe, tmp_path, capfd):
         words += ["--datadir", str(cafe), "--split", "train", "--save-predictions"]
         assert main.main(words) == 0
         assert list((models / "out").glob("k*_labelIds.png"))
-    assert main.main(["compare", str(tmp_path / "runs")]) == 0
-    assert r"k\xf6ln" in capfd.readouterr().out
+    shutil.copytree(runs, elsewhere)
+    assert main.main(["compare", str(elsewhere), "--output", str(models / "compared")]) == 0
+    assert r"caf\xe9" in capfd.readouterr().out and list((models / "compared").glob("*.png"))
+
+
+def test_a_run_goes_where_tensorboard_can_write(cafe, capfd):
+    with pytest.raises(SystemExit) as ended:
+        main.main(["train", "--logdir", str(cafe)])
+    line = capfd.readouterr().err
+    assert ended.value.code == 2 and r"caf\xe9' is not in UTF-8; choose another folder" in line
 
 
 def test_a_fault_of_a_name_that_is_not_utf8_is_told(cafe, capfd):

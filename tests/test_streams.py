@@ -1,7 +1,6 @@
 """Whatever stdout and stderr are: closed, full, unread, hung up, of another encoding."""
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -63,13 +62,31 @@ def test_a_command_that_nobody_reads_ends_quietly(streets, tmp_path, command, en
     assert output.exists() is ("--output" in words)
 
 
+def test_no_file_takes_the_place_of_a_closed_stream():
+    code = (
+        "import argparse, os, sys\n"
+        "from commands.command_line import run_command\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.set_defaults(run=lambda args: os.open('main.py', os.O_RDONLY))\n"
+        "sys.exit(run_command(parser, []))"
+    )
+    assert shell(f'{sys.executable} -c "$1" <&- >&- 2>&-', code).returncode > 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_toy_streets_onto_a_full_disk_say_so(tmp_path):
+    words = f"-m toycity --output {tmp_path / 'toy'} --train 1 --val 0 --test 0 --num-workers 1"
+    done = shell(f"{sys.executable} {words} > /dev/full")
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("error: the output")
+
+
 def test_an_error_that_nobody_reads_keeps_its_exit_code():
     assert shell("lab show --datadir nowhere 2>&-").returncode == 2
     assert shell("lab frobnicate 2>&-").returncode == 2
 
 
 def test_a_training_whose_terminal_hangs_up_is_saved(streets, tmp_path):
-    leader, follower = pty.openpty()
+    leader, follower = pytest.importorskip("pty").openpty()
     words = map(str, training(streets, tmp_path / "runs", 100_000))
     process = subprocess.Popen(
         [sys.executable, "-c", TERMINAL, *words], cwd=LAB, stdin=follower, stdout=follower,
@@ -97,7 +114,10 @@ sys.exit(main.main(sys.argv[1:]))
 """A training whose controlling terminal is its stdin, as in a shell behind ssh."""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_prepare_that_is_ended_leaves_nothing(tmp_path, number):
     streets = write_streets(tmp_path / "streets", {"train": {"ulm": 40}}, size=(300, 600))
     words = ["prepare", "--datadir", streets, "--output", tmp_path / "out", "--size", "300", "600"]
@@ -131,7 +151,7 @@ def test_toy_streets_that_nobody_reads_are_made(tmp_path, end):
     assert len(list((tmp_path / "toy").rglob("*_labelIds.png"))) == 6
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_toy_streets_that_are_ended_leave_nothing(tmp_path, number):
     words = ["-m", "toycity", "--output", str(tmp_path / "toy"), "--train", "4000"]
     process = subprocess.Popen([sys.executable, *words, "--num-workers", "2"], cwd=LAB)

@@ -1,6 +1,7 @@
 """`python -m toycity`: writes a set of toy data."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -53,8 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         made = ", ".join(f"{count} {split}" for split, count in counts.items())
         print(f"{root}: {made} scenes", flush=True)
-    except BrokenPipeError:  # nobody reads any more, such as `head`
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno not in (errno.EPIPE, errno.EIO):  # nobody reads any more, such as `head`
+            print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
+            return 2
     return 0
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import read_config, read_history
+from commands.command_line import as_shown, read_config, read_history
 from utils import LabError
 
 METRICS = {"macro_f1": "macro F1", "mean_iou": "mean IoU"}
@@ -228,7 +228,7 @@ def read_run(folder: Path, defaults: Mapping[str, Any]) -> RunRecord:
 
 
 def read_metrics(path: Path) -> dict[str, Any] | None:
-    """The scores of `metrics.json`; None where there is none.
+    """The scores of `metrics.json`; None where there is none, or nothing was scored.
 
     Raises:
         LabError: for a damaged file.
@@ -237,6 +237,8 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
         return None
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
+        if metrics["macro_f1"] is None:  # of a split without a labelled pixel
+            return None
         values = [metrics["macro_f1"]]
         for row in metrics["classes"].values():
             values += [row["pixels"], *(row[key] for key in CLASS_TITLES if row[key] is not None)]
@@ -326,7 +328,7 @@ def _tell_apart(settings: Sequence[Setting], addition: Callable[[Setting], str])
 
 def _data_name(setting: Setting) -> str:
     run = setting.runs[0]
-    place = Path(run.arguments.get("datadir") or "toy").name
+    place = as_shown(Path(run.arguments.get("datadir") or "toy").name)
     return f"{place}:{'+'.join(part[:6] for part in dict.fromkeys(run.data))}"
 
 
@@ -337,11 +339,11 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     if not isinstance(value, list):
-        return str(value)
+        return as_shown(str(value))
     if all(isinstance(each, int) for each in value):
         return "x".join(map(str, value))
     more = [f"{len(value) - 2} more"] if len(value) > 3 else value[2:]
-    return " + ".join(map(str, [*value[:2], *more]))
+    return as_shown(" + ".join(map(str, [*value[:2], *more])))
 
 
 def range_in_words(values: Iterable[float]) -> str:

@@ -253,8 +253,9 @@ def load_best(run: Path, model: nn.Module) -> dict[str, Any]:
     best = load_checkpoint(run / "best.pt", ("model", "matrix", "score", "epoch", "step"))
     weights, own = best["model"], model.state_dict()
     shapes = {key: value.shape for key, value in own.items()}
-    if not isinstance(weights, dict) or {key: weights[key].shape for key in weights} != shapes:
-        raise LabError(f"{run}/best.pt: weights of another model; restore the run's own best.pt")
+    fits = isinstance(weights, dict) and {key: weights[key].shape for key in weights} == shapes
+    if not fits or not all(tensor.isfinite().all() for tensor in weights.values()):
+        raise LabError(f"{run}/best.pt: damaged, or of another model; restore the run's own file")
     return best
 
 

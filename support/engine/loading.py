@@ -221,6 +221,7 @@ def workers_of(*loaders: DataLoader) -> Iterator[None]:
     DataLoader has no public way: it waits for its iterator to be garbage, which a traceback keeps
     alive, and sends a SIGTERM that the workers ignore.
     """
+    others = multiprocessing.active_children()
     try:
         yield
     finally:
@@ -229,4 +230,5 @@ def workers_of(*loaders: DataLoader) -> Iterator[None]:
             if iterator is not None:
                 iterator._shutdown_workers()
         for worker in multiprocessing.active_children():  # of an iterator that was never complete
-            worker.kill()
+            if worker not in others:
+                worker.kill()

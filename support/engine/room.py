@@ -18,8 +18,9 @@ def room_for_workers(pixels: int) -> tuple[int, str]:
     """How many loader workers find room for batches of so many pixels, and what is scarce."""
     rooms = [(sys.maxsize, "")]
     if SHARED_MEMORY.is_dir():
-        batches = shutil.disk_usage(SHARED_MEMORY).free // (pixels * BYTES_PER_PIXEL)
-        hint = f"{SHARED_MEMORY} is nearly full; docker run --shm-size 1g gives a container more"
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        batches = free // (pixels * BYTES_PER_PIXEL)
+        hint = f"{SHARED_MEMORY} has {free // 2**20} MB free; in a container: --shm-size 1g"
         rooms.append(((batches - 2) // BATCHES_PER_WORKER, hint))
     if sys.platform == "linux":
         import resource  # late: not everywhere

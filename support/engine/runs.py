@@ -67,19 +67,11 @@ class Run:
     """
 
     def __init__(
-        self,
-        config: Mapping[str, Any],
-        resumed: Path | None,
-        begun: Mapping[str, Any] | None,
-        state: TrainingState,
-        limits: Limits,
-        machine: Machine,
-        stop: StopRequest,
-        train_loader: DataLoader,
-        val_loader: DataLoader,
-        about_model: Mapping[str, Any],
+        self, config: Mapping[str, Any], resumed: Path | None, begun: Mapping[str, Any] | None,
+        state: TrainingState, limits: Limits, machine: Machine, stop: StopRequest,
+        train_loader: DataLoader, val_loader: DataLoader, about_model: Mapping[str, Any],
         panels: Panels,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.state, self.limits, self.machine, self.stop = state, limits, machine, stop
         self.processes, self.sampler = machine.processes, train_loader.sampler
         self.num_workers, self.val_batches = train_loader.num_workers, len(val_loader)

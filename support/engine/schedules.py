@@ -80,7 +80,7 @@ class Schedule(LambdaLR):
     """A warm-up, then a decay by the step; `plateau` falls by the validation score besides.
 
     Its whole state, the horizon included, is in `state_dict()`: a resumed run goes on with the same
-    rates, also when it is given more steps.
+    rates, also when it is given more steps and its rate has not ended at 0.
 
     Args:
         name: a key of `SCHEDULERS`.
@@ -122,8 +122,9 @@ class Schedule(LambdaLR):
         if total_steps > self.horizon and not self.last_rate():
             raise LabError(
                 f"the learning rate of {run} is 0 from step {self.horizon} on, so that more steps "
-                f"would learn nothing; to train longer, start a new run with its weights: "
-                f"--finetune-from {shlex.quote(str(run))} --lr {self.base_lrs[0] / 10:g}"
+                "would learn nothing; leave out --epochs and --max-steps to finish it, or train "
+                "longer in a new run with its weights: --finetune-from "
+                f"{shlex.quote(str(run))} --lr {self.base_lrs[0] / 10:g}"
             )
 
 

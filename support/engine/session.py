@@ -155,6 +155,8 @@ class TrainingState:
             if begun != now:
                 raise ValueError("another optimiser")
             self.model.load_state_dict(last["model"])
+            if not all(tensor.isfinite().all() for tensor in last["model"].values()):
+                raise ValueError("weights that are not numbers")
             self.optimizer.load_state_dict(last["optimizer"])
             self.scheduler.load_state_dict(last["scheduler"])
             self.scaler.load_state_dict(last["scaler"])

@@ -35,8 +35,8 @@ IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDER = "gtFine"
 IMAGE_SUFFIX = "_leftImg8bit.png"
 LABEL_SUFFIX = "_gtFine_labelIds.png"
-OTHER_IMAGE = r"(?i)(.+)_leftImg8bit\.\w+"
-OTHER_LABEL = r"(?i)(.+)_gtFine_label(?:Train)?Ids\.\w+"
+OTHER_IMAGE = r"(?is)(.+)_leftImg8bit\.\w+"
+OTHER_LABEL = r"(?is)(.+)_gtFine_label(?:Train)?Ids\.\w+"
 """Names that are often taken for an image or a target of this layout, and are not read."""
 
 SCALED_BY = {"L;2": 85, "L;4": 17}
@@ -84,12 +84,11 @@ def read_label_ids(path: Path) -> np.ndarray:
                 f"{path}: a target must be a grey PNG of label ids; this one is of mode "
                 f"{image.mode} (a colour map?)"
             )
-        stored_as = image.tile[0].args
+        tiles = image.tile
         ids = np.array(image)
         if orientation_of(image) != 1:
             raise LabError(f"{path}: a target must have no orientation tag; {REMOVE_TAG}")
-    if stored_as in SCALED_BY:
-        ids = ids // SCALED_BY[stored_as]
+    ids = ids // SCALED_BY.get(tiles[0].args, 1)
     return ids.astype(np.uint8) if ids.max(initial=0) < 256 else ids
 
 
@@ -241,7 +240,7 @@ class Listing(NamedTuple):
     @property
     def samples(self) -> list[Sample]:
         """Every sample of which there is an image or a target, whether or not it can be read."""
-        return sorted(self.images.keys() | self.labels.keys() | self.other_images.keys())
+        return sorted({sample for files in self[1:] for sample in files})
 
 
 def list_files(root: Path, split: str, cities: Sequence[str] | None) -> Listing:
@@ -260,8 +259,8 @@ def list_files(root: Path, split: str, cities: Sequence[str] | None) -> Listing:
 
     return Listing(
         sorted({folder.name for folder in images + labels}),
-        files(images, f"(.+){re.escape(IMAGE_SUFFIX)}"),
-        files(labels, f"(.+){re.escape(LABEL_SUFFIX)}"),
+        files(images, f"(?s)(.+){re.escape(IMAGE_SUFFIX)}"),
+        files(labels, f"(?s)(.+){re.escape(LABEL_SUFFIX)}"),
         files(images, OTHER_IMAGE),
         files(labels, OTHER_LABEL),
     )
@@ -275,16 +274,19 @@ def pair_faults(listing: Listing) -> dict[Sample, str]:
     faults = {}
     for sample in listing.samples:
         image, label = listing.images.get(sample), listing.labels.get(sample)
+        other_image, other_label = (others.get(sample) for others in listing[3:])
         if image and label:
             continue
-        what, others, suffix = "target without its image", listing.other_images, IMAGE_SUFFIX
-        if image:
-            what, others, suffix = "image without its target", listing.other_labels, LABEL_SUFFIX
-        if there := others.get(sample):
-            what += f" (there is {there.name}, but the lab reads *{suffix})"
-        if not (image or label):
-            what = f"passed over, as the lab reads *{suffix}"
-        faults[sample] = f"{image or label or there}: {what}"
+        what, other = "target without its image", other_image
+        cure = f"the lab reads *{IMAGE_SUFFIX} alone; save the image as a PNG of that name"
+        if image or not (label or other_image):
+            what, other = "image without its target", other_label
+            cure = f"the lab reads *{LABEL_SUFFIX} alone; save label ids as a PNG of that name"
+        if image or label:
+            note = f" (there is {other.name}, but {cure})" if other else ""
+            faults[sample] = f"{image or label}: {what}{note}"
+        else:
+            faults[sample] = f"{other}: {cure}"
     return faults
 
 
@@ -294,12 +296,12 @@ def pair_faults(listing: Listing) -> dict[Sample, str]:
 class CityscapesFiles:
     """The chosen image and target files of one split.
 
-    Pairs and sizes are checked at construction, reading only the heads of the files; faults of
-    cities that were not chosen do not matter.
+    Pairs and sizes are checked at construction by the heads of the files, and by all of a file that
+    seems wrong; faults of cities that were not chosen do not matter.
 
     Raises:
-        LabError: a folder that is missing, empty or of another layout; an unknown split or city; a
-            limit below 1; an image without its target or the reverse; sizes that differ.
+        LabError: for a folder of another layout, an unknown split or city, a limit below 1, and
+            for files that are missing, unreadable, of another size, or turned nobody knows how.
     """
 
     def __init__(

@@ -73,6 +73,8 @@ PALETTE = np.array([label.color for label in TRAIN_CLASSES], dtype=np.uint8)
 LABEL_PALETTE = np.array([label.color for label in LABELS], dtype=np.uint8)
 """The official colour of each label id, (34, 3) uint8 RGB."""
 
+SAVE_LABEL_IDS = "save label ids, such as 7 for road (see support/formats/labels.py)"
+
 IS_VOID = np.array([label.train_id == IGNORE_INDEX for label in LABELS])
 """Whether nothing is learned from a label id, (34,) bool."""
 
@@ -119,18 +121,27 @@ def suspicious_labels(where: str, counts: Mapping[str, np.ndarray]) -> list[str]
         counts: for each target that was read, by its place: its pixels per label id.
     """
     lines = []
-    road = f"{TRAIN_CLASSES[0].id} for {TRAIN_CLASSES[0].name}"
     found = [place for place, pixels in counts.items() if look_like_train_ids(pixels)]
     if found:
         lines.append(
             f"warning: {where}: {len(found)} of the {len(counts)} targets read look like train "
             f"ids, not label ids (none above {len(TRAIN_CLASSES) - 1}, most pixels void), first "
-            f"{found[0]}; save label ids, such as {road} (see support/formats/labels.py)"
+            f"{found[0]}; {SAVE_LABEL_IDS}"
         )
-    if counts and all(p[: len(LABELS)][IS_VOID].sum() == p.sum() for p in counts.values()):
-        lines.append(
-            f"warning: {where}: every pixel of the {len(counts)} targets read is void, so that "
-            f"nothing can be learned or scored; save label ids, such as {road}, or take another "
-            "split (Cityscapes keeps the labels of its test split to itself)"
-        )
+    if counts and not any(map(has_label, counts.values())):
+        lines.append(f"warning: {all_void(where, len(counts))}")
     return lines
+
+
+def has_label(counts: np.ndarray) -> bool:
+    """Whether pixels per label id, as from `count_label_ids`, have one of which to learn."""
+    return bool(counts[: len(LABELS)][~IS_VOID].any())
+
+
+def all_void(where: str, number: int) -> str:
+    """What to say where every pixel of so many targets is void."""
+    return (
+        f"{where}: every pixel of the {number} targets read is void, so that nothing can be "
+        f"learned or scored; take other images, or {SAVE_LABEL_IDS} (Cityscapes keeps the labels "
+        "of its test split to itself)"
+    )
