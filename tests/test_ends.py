@@ -160,12 +160,28 @@ def test_little_room_means_fewer_workers(streets, tmp_path, limit):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the system as Linux does")
-@pytest.mark.parametrize("limit", LIMITS)
-def test_no_room_for_workers_ends_in_one_line(streets, tmp_path, limit):
-    code, _, errors = train_under(limit, streets, tmp_path / "runs", NO_LOOK)
+def test_no_room_for_workers_ends_in_one_line(streets, tmp_path):
+    code, _, errors = train_under(SHARED, streets, tmp_path / "runs", NO_LOOK)
     line = errors.splitlines()[-1]
-    assert code == 2 and line.startswith("error: ") and "--num-workers" in line
+    assert code == 2 and line.startswith("error: /dev/shm is full; add --num-workers 0")
     assert not (tmp_path / "runs" / "a").exists()
+
+
+SECOND_FAILS = """
+import multiprocessing.process as process
+start, started = process.BaseProcess.start, []
+def start_or_fail(self):
+    started.append(self)
+    if len(started) == 2: raise OSError(24, "Too many open files")
+    start(self)
+process.BaseProcess.start = start_or_fail
+"""
+"""The second worker cannot be started, when the first one runs already."""
+
+
+def test_a_worker_that_cannot_be_started_leaves_none_behind(streets, tmp_path):
+    code, _, errors = train_under("true", streets, tmp_path / "runs", SECOND_FAILS)
+    assert code == 2 and errors.splitlines()[-1].startswith("error: too many files are open")
 
 
 @pytest.mark.parametrize("name", ["\udcff", "a\nb", ".."])

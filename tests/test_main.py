@@ -265,7 +265,8 @@ def test_test_gives_no_score_where_nothing_is_labelled(run, void_val, tmp_path, 
     assert {tuple(row.values()) for row in result["classes"].values()} == {(None, None, 0)}
     assert len(list((tmp_path / "out").glob("*_labelIds.png"))) == 2
     text = capsys.readouterr().out
-    assert "every pixel is void" in text and "0.0000" not in text
+    assert "every pixel of split 'val' is void: there is nothing to score" in text
+    assert "0.0000" not in text
     assert "macro f1               –" in text
 
 
