@@ -72,21 +72,17 @@ def audit_pair(image_path: Path, label_path: Path) -> tuple[list[str], np.ndarra
     try:
         label_ids = read_label_ids(label_path)
         size = label_ids.shape
+        require_label_ids(label_ids)
+        counts = count_label_ids(label_ids)
     except LabError as error:
-        faults.append(str(error))
+        faults.append(f"{label_path}: {error}" if size else str(error))
     try:
-        if size is None:
-            read_image(image_path)
-        else:
+        if size:
             read_paired_image(image_path, label_path, size)
+        else:
+            read_image(image_path)
     except LabError as error:
         faults.append(str(error))
-    if size is not None:
-        try:
-            require_label_ids(label_ids)
-            counts = count_label_ids(label_ids)
-        except LabError as error:
-            faults.append(f"{label_path}: {error}")
     return faults, counts
 
 
