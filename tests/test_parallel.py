@@ -215,6 +215,7 @@ def test_parallel_nodes_train_as_one(streets, tmp_path, runs):
         port = probe.getsockname()[1]
     words = ["train", "--datadir", streets, "--epochs", 3, "--logdir", tmp_path, "--name", "nodes"]
     words += ["--loss", "wce", "--optimizer", "sgd", "--lr", "0.1", "--batch-size", 1]
+    words += ["--scheduler", "exponential"]
     nodes = [
         start(4, words, (
             "--nnodes=2", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-id=lab",
