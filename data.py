@@ -1,10 +1,9 @@
 """Data: from a pair of files to the two tensors that a network learns from.
 
-An image and its target are read (`CityscapesDataset`), the official label ids become train ids
+An image and its target are read (`SegmentationDataset`), the label ids become train ids
 (`encode_train_ids`), both are transformed with the same geometry (`train_transforms`,
-`eval_transforms`), and loaders collect them in batches (`get_dataloaders`). The train ids and the
-ignored labels are those of Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene
-Understanding" (CVPR 2016). `python main.py show | stats | augment` look at all of it.
+`eval_transforms`), and loaders collect them in batches (`get_dataloaders`). Which ids there are,
+the data folder's label set says. `python main.py show | stats | augment` look at all of it.
 """
 
 import os
@@ -28,15 +27,9 @@ from support.engine.loading import (
     TargetsOnly,
     start_worker,
 )
-from support.formats.cityscapes import open_split, require_label_ids
-from support.formats.labels import (
-    IGNORE_INDEX,
-    LABELS,
-    all_void,
-    count_label_ids,
-    has_label,
-    suspicious_labels,
-)
+from support.formats.cityscapes import CITYSCAPES
+from support.formats.files import VAL_SHARE, DataFolder, open_folder, open_source
+from support.formats.labels import IGNORE_INDEX, LabelSet, all_void, suspicious_labels
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
@@ -51,23 +44,25 @@ trained on ImageNet can be taken as they are.
 # ------------------------------------------------------------------------- label ids → train ids
 
 
-def encode_train_ids(label_ids: np.ndarray) -> np.ndarray:
-    """Turns official label ids into the train ids that the network learns.
+def encode_train_ids(label_ids: np.ndarray, labels: LabelSet = CITYSCAPES) -> np.ndarray:
+    """Turns the label ids of a mask into the train ids that the network learns.
 
     Args:
-        label_ids: any shape, any integer dtype; 0 ... 33.
+        label_ids: any shape, any integer dtype.
+        labels: the set that they belong to.
 
     Returns:
-        The train ids, a new uint8 array of the same shape: 0 ... 18, or 255 for labels to ignore.
+        The train ids, a new uint8 array of the same shape: 0 ... K-1, or 255 for what is ignored.
 
     Raises:
-        LabError: naming the ids that are outside the table.
+        LabError: naming the ids that are not in the set.
     """
-    require_label_ids(label_ids)
-    # TODO 1.1: a look-up table from LABELS, whose entries have `id` and `train_id`.
+    labels.require_known(label_ids)
+    # TODO 1.1: a look-up table from labels.labels, whose rows have `id` (gaps!) and `train_id`.
     # <solution 1.1>
-    table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
-    for label in LABELS:
+    last_id = max(label.id for label in labels.labels)
+    table = np.full(last_id + 1, IGNORE_INDEX, dtype=np.uint8)
+    for label in labels.labels:
         table[label.id] = label.train_id
     train_ids = table[label_ids]
     # <student>
@@ -202,22 +197,24 @@ def training_size(size: tuple[int, int]) -> tuple[int, int]:
 # ----------------------------------------------------------------------------------- the data set
 
 
-class CityscapesDataset(Dataset):
-    """Images and targets of one split of a data folder, as downloaded or prepared.
+class SegmentationDataset(Dataset):
+    """Images and targets of one split of a data folder, whatever its layout.
 
     Items are (image, target): the target is (H, W) int64 train ids with 255 where nothing is
     learned; the image is what the transform makes of it, without one (H, W, 3) uint8 RGB.
 
     Args:
-        root: the data folder.
-        split: `train`, `val`, ... as its folders are called.
-        cities: the cities to keep; None keeps all.
+        root: the data folder, or one that is open already.
+        split: `train`, `val` or `test`.
+        cities: the cities (sub-folders) to keep; None keeps all.
         limit: how many images to keep, at least 1, drawn evenly from the cities; None keeps all.
         transform: called `transform(image=..., mask=...)`, returns a dict with both.
+        val_share: which part of the images validates where the folder itself does not say.
 
     Attributes:
         source: the opened split, which reads images and label ids.
-        pairs: (city, name) of every sample, sorted; the name is `<city>_<sequence>_<frame>`.
+        labels: the folder's label set, which names the K classes.
+        pairs: (city, name) of every sample, sorted.
         cities: the cities that occur, sorted.
         sizes: (height, width) of every target as it is stored, in pixels.
 
@@ -227,13 +224,15 @@ class CityscapesDataset(Dataset):
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Path | DataFolder,
         split: str,
         cities: Sequence[str] | None = None,
         limit: int | None = None,
         transform: Callable[..., dict] | None = None,
+        val_share: float = VAL_SHARE,
     ) -> None:
-        self.source, self.transform = open_split(root, split, cities, limit), transform
+        self.source = open_source(root, split, cities, limit, val_share)
+        self.labels, self.transform = self.source.labels, transform
         self.pairs, self.cities = self.source.samples, self.source.cities
         self.sizes = self.source.sizes
 
@@ -253,9 +252,9 @@ class CityscapesDataset(Dataset):
         """Reads a target alone, (H, W) uint8 train ids at its own size."""
         label_ids = self.source.read_label_ids(index)
         try:
-            return encode_train_ids(label_ids)
+            return encode_train_ids(label_ids, self.labels)
         except LabError as error:
-            raise LabError(f"{self.source.place(index)}: {error}") from error
+            raise self.source.folder.blame(self.source.place(index), error) from error
 
     def fingerprint(self) -> str:
         """A SHA-256 over the split, the names, the sizes of the files and a prepared manifest."""
@@ -266,20 +265,22 @@ class CityscapesDataset(Dataset):
         return TargetsOnly(self, title)
 
 
-def label_warnings(dataset: CityscapesDataset, most: int = 16) -> list[str]:
+def label_warnings(dataset: SegmentationDataset, most: int = 16) -> list[str]:
     """Lines to print where some targets, at most so many, look wrong; `check` reads them all."""
-    source = dataset.source
+    source, labels = dataset.source, dataset.labels
     chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), most)).round().astype(int)
-    counts = {source.place(i): count_label_ids(source.read_label_ids(i)) for i in chosen}
-    return suspicious_labels(f"split {source.split!r} of {source.root}", counts)
+    counts = {source.place(i): labels.count(source.read_label_ids(i)) for i in chosen}
+    where = f"split {source.split!r} of {source.root}"
+    return [*source.folder.remarks, *suspicious_labels(where, counts, labels)]
 
 
-def require_labels(dataset: CityscapesDataset) -> CityscapesDataset:
+def require_labels(dataset: SegmentationDataset) -> SegmentationDataset:
     """Returns the data set; `LabError` when all is void. Reads up to the first labelled pixel."""
-    source = dataset.source
-    if any(has_label(count_label_ids(source.read_label_ids(i))) for i in range(len(dataset))):
+    source, labels = dataset.source, dataset.labels
+    every = (source.read_label_ids(position) for position in range(len(dataset)))
+    if any(labels.has_class(labels.count(label_ids)) for label_ids in every):
         return dataset
-    raise LabError(all_void(f"split {source.split!r} of {source.root}", len(dataset)))
+    raise LabError(all_void(f"split {source.split!r} of {source.root}", len(dataset), labels))
 
 
 def resolve_datadir(datadir: Path | None) -> Path:
@@ -297,17 +298,19 @@ def open_datasets(
     cities_train: Sequence[str] | None = None,
     cities_val: Sequence[str] | None = None,
     limit: int | None = None,
-) -> tuple[CityscapesDataset, CityscapesDataset]:
-    """Opens the training set, augmented, and the validation set, each as `CityscapesDataset`.
+    val_share: float = VAL_SHARE,
+) -> tuple[SegmentationDataset, SegmentationDataset]:
+    """Opens the training set, augmented, and the validation set, each as `SegmentationDataset`.
 
     Args:
         datadir: the data folder; None for the toy streets.
         size: (height, width) that the network sees, in pixels.
         cities_train, cities_val, limit: of each of the two; None for all.
+        val_share: which part validates where the folder itself does not say.
     """
-    root = resolve_datadir(datadir)
-    train_set = CityscapesDataset(root, "train", cities_train, limit, train_transforms(size))
-    val_set = CityscapesDataset(root, "val", cities_val, limit, eval_transforms(size))
+    folder = open_folder(resolve_datadir(datadir), val_share)
+    train_set = SegmentationDataset(folder, "train", cities_train, limit, train_transforms(size))
+    val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
     return require_labels(train_set), require_labels(val_set)
 
 

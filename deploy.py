@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from support.formats.files import VAL_SHARE
 from support.formats.labels import IGNORE_INDEX
 from utils import LabError, atomic_path, check_image, resize_image
 
@@ -46,8 +47,10 @@ def export_onnx(
         path: the file; an older one stays whole when the export fails.
         size: (height, width) of training.
         metadata: `classes` (K names), `palette` (K colours, RGB 0 ... 255), `mean` and `std` (RGB,
-            of images in 0 ... 1). With `size`, the model's `stride` and the `format_version` they
-            become properties of the file, whose values are JSON.
+            of images in 0 ... 1); also `label_ids` (what masks hold for the classes) unless those
+            are 0 ... K-1, and `val_share` (of the training) unless it is 0.2. With `size`, the
+            model's `stride` and the `format_version` they become properties of the file, whose
+            values are JSON.
 
     Shape:
         image: (B, 3, H, W) float32, H and W multiples of the stride → logits: (B, K, H, W).
@@ -158,7 +161,7 @@ def example_images(size: Sequence[int], stride: int) -> Iterator[np.ndarray]:
 
 
 def valid_metadata(values: dict[str, object]) -> dict[str, object]:
-    """The values of `METADATA_KEYS` as plain lists and numbers; `LabError` for impossible ones."""
+    """The metadata as plain lists and numbers; `LabError` for impossible ones."""
     missing = [key for key in METADATA_KEYS if key not in values]
     if missing:
         raise LabError(f"the metadata lack {', '.join(missing)}")
@@ -168,9 +171,12 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     is_list = isinstance(classes, list | tuple) and 1 <= len(classes) <= IGNORE_INDEX
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise LabError(f"the metadata are impossible: classes {str(classes)[:60]}")
+    values = {"label_ids": list(range(len(classes))), "val_share": VAL_SHARE} | values
     plain = {"format_version": version, "classes": list(classes)}
     for key, shape, kinds, least, most in (
         ("palette", (len(classes), 3), "iu", 0, 255),
+        ("label_ids", (len(classes),), "iu", 0, 65535),
+        ("val_share", (), "f", 0, 1),
         ("mean", (3,), "iuf", -1e6, 1e6),
         ("std", (3,), "iuf", 1e-6, 1e6),
         ("size", (2,), "iu", 1, MAX_SIDE),
@@ -269,6 +275,7 @@ class Segmenter:
         self.std = np.array(metadata["std"], dtype=np.float32)
         self.size = tuple(metadata["size"])
         self.stride = metadata["stride"]
+        self.val_share = metadata.get("val_share", VAL_SHARE)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Runs the network: normalised images (B, 3, H, W) float32 → logits (B, K, H, W)."""
@@ -371,7 +378,8 @@ def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, object]:
     """Reads the metadata of an opened file; `LabError` when they are not those of this lab."""
     properties = session.get_modelmeta().custom_metadata_map
     try:
-        values = {key: json.loads(properties[key]) for key in METADATA_KEYS if key in properties}
+        known = (*METADATA_KEYS, "label_ids", "val_share")
+        values = {key: json.loads(properties[key]) for key in known if key in properties}
     except (ValueError, RecursionError) as error:
         raise LabError("its metadata are not JSON") from error
     return valid_metadata(values)

@@ -6,6 +6,7 @@
     python main.py test --modelpath model.onnx --image photo.jpg
     python main.py compare runs
     python main.py show | stats | augment | check | prepare --datadir cityscapes
+    python main.py classes my_folder                       (drafts the classes of your own data)
 
 Each command imports what it needs when it runs: `--help` answers at once, and inference with a
 `model.onnx` needs no torch.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.utils.data import DataLoader
 
-    from data import CityscapesDataset
+    from data import SegmentationDataset
     from support.engine.hardware import Machine
     from support.engine.processes import Processes
     from support.engine.runs import Run
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with its commands, in two groups."""
-    lines = ["Semantic segmentation of street scenes.", ""]
+    lines = ["Semantic segmentation of street scenes, or of your own images and masks.", ""]
     for title, group in COMMANDS.items():
         lines += [f"{title}:", *(f"  {name:<10}{text}" for name, (_, text) in group.items()), ""]
     parser = CommandLine(
@@ -88,7 +89,6 @@ def train(args: argparse.Namespace) -> None:
     from support.engine.processes import joined_processes
     from support.engine.schedules import build_optimizer, build_scheduler
     from support.engine.session import StopRequest
-    from support.formats.labels import IGNORE_INDEX
     from training import fit
 
     with joined_processes() as processes, StopRequest(processes) as stop, scratch(args) as folder:
@@ -99,15 +99,16 @@ def train(args: argparse.Namespace) -> None:
         with processes.first_of_node_first():  # the toy streets may have to be made
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
-                options.limit)  # fmt: skip
+                options.limit, options.val_share)  # fmt: skip
+        labels = train_set.labels
         workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(
             train_set, val_set, options.batch_size, workers, options.seed, machine.has_gpu,
             options.accumulate, processes.rank, processes.count,
         )  # fmt: skip
-        model = build_network(options, machine, is_new=resumed is None)
+        model = build_network(options, labels.names, machine, is_new=resumed is None)
         weights = weigh_classes(train_set, options.class_weights, processes)
-        criterion = build_loss(options.loss, weights, options.gamma, IGNORE_INDEX)
+        criterion = build_loss(options.loss, weights, options.gamma, labels.ignore_index)
         criterion = with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
         optimizer = build_optimizer(options.optimizer, model, options.lr, options.weight_decay)
         steps = count_steps(train_loader, options.epochs, options.max_steps)
@@ -117,7 +118,8 @@ def train(args: argparse.Namespace) -> None:
             train_loader, val_loader,
         )  # fmt: skip
         with workers_of(train_loader, val_loader), run:
-            loop = in_parts(run, model, train_loader, criterion, optimizer, scheduler)
+            loop = model, train_loader, criterion, optimizer, scheduler
+            loop = in_parts(run, labels.ignore_index, *loop)
             model, train_loader, criterion, optimizer, scheduler = loop
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
@@ -135,24 +137,25 @@ def scratch(args: argparse.Namespace) -> Iterator[str | None]:
         yield folder
 
 
-def build_network(options: argparse.Namespace, machine: "Machine", is_new: bool) -> "nn.Module":
+def build_network(
+    options: argparse.Namespace, classes: tuple[str, ...], machine: "Machine", is_new: bool
+) -> "nn.Module":
     """The network on its device; a new run may begin with weights from elsewhere."""
     import torch
 
     import zoo
     from models import build_model
-    from support.formats.labels import CLASS_NAMES
 
     pretrained = {"pretrained": True} if is_new and options.pretrained else {}
     with machine.processes.first_of_node_first():  # which may fetch files
         sizes = model_sizes(vars(options)) | pretrained
-        model = build_model(options.model, len(CLASS_NAMES), **sizes)
+        model = build_model(options.model, len(classes), **sizes)
     file = options.weights or options.finetune_from
     if is_new and file:
         from support.engine.weights import load_weights
 
         names = [partial(zoo.translate, options.model)] if options.weights else []
-        report = load_weights(model, Path(file), *names)
+        report = load_weights(model, Path(file), *names, classes=classes)
         if machine.processes.is_first:
             print("\n".join(report))
     if options.fix_batchnorm:
@@ -167,25 +170,24 @@ def build_network(options: argparse.Namespace, machine: "Machine", is_new: bool)
 
 
 def weigh_classes(
-    train_set: "CityscapesDataset", strategy: str, processes: "Processes"
+    train_set: "SegmentationDataset", strategy: str, processes: "Processes"
 ) -> "Tensor | None":
     """The class weights, from the pixels of the training set; None where none are wanted."""
     from data import count_pixels
     from losses import class_weights
-    from support.formats.labels import CLASS_NAMES
 
     if strategy == "none":
         return None
     counts = None
     if processes.is_first:
-        counts = count_pixels(train_set.targets("counting pixels"), len(CLASS_NAMES))
+        counts = count_pixels(train_set.targets("counting pixels"), len(train_set.labels))
     return class_weights(processes.broadcast(counts), strategy)
 
 
 def open_run(
     options: argparse.Namespace, resumed: Path | None, begun: dict[str, Any] | None,
     machine: "Machine", stop: "StopRequest", model: "nn.Module", optimizer: "Optimizer",
-    scheduler: "Schedule", train_set: "CityscapesDataset", val_set: "CityscapesDataset",
+    scheduler: "Schedule", train_set: "SegmentationDataset", val_set: "SegmentationDataset",
     train_loader: "DataLoader", val_loader: "DataLoader",
 ) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
@@ -197,33 +199,35 @@ def open_run(
     from support.engine.runs import Run
     from support.engine.schedules import clip_gradients
     from support.engine.session import Limits, TrainingState
-    from support.formats.labels import CLASS_NAMES, PALETTE
     from support.plots import Panels
 
     scaler, sampler, size = machine.scaler(), train_loader.sampler, options.img_size
+    labels = train_set.labels
     for images in sampler.batch_sizes():
         require_trainable(model, (images, 3, *size), machine.autocast_dtype)
     if max(size) > MAX_SIDE:
         raise LabError(f"--img-size {size[0]} {size[1]}: lower both sides to at most {MAX_SIDE}")
     if options.clip_norm is not None:
         clip_gradients(model, optimizer, scaler, options.clip_norm)
+    config = {
+        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "arguments": vars(options),
+        "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
+        "labels": labels.to_json(),
+    }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,
-        meter=LossMeter(machine.processes.sum),
+        config["labels"], meter=LossMeter(machine.processes.sum),
     )  # fmt: skip
     limits = Limits(
         count_steps(train_loader, options.epochs, options.max_steps), options.patience,
         options.max_minutes, options.save_minutes, export_seconds(model),
     )  # fmt: skip
     about_model = {"name": options.model, "options": model_sizes(vars(options))}
-    about_model |= {"classes": list(CLASS_NAMES), "palette": PALETTE.tolist(), "size": list(size)}
-    about_model |= {"mean": list(MEAN), "std": list(STD)}
-    config = {
-        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "arguments": vars(options),
-        "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
-    }
-    panels = Panels(val_set, CLASS_NAMES, PALETTE, MEAN, STD)
+    about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
+    about_model |= {"val_share": options.val_share}
+    about_model |= labels.about_classes()
+    panels = Panels(val_set, labels.names, labels.palette, MEAN, STD)
     warnings = [*label_warnings(train_set), *label_warnings(val_set)]
     run = Run(
         config, resumed, begun, state, limits, machine, stop, train_loader, val_loader,
@@ -241,14 +245,13 @@ def export_seconds(model: "nn.Module") -> float:
     return 15 + 0.06 * layers * len(getattr(model, "eval_scales", (1.0,)))
 
 
-def in_parts(run: "Run", *loop: Any) -> tuple[Any, ...]:
+def in_parts(run: "Run", ignore_index: int, *loop: Any) -> tuple[Any, ...]:
     """What the loop is handed: as it is, or made for steps of several batches or processes."""
     if run.sampler.division.is_whole:
         return loop
     from support.engine.accumulation import in_parts as wrap
-    from support.formats.labels import IGNORE_INDEX
 
-    return wrap(run, IGNORE_INDEX, *loop)
+    return wrap(run, ignore_index, *loop)
 
 
 def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
@@ -278,7 +281,8 @@ def test(args: argparse.Namespace) -> None:
 
     views = {"scales": args.scales or [1.0], "flip": args.flip, "window": args.window}
     views["overlap"] = args.overlap
-    segmenter = extend_segmenter(open_segmenter(args.modelpath, args.device), **views)
+    model = open_segmenter(args.modelpath, args.device)
+    segmenter = extend_segmenter(model, **views)
     if args.image is not None:
         report_photos(segmenter, args.image, args.output or Path("predictions"))
         return
@@ -287,7 +291,8 @@ def test(args: argparse.Namespace) -> None:
     report_split(
         segmenter, args.datadir, args.split, args.cities, args.limit, args.batch_size or 4,
         output=args.output or args.modelpath.parent / f"test_{args.split}",
-        save_predictions=args.save_predictions, about={"model": str(args.modelpath), **views},
+        save_predictions=args.save_predictions, val_share=args.val_share or model.val_share,
+        about={"model": str(args.modelpath), **views},
     )  # fmt: skip
 
 
@@ -299,7 +304,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def look_at_data(args: argparse.Namespace) -> int | None:
-    """The commands that look at a data folder: show, stats, augment, check, prepare."""
+    """The commands that look at a data folder."""
     from commands.data import COMMANDS as DATA_COMMANDS
 
     options = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
@@ -318,6 +323,7 @@ COMMANDS = {
         "augment": (look_at_data, "the random changes of training"),
         "check": (look_at_data, "faults of a data folder (exit code 1), and warnings (0)"),
         "prepare": (look_at_data, "a downsized copy that loads fast"),
+        "classes": (look_at_data, "draft classes.json for a folder of your own"),
     },
 }
 """By group and name: what runs a command, and what the help says of it."""

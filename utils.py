@@ -145,12 +145,15 @@ def opened_image(path: str | Path, kind: str | None = None) -> Iterator[Image.Im
     except Image.DecompressionBombError as error:
         raise LabError(f"{path}: absurdly large image; scale it down first") from error
     except UnidentifiedImageError as error:
-        what = "of a kind that is not read here" if path.stat().st_size else "an empty file"
-        line = f"{path}: not an image, but {what}; save it as {kind or 'JPEG or PNG'}"
+        line = f"{path}: not an image, but an empty file; copy it again"
+        if path.stat().st_size:
+            cure = f"save it as {kind or 'JPEG or PNG'}"
+            line = f"{path}: not an image, but of a kind that is not read here; {cure}"
         raise LabError(line) from error
     except Exception as error:  # on damaged files, Pillow's readers raise errors of any kind
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise LabError(f"{path}: not a readable image ({reason.splitlines()[0]})") from error
+        line = f"{path}: not a readable image ({reason.splitlines()[0]}); copy it again"
+        raise LabError(line) from error
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -243,21 +246,30 @@ def overlay(image: np.ndarray, colors: np.ndarray, opacity: float = 0.5) -> np.n
     return (mixed >> 8).astype(np.uint8)
 
 
+def cut(text: str, most: int = 40) -> str:
+    """A text of at most so many characters; "…" stands for what is cut off."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def add_legend(
     image: np.ndarray, names: Sequence[str], palette: Sequence | np.ndarray
 ) -> np.ndarray:
     """Puts a legend of coloured squares and names below an image; its pixels stay as they are.
 
+    Names of more than 40 characters are cut. Of more than 30 names, all are smaller, and cut at 24.
+
     Shape:
         image: (H, W, 3) uint8, palette: (len(names), 3) RGB 0 ... 255 → (H + legend, W', 3) uint8;
-        W' is W, or 160 or what the longest name takes where that is more.
+        W' is W, or 160 (for many names 640) or what the longest name takes where that is more.
     """
     height, width = image.shape[:2]
-    size = int(np.clip(max(width, 160) // 45, 10, 40))
+    least, part, largest, most = (160, 45, 40, 40) if len(names) <= 30 else (640, 75, 24, 24)
+    names = [cut(name, most) for name in names]
+    size = int(np.clip(max(width, least) // part, 10, largest))
     font = ImageFont.load_default(size)
     row_height = round(size * 1.6)
     column_width = round(max((font.getlength(name) for name in names), default=0) + 2.6 * size)
-    canvas_width = max(width, 160, column_width)
+    canvas_width = max(width, least, column_width)
     columns = max(1, min(len(names), canvas_width // column_width))
     rows = -(-len(names) // columns)
     canvas = Image.new("RGB", (canvas_width, height + rows * row_height + size), (255, 255, 255))
@@ -269,6 +281,12 @@ def add_legend(
         draw.rectangle((left, top, left + size, top + size), fill=tuple(int(c) for c in color))
         draw.text((left + 1.5 * size, top + size / 2), name, fill=(0, 0, 0), font=font, anchor="lm")
     return np.asarray(canvas)
+
+
+def shortened(names: Sequence[object], most: int = 8) -> str:
+    """The first names, and how many there are beyond."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
 
 
 def save_image(path: str | Path, image: np.ndarray) -> None:

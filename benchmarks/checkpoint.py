@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 
-from data import CityscapesDataset, get_dataloaders, resolve_datadir, train_transforms
+from data import SegmentationDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
 from support.engine.hardware import pick_autocast_dtype
 from support.engine.processes import Processes
 from support.engine.schedules import build_optimizer, build_scheduler
 from support.engine.session import TrainingState
-from support.formats.labels import CLASS_NAMES
+from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
 from utils import seed_everything
 
@@ -30,7 +30,7 @@ SAVE_SECONDS = 600
 
 def make_state(base_channels: int) -> TrainingState:
     """A UNet with its optimiser, as `main.py train` builds them."""
-    model = UNet(len(CLASS_NAMES), 4, base_channels).to(memory_format=torch.channels_last)
+    model = UNet(len(CITYSCAPES), 4, base_channels).to(memory_format=torch.channels_last)
     optimizer = build_optimizer("adamw", model, 3e-3, 1e-2)
     return TrainingState(
         model=model,
@@ -38,6 +38,7 @@ def make_state(base_channels: int) -> TrainingState:
         scheduler=build_scheduler("cosine", optimizer, 1000),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         images_per_step=4,
+        labels=CITYSCAPES.to_json(),
     )
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     args = parser.parse_args()
     seed_everything(0)
     device = torch.device("cpu")
-    dataset = CityscapesDataset(
+    dataset = SegmentationDataset(
         resolve_datadir(None), "train", limit=args.limit, transform=train_transforms((128, 256))
     )
     loader, _ = get_dataloaders(dataset, dataset, 4, 0, 0)

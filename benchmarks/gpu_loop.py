@@ -16,15 +16,16 @@ from pathlib import Path
 
 import torch
 
-from data import CityscapesDataset, get_dataloaders, resolve_datadir, train_transforms
+from data import SegmentationDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
 from support.engine.hardware import pick_autocast_dtype, pick_device, pick_num_workers
 from support.engine.schedules import build_optimizer
+from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
 from utils import seed_everything
 
-NUM_CLASSES = 19
+NUM_CLASSES = len(CITYSCAPES)
 
 
 def endless(loader: Iterable) -> Iterator:
@@ -49,7 +50,7 @@ def main() -> None:
     device = pick_device(args.device)
     workers = pick_num_workers(device, args.num_workers)
     size = tuple(args.size)
-    dataset = CityscapesDataset(
+    dataset = SegmentationDataset(
         resolve_datadir(args.datadir), "train", transform=train_transforms(size)
     )
     loader, _ = get_dataloaders(

@@ -12,7 +12,7 @@ from commands.test import TorchSegmenter
 from data import MEAN, STD
 from deploy import OnnxSegmenter, export_onnx
 from models import UNet
-from support.formats.labels import CLASS_NAMES, PALETTE
+from support.formats.cityscapes import CITYSCAPES
 
 RUNS = 5
 
@@ -24,10 +24,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
     size, random = tuple(args.size), np.random.default_rng(0)
-    metadata = {"classes": CLASS_NAMES, "palette": PALETTE, "mean": MEAN, "std": STD}
+    metadata = {**CITYSCAPES.about_classes(), "mean": MEAN, "std": STD}
     for base in (16, 32):
         torch.manual_seed(0)
-        model = UNet(len(CLASS_NAMES), 4, base).eval()
+        model = UNet(len(CITYSCAPES), 4, base).eval()
         with tempfile.TemporaryDirectory() as folder:
             export_onnx(model, Path(folder) / "model.onnx", size, metadata)
             onnx = OnnxSegmenter(Path(folder) / "model.onnx")

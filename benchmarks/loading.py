@@ -14,8 +14,8 @@ from PIL import Image
 
 from benchmarks.timing import print_table, take_turns
 from commands.prepare import prepare
-from data import CityscapesDataset, train_transforms
-from support.formats.cityscapes import open_split
+from data import SegmentationDataset, train_transforms
+from support.formats.files import open_source
 
 PAIRS = 6
 
@@ -49,11 +49,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw, prepared = Path(folder) / "raw", Path(folder) / "prepared"
         write_pairs(raw)
-        prepare([open_split(raw, "train", None, None)], prepared, size)
+        prepare([open_source(raw, "train", None, None)], prepared, size)
         for what, transform in (("read", None), ("read and augmented", train_transforms(size))):
             sets = {
-                "PNG pairs": CityscapesDataset(raw, "train", transform=transform),
-                f"prepared at {size[0]}x{size[1]}": CityscapesDataset(
+                "PNG pairs": SegmentationDataset(raw, "train", transform=transform),
+                f"prepared at {size[0]}x{size[1]}": SegmentationDataset(
                     prepared, "train", transform=transform
                 ),
             }

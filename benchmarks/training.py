@@ -17,12 +17,13 @@ from losses import build_loss
 from models import UNet
 from support.engine.hardware import pick_autocast_dtype, pick_device
 from support.engine.schedules import build_optimizer
+from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
 
 with development_packages():
     import segmentation_models_pytorch as smp
 
-NUM_CLASSES = 19
+NUM_CLASSES = len(CITYSCAPES)
 STEPS = 3
 
 

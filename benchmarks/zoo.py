@@ -23,13 +23,14 @@ from benchmarks.requirements import development_packages
 from benchmarks.timing import take_turns
 from models import build_model
 from support.engine.hardware import pick_autocast_dtype, pick_device
+from support.formats.cityscapes import CITYSCAPES
 
 with development_packages():
     import segmentation_models_pytorch as smp
     import timm
     import transformers
 
-NUM_CLASSES = 19
+NUM_CLASSES = len(CITYSCAPES)
 MI = 2**20
 
 

@@ -15,12 +15,13 @@ from benchmarks.requirements import development_packages
 from benchmarks.timing import print_table, take_turns
 from losses import LOSSES
 from support.engine.hardware import pick_device
+from support.formats.cityscapes import CITYSCAPES
 
 with development_packages():
     import monai.losses
     import segmentation_models_pytorch.losses as smp_losses
 
-NUM_CLASSES = 19
+NUM_CLASSES = len(CITYSCAPES)
 MULTICLASS = {"mode": "multiclass", "from_logits": True}
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from commands.command_line import LARGEST, below_one, positive, whole
-from commands.train import DEVICE_NAMES
+from commands.command_line import LARGEST, below_one, fraction, positive, whole
+from commands.train import DEVICE_NAMES, TRAIN_DEFAULTS
 
 METRIC_NAMES = ("macro_f1", "mean_iou")
 
@@ -44,8 +44,9 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
 def add_split_arguments(group: argparse._ArgumentGroup) -> None:
     """The part of `test` about the images of a split."""
     group.add_argument(
-        "--datadir", type=Path, metavar="DIR", help="Cityscapes folder (default: toy streets)"
+        "--datadir", type=Path, metavar="DIR", help="data folder (default: toy streets)"
     )
+    add_val_share(group, None, "that of the model's training")
     group.add_argument("--cities", nargs="+", metavar="CITY", help="these cities (default: all)")
     group.add_argument(
         "--limit", type=whole, metavar="N", help="at most so many images (default: all)"
@@ -54,7 +55,7 @@ def add_split_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--save-predictions",
         action="store_true",
-        help="write each prediction as official label ids, and as an overlay (default: off)",
+        help="write each prediction as the data's own label ids, and as an overlay (default: off)",
     )
 
 
@@ -101,10 +102,26 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--datadir",
         type=Path,
         metavar="DIR",
-        help="data folder, downloaded or prepared (default: toy streets)",
+        help="data folder: your own, as downloaded, or prepared (default: toy streets)",
     )
+    add_val_share(parser)
     parser.add_argument(
         "--cities", nargs="+", metavar="CITY", help="only these cities (default: all)"
+    )
+
+
+def add_val_share(
+    group: argparse._ActionsContainer,
+    default: float | None = TRAIN_DEFAULTS["val_share"],
+    otherwise: str = "%(default)s",
+) -> None:
+    """Adds what decides where a folder has no validation split of its own."""
+    group.add_argument(
+        "--val-share",
+        type=fraction,
+        default=default,
+        metavar="X",
+        help=f"part that validates where the folder has no split for it (default: {otherwise})",
     )
 
 
@@ -189,6 +206,11 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser, 256, 512, most=LARGEST)
 
 
+def add_classes_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `classes`."""
+    parser.add_argument("folder", type=Path, help="a folder with images/ and masks/")
+
+
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
@@ -219,4 +241,5 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "augment": add_augment_arguments,
     "check": add_check_arguments,
     "prepare": add_prepare_arguments,
+    "classes": add_classes_arguments,
 }

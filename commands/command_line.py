@@ -73,6 +73,12 @@ def below_one(text: str) -> float:
     return _number(text, float, 0, "a number, 0 or more and below 1", math.nextafter(1, 0))
 
 
+def fraction(text: str) -> float:
+    """An argparse type: a number above 0 and below 1."""
+    least, most = math.nextafter(0, 1), math.nextafter(1, 0)
+    return _number(text, float, least, "a number above 0 and below 1", most)
+
+
 def _number(
     text: str, kind: type, least: float, wanted: str, most: float = sys.float_info.max
 ) -> float:
@@ -218,7 +224,7 @@ def _line_of(text: str) -> str | None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A run's `config.json`: its arguments, the fingerprints of its data, versions.
+    """A run's `config.json`: its arguments, the fingerprints and labels of its data, versions.
 
     Raises:
         ValueError: one line, when the file is missing, damaged, or not of this lab.
@@ -228,7 +234,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
         parts = [config["arguments"], config.get("versions", {}), config.get("resolved", {})]
         train_and_val = config["data_fingerprint"].split()
-        if not all(isinstance(part, dict) for part in parts) or len(train_and_val) != 2:
+        labels = config["labels"]
+        names = [labels["name"], *(row["name"] for row in labels["classes"])]
+        is_right = all(isinstance(part, dict) for part in parts) and len(train_and_val) == 2
+        if not is_right or not all(isinstance(name, str) for name in names):
             raise ValueError
     except OSError as error:
         raise _unreadable(path, error.strerror) from error

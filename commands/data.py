@@ -1,6 +1,6 @@
-"""The commands that look at a data folder: show, stats, augment, check, prepare.
+"""The commands that look at a data folder: show, stats, augment, check, prepare, classes.
 
-`show`, `check` and `prepare` read official label ids and need none of the lab's own code; `stats`
+`show`, `check`, `prepare` and `classes` read label ids and need none of the lab's own code; `stats`
 and `augment` show what data.py does with a sample.
 """
 
@@ -17,12 +17,13 @@ import torch
 from albumentations.pytorch import ToTensorV2
 from PIL import Image, ImageDraw
 
-from commands.audit import audit_files, audit_prepared
+from commands.audit import audit_files, audit_prepared, class_remarks
+from commands.classes import draft_classes
 from commands.prepare import open_splits, prepare, prepared_bytes, read_known_ids
 from data import (
     MEAN,
     STD,
-    CityscapesDataset,
+    SegmentationDataset,
     count_pixels,
     resolve_datadir,
     seed_transform,
@@ -30,14 +31,8 @@ from data import (
     training_size,
 )
 from support.engine.loading import SeededSamples
-from support.formats.cityscapes import is_prepared, open_split
-from support.formats.labels import (
-    CLASS_NAMES,
-    LABEL_PALETTE,
-    LABELS,
-    PALETTE,
-    suspicious_labels,
-)
+from support.formats.files import is_prepared, open_folder, open_source
+from support.formats.labels import ClassesError, LabelSet, suspicious_labels
 from support.plots import (
     BACKGROUND,
     GAP,
@@ -52,6 +47,7 @@ from utils import (
     LabError,
     add_legend,
     colorize,
+    cut,
     overlay,
     python_command,
     resize_image,
@@ -61,6 +57,9 @@ from utils import (
 
 STRONGEST_OF = 8
 """How many draws of a change of colours `augment` makes to show the strongest."""
+
+MOST_BARS = 60
+"""How many classes a distribution shows one by one."""
 
 
 def next_step(command: str, datadir: Path | None) -> str:
@@ -90,51 +89,61 @@ def show(
     split: str,
     cities: Sequence[str] | None,
     limit: int | None,
+    val_share: float,
     samples: int,
     output: Path,
 ) -> None:
-    """Puts images beside their official labels, drawn evenly from the split."""
-    source = open_split(resolve_datadir(datadir), split, cities, limit)
+    """Puts images beside their labels, drawn evenly from the split."""
+    source = open_source(resolve_datadir(datadir), split, cities, limit, val_share)
+    labels = source.labels
+    print(*source.folder.remarks, sep="\n", end="\n" if source.folder.remarks else "")
     count = min(samples, len(source.samples))
     rows, present = [], set()
     for index in np.linspace(0, len(source.samples) - 1, count).round().astype(int):
         image, label_ids = source.read_image(index), read_known_ids(source, index)
-        colors = colorize(label_ids, LABEL_PALETTE)
+        colors = labels.colors[label_ids]
         rows.append([image, colors, overlay(image, colors)])
         present |= set(np.unique(label_ids).tolist())
         print(f"{source.samples[index].name}: {len(np.unique(label_ids))} labels")
-    legend = legend_of(present)
+    legend = legend_of(labels, present)
     picture = picture_grid(rows, ("image", "labels", "overlay"))
     save_image(output, add_legend(picture, list(legend.values()), list(legend)))
     print(f"{count} of {len(source.samples)} samples are drawn in {output}")
     print(next_step("stats", datadir))
 
 
-def legend_of(label_ids: Collection[int]) -> dict[tuple[int, int, int], str]:
-    """Names each colour of a picture once, in the order of the table; black is void."""
+def legend_of(labels: LabelSet, label_ids: Collection[int]) -> dict[tuple[int, int, int], str]:
+    """Names each colour of a picture once, in the order of the classes; black void is "void"."""
     names: dict[tuple[int, int, int], list[str]] = {}
-    for label in LABELS:
+    for label in sorted(labels.labels, key=lambda label: label.train_id):
         if label.id in label_ids:
-            names.setdefault(label.color, []).append(label.name)
-    return {
-        color: "void" if color == VOID_COLOR else ", ".join(found) for color, found in names.items()
-    }
+            is_black_void = label.train_id == labels.ignore_index and label.color == VOID_COLOR
+            names.setdefault(label.color, []).append("void" if is_black_void else label.name)
+    return {color: ", ".join(dict.fromkeys(found)) for color, found in names.items()}
 
 
 def stats(
-    datadir: Path | None, split: str, cities: Sequence[str] | None, limit: int | None, output: Path
+    datadir: Path | None,
+    split: str,
+    cities: Sequence[str] | None,
+    limit: int | None,
+    val_share: float,
+    output: Path,
 ) -> None:
     """Counts the pixels of every class: a table, and a plot with a logarithmic axis."""
-    dataset = CityscapesDataset(resolve_datadir(datadir), split, cities, limit)
-    counts = count_pixels(dataset.targets("count"), len(CLASS_NAMES)).numpy()
+    root = resolve_datadir(datadir)
+    dataset = SegmentationDataset(root, split, cities, limit, val_share=val_share)
+    names, palette = dataset.labels.names, dataset.labels.palette
+    counts = count_pixels(dataset.targets("count"), len(names)).numpy()
     labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
-    print(f"{'class':<16}{'pixels':>14}{'share':>10}")
+    width = max([16, *(len(cut(name)) + 1 for name in names)])
+    print(f"{'class':<{width}}{'pixels':>14}{'share':>10}")
     for k in np.argsort(-counts, kind="stable"):
-        print(f"{CLASS_NAMES[k]:<16}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
+        print(f"{cut(names[k]):<{width}}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
     void = 1 - labelled / total
-    print(f"{'void':<16}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
+    print(f"{'void':<{width}}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
     title = f"{split}: {len(dataset)} images; {void:.1%} of all pixels are void"
-    save_image(output, class_distribution(counts, CLASS_NAMES, PALETTE, title))
+    save_image(output, class_distribution(counts, names, palette, title))
     print(f"the shares in {len(dataset)} images are drawn in {output}")
     print(next_step("augment", datadir))
 
@@ -144,29 +153,30 @@ def class_distribution(
 ) -> np.ndarray:
     """Draws the share of each class among the labelled pixels, commonest first, on a log axis.
 
+    Of more than `MOST_BARS` classes, the others are counted in the line below.
+
     Args:
         counts: (K,) pixels per class.
         class_names: the K names.
         palette: (K, 3) uint8 RGB.
         title: above the plot.
     """
-    shares = np.asarray(counts, dtype=np.float64)
-    shares = 100 * shares / max(shares.sum(), 1)
-    lowest = int(np.floor(np.log10(shares[shares > 0].min(initial=1.0) * 0.999)))
-    font, name_width = text_font(), text_width(class_names)
+    shares = 100 * np.asarray(counts, dtype=np.float64) / max(np.sum(counts), 1)
+    shown, others = np.split(np.argsort(-shares, kind="stable"), [MOST_BARS])
+    positive = shares[shown][shares[shown] > 0]
+    lowest = int(np.floor(np.log10(positive.min(initial=1.0) * 0.999)))
+    font, name_width = text_font(), text_width([cut(class_names[k]) for k in shown])
     left, top, row_height, decade = name_width + 2 * GAP, 40, 28, 640 // (2 - lowest)
-    bottom = top + row_height * len(shares)
+    bottom = top + row_height * len(shown)
     canvas = Image.new("RGB", (left + 640 + 80, bottom + 60), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     draw.text((left, top / 2), title, fill="black", font=font, anchor="lm")
     for power in range(lowest, 3):
-        x = left + (power - lowest) * decade
-        draw.line((x, top, x, bottom), fill=GRID_COLOR)
-        draw.text((x, bottom + 16), f"{10.0**power:g} %", fill="black", font=font, anchor="mm")
-    for row, k in enumerate(np.argsort(-shares, kind="stable")):
+        draw_power(draw, power, left + (power - lowest) * decade, top, bottom)
+    for row, k in enumerate(shown):
         y = top + row * row_height
         middle, end = y + row_height / 2, left
-        draw.text((left - GAP, middle), class_names[k], fill="black", font=font, anchor="rm")
+        draw.text((left - GAP, middle), cut(class_names[k]), fill="black", font=font, anchor="rm")
         if shares[k] > 0:
             end += round((np.log10(shares[k]) - lowest) * decade)
             color = tuple(int(value) for value in palette[k])
@@ -174,14 +184,23 @@ def class_distribution(
         text = f"{shares[k]:.3g} %" if shares[k] > 0 else "absent"
         draw.text((end + GAP, middle), text, fill="black", font=font, anchor="lm")
     caption = "share of the labelled pixels (logarithmic)"
+    if len(others):
+        caption += f"; {len(others)} more classes, {(shares[others] == 0).sum()} of them absent"
     draw.text((left + 320, bottom + 42), caption, fill="black", font=font, anchor="mm")
     return np.array(canvas)
+
+
+def draw_power(draw: ImageDraw.ImageDraw, power: int, x: int, top: int, bottom: int) -> None:
+    """Draws the line of a power of ten on a log axis of shares, and writes it below."""
+    draw.line((x, top, x, bottom), fill=GRID_COLOR)
+    draw.text((x, bottom + 16), f"{10.0**power:g} %", fill="black", font=text_font(), anchor="mm")
 
 
 def augment(
     datadir: Path | None,
     split: str,
     cities: Sequence[str] | None,
+    val_share: float,
     size: tuple[int, int],
     index: int,
     draws: int,
@@ -193,10 +212,10 @@ def augment(
     Each image stands above its target: no tint may hide what happens to the colours.
     """
     root = resolve_datadir(datadir)
-    dataset = CityscapesDataset(root, split, cities, None, train_transforms(size))
+    dataset = SegmentationDataset(root, split, cities, None, train_transforms(size), val_share)
     if not 0 <= index < len(dataset):
         raise LabError(f"--index {index}: the samples are 0 ... {len(dataset) - 1}")
-    image = resize_image(dataset.source.read_image(index), size)
+    image, palette = resize_image(dataset.source.read_image(index), size), dataset.labels.palette
     mask = resize_labels(dataset.read_train_ids(index), size)
     versions = [("resized only", image, mask)]
     for name, change in single_changes(dataset.transform):
@@ -204,7 +223,7 @@ def augment(
     for draw in range(draws):
         changed, target = SeededSamples(dataset, seed)[draw, index]
         versions.append((f"all, epoch {draw}", to_picture(changed, MEAN, STD), target.numpy()))
-    pictures = [np.vstack([x, colorize(mask, PALETTE)]) for _, x, mask in versions]
+    pictures = [np.vstack([x, colorize(mask, palette)]) for _, x, mask in versions]
     captions = [name for name, _, _ in versions]
     rows = [slice(start, start + 3) for start in range(0, len(versions), 3)]
     grid = picture_grid([pictures[row] for row in rows], None, [captions[row] for row in rows])
@@ -251,7 +270,9 @@ def readable_name(change: A.BasicTransform | A.BaseCompose) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
-def check(datadir: Path | None, split: str | None, cities: Sequence[str] | None) -> int:
+def check(
+    datadir: Path | None, split: str | None, cities: Sequence[str] | None, val_share: float
+) -> int:
     """Reads every file of a data folder; names all faults in one go, and what looks wrong.
 
     Returns:
@@ -259,15 +280,28 @@ def check(datadir: Path | None, split: str | None, cities: Sequence[str] | None)
     """
     root, splits = resolve_datadir(datadir), [split] if split else None
     read_all = audit_prepared if is_prepared(root) else audit_files
-    count, faults, counts = read_all(root, splits, cities)
-    warnings = []
+    try:
+        folder = open_folder(root, val_share)
+        count, faults, warnings, counts = read_all(folder, splits, cities)
+        warnings += folder.remarks
+    except ClassesError as error:  # without its classes, no mask can be read
+        count, faults, warnings, counts = 0, [str(error)], [], {}
+    if split is cities is None and not faults:
+        absent = [name for name in ("train", "val") if not counts.get(name)]
+        warnings += [
+            f"warning: {root} has nothing for {each!r}; training needs it" for each in absent
+        ]
     for name, pixels in counts.items():
-        warnings += suspicious_labels(f"split {name!r} of {root}", pixels)
+        where = f"split {name!r} of {root}"
+        suspicious = suspicious_labels(where, pixels, folder.labels)
+        if cities is None and not suspicious:
+            warnings += class_remarks(where, list(pixels.values()), folder.labels)
+        warnings += suspicious
     print(*faults, *warnings, sep="\n", end="\n" if faults or warnings else "")
     also = f", {counted(len(warnings), 'warning')}" if warnings else ""
     if faults:
         found = counted(len(faults), "fault")
-        print(f"{found} in {root} ({count} pairs read){also}: fix or delete these")
+        print(f"{found} in {root} ({count} pairs read){also}: mend these, then check again")
         return 1
     print(f"no fault in {root} ({count} pairs read){also}")
     print(next_step("show", datadir))
@@ -284,14 +318,17 @@ def prepare_copy(
     splits: Sequence[str] | None,
     cities: Sequence[str] | None,
     limit: int | None,
+    val_share: float,
     size: tuple[int, int],
     output: Path,
 ) -> None:
     """Writes a downsized copy of chosen cities, which is a data folder of its own."""
-    sources = open_splits(resolve_datadir(datadir), splits, cities, limit)
+    folder = open_folder(resolve_datadir(datadir), val_share)
+    sources = open_splits(folder, splits, cities, limit)
     prepare(sources, output, size)
     for source in sources:
-        print(f"{source.split}: {len(source.samples)} images of {', '.join(source.cities)}")
+        where = f" of {', '.join(source.cities)}" if source.cities else ""
+        print(f"{source.split}: {len(source.samples)} images{where}")
     megabytes = prepared_bytes(sources, size) / 1e6
     print(f"they are in {output}, {size[1]}x{size[0]} pixels each, {megabytes:.1f} MB in all")
     print(train_step(output, size))
@@ -303,4 +340,5 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "augment": augment,
     "check": check,
     "prepare": prepare_copy,
+    "classes": draft_classes,
 }

@@ -1,6 +1,7 @@
 """A model evaluated on a split: its predictions, `metrics.json`, the table per class."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data import CityscapesDataset, resolve_datadir
+from data import SegmentationDataset, resolve_datadir
 from deploy import Segmenter
 from metrics import ConfusionMatrix, scores
-from support.formats.labels import IGNORE_INDEX, decode_label_ids
-from utils import colorize, overlay, save_image, write_json
+from utils import LabError, colorize, cut, overlay, save_image, write_json
 
 
 def report_split(
@@ -24,6 +24,7 @@ def report_split(
     batch_size: int,
     output: Path,
     save_predictions: bool,
+    val_share: float,
     about: dict[str, Any],
 ) -> None:
     """Evaluates a model on a split, writes `metrics.json` into `output` and prints the scores.
@@ -37,17 +38,19 @@ def report_split(
         batch_size: images that the model sees at once.
         output: the folder for the results.
         save_predictions: whether each prediction is written too.
+        val_share: which part of the images validates where the folder does not say.
         about: what else `metrics.json` says under `evaluated`: the model, the scales and so on.
     """
-    dataset = CityscapesDataset(resolve_datadir(datadir), split, cities, limit)
-    matrix = evaluate_split(
-        segmenter, dataset, batch_size, IGNORE_INDEX, output if save_predictions else None
-    )
+    root = resolve_datadir(datadir)
+    dataset = SegmentationDataset(root, split, cities, limit, val_share=val_share)
+    require_classes(segmenter, dataset)
+    matrix = evaluate_split(segmenter, dataset, batch_size, output if save_predictions else None)
     result = scores(matrix, segmenter.classes)
     result["evaluated"] = {
         **about,
         "split": split,
         "cities": dataset.cities,
+        "labels": dataset.labels.name,
         "images": len(dataset),
         "data_fingerprint": dataset.fingerprint(),
     }
@@ -59,11 +62,23 @@ def report_split(
     print(f"{what} in {output / 'metrics.json'}")
 
 
+def require_classes(segmenter: Segmenter, dataset: SegmentationDataset) -> None:
+    """Raises `LabError` when a model predicts other classes than the targets have."""
+    ours, theirs = segmenter.classes, dataset.labels.names
+    if ours != theirs:
+        pairs = enumerate(zip_longest(ours, theirs, fillvalue="none"))
+        k, (own, other) = next((k, pair) for k, pair in pairs if pair[0] != pair[1])
+        raise LabError(
+            f"the model has {len(ours)} classes, {dataset.labels.name} {len(theirs)}: class {k} is "
+            f"{own} for the model and {other} in {dataset.source.root}; evaluate it on data with "
+            "the classes that it was trained on"
+        )
+
+
 def evaluate_split(
     segmenter: Segmenter,
-    dataset: CityscapesDataset,
+    dataset: SegmentationDataset,
     batch_size: int,
-    ignore_index: int,
     predictions: Path | None,
 ) -> Tensor:
     """Compares a model with every target of a data set, each at the target's own size.
@@ -72,14 +87,13 @@ def evaluate_split(
         segmenter: the model.
         dataset: without transform: items (image (H, W, 3) uint8, target (H, W) int64).
         batch_size: images that the model sees at once.
-        ignore_index: the target value of void pixels.
-        predictions: a folder for each prediction as official label ids, `<name>_labelIds.png`, as
-            the Cityscapes server takes them, and in `overlays/` as a picture; None for neither.
+        predictions: a folder for each prediction as label ids of the set, `<name>_labelIds.png`, as
+            a benchmark's server takes them, and in `overlays/` as a picture; None for neither.
 
     Returns:
         The confusion matrix, (K, K) int64.
     """
-    confusion = ConfusionMatrix(len(segmenter.classes), ignore_index)
+    confusion = ConfusionMatrix(len(segmenter.classes), dataset.labels.ignore_index)
     with tqdm(total=len(dataset), unit="image", desc="evaluating") as bar:
         for start in range(0, len(dataset), batch_size):
             indices = range(start, min(start + batch_size, len(dataset)))
@@ -89,23 +103,26 @@ def evaluate_split(
                 confusion.update(torch.from_numpy(mask)[None], target[None])
                 if predictions is not None:
                     _, name = dataset.pairs[index]
-                    save_image(predictions / f"{name}_labelIds.png", decode_label_ids(mask))
+                    label_ids = dataset.labels.decode(mask)
+                    save_image(predictions / f"{name}_labelIds.png", label_ids)
                     # the official evaluator takes any file that begins with the name
                     picture = overlay(image, colorize(mask, segmenter.palette))
-                    save_image(predictions / "overlays" / f"overlay_{name}.png", picture)
+                    file = predictions / "overlays" / f"{name}.png"
+                    save_image(file.with_name(f"overlay_{file.name}"), picture)
             bar.update(len(samples))
     return confusion.matrix
 
 
 def score_table(result: dict[str, Any]) -> str:
     """The scores as a table to print: a line per class, then the totals."""
-    lines = [f"{'class':<16}{'F1':>8}{'IoU':>8}{'pixels':>14}"]
+    width = max([16, *(len(cut(name)) for name in result["classes"])])
+    lines = [f"{'class':<{width}}{'F1':>8}{'IoU':>8}{'pixels':>14}"]
     for name, row in result["classes"].items():
         f1, iou = (score_text(row[key]) for key in ("f1", "iou"))
-        lines.append(f"{name:<16}{f1:>8}{iou:>8}{row['pixels']:>14,}")
+        lines.append(f"{cut(name):<{width}}{f1:>8}{iou:>8}{row['pixels']:>14,}")
     lines.append("-" * len(lines[0]))
     for key in ("macro_f1", "mean_iou", "pixel_accuracy", "mean_accuracy"):
-        lines.append(f"{key.replace('_', ' '):<16}{score_text(result[key]):>8}")
+        lines.append(f"{key.replace('_', ' '):<{width}}{score_text(result[key]):>8}")
     return "\n".join(lines)
 
 

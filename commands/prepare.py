@@ -19,20 +19,16 @@ from types import FrameType
 import numpy as np
 from tqdm import tqdm
 
-from support.formats.cityscapes import (
+from support.formats.files import (
     MANIFEST_NAME,
-    CityscapesFiles,
-    is_prepared,
-    list_files,
-    list_splits,
-    open_split,
+    DataFolder,
+    PairedFiles,
     require_known,
-    require_label_ids,
 )
-from support.formats.prepared import FORMAT_VERSION, PreparedArrays, read_manifest
+from support.formats.prepared import FORMAT_VERSION, PreparedArrays
 from utils import LabError, resize_image, resize_labels
 
-Source = CityscapesFiles | PreparedArrays
+Source = PairedFiles | PreparedArrays
 """One opened split."""
 
 READ_AHEAD = 64
@@ -40,54 +36,39 @@ READ_AHEAD = 64
 
 
 def open_splits(
-    root: Path, splits: Sequence[str] | None, cities: Sequence[str] | None, limit: int | None
+    folder: DataFolder,
+    splits: Sequence[str] | None,
+    cities: Sequence[str] | None,
+    limit: int | None,
 ) -> list[Source]:
     """Opens several splits (None: all), each with those of the cities that it has.
 
     A split that has none of the cities is left out; the limit holds for each split.
 
     Raises:
-        LabError: as `open_split`, and for a city that is in no split.
+        LabError: as `DataFolder.open`, and for a city that is in no split.
     """
-    there = {split: list_cities(root, split) for split in splits or find_splits(root)}
+    require_known("split", splits or [], folder.splits(), str(folder.root))
+    there = {split: folder.cities(split) for split in splits or folder.splits()}
     known = sorted({city for names in there.values() for city in names})
-    require_known("city", cities or [], known, str(root))
-    wanted = [(split, [c for c in there[split] if c in (cities or known)]) for split in there]
-    return [open_split(root, split, chosen, limit) for split, chosen in wanted if chosen]
-
-
-def find_splits(root: Path) -> list[str]:
-    """Names the splits of a data folder, as downloaded or prepared, sorted.
-
-    Raises:
-        LabError: when the folder is missing, empty, or of another layout.
-    """
-    return sorted(read_manifest(root)["splits"]) if is_prepared(root) else list_splits(root)
-
-
-def list_cities(root: Path, split: str) -> list[str]:
-    """Names the cities of one split of a data folder, as downloaded or prepared, sorted.
-
-    Raises:
-        LabError: as `find_splits`, and for an unknown split.
-    """
-    require_known("split", [split], find_splits(root), str(root))
-    if is_prepared(root):
-        return sorted({city for city, _ in read_manifest(root)["splits"][split]})
-    return list_files(root, split, ()).cities
+    require_known("city", cities or [], known, str(folder.root))
+    if not cities:
+        return [folder.open(split, None, limit) for split in there]
+    wanted = [(split, [city for city in there[split] if city in cities]) for split in there]
+    return [folder.open(split, chosen, limit) for split, chosen in wanted if chosen]
 
 
 def read_known_ids(source: Source, index: int) -> np.ndarray:
-    """Reads a target, (H, W) uint8, and checks that its label ids are in the table.
+    """Reads a target, (H, W) unsigned, and checks that its label ids are in the set.
 
     Raises:
         LabError: naming the target and the unknown ids.
     """
     label_ids = source.read_label_ids(index)
     try:
-        require_label_ids(label_ids)
+        source.labels.require_known(label_ids)
     except LabError as error:
-        raise LabError(f"{source.place(index)}: {error}") from error
+        raise source.folder.blame(source.place(index), error) from error
     return label_ids
 
 
@@ -141,6 +122,7 @@ def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> N
             "format_version": FORMAT_VERSION,
             "size": list(size),
             "source": str(sources[0].root),
+            "labels": sources[0].labels.to_json(),
             "splits": {source.split: source.samples for source in sources},
         }
         (partial / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -155,7 +137,8 @@ def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> N
 
 def prepared_bytes(sources: Sequence[Source], size: tuple[int, int]) -> int:
     """How many bytes the arrays of a prepared copy take."""
-    return sum(len(source.samples) for source in sources) * size[0] * size[1] * 4
+    bytes_per_pixel = 3 + np.dtype(sources[0].labels.id_type).itemsize
+    return sum(len(source.samples) for source in sources) * size[0] * size[1] * bytes_per_pixel
 
 
 def _write_split(source: Source, folder: Path, size: tuple[int, int]) -> None:
@@ -166,13 +149,17 @@ def _write_split(source: Source, folder: Path, size: tuple[int, int]) -> None:
     folder.mkdir()
     count = len(source.samples)
     with open(folder / "images.npy", "wb") as images, open(folder / "label_ids.npy", "wb") as ids:
-        for file, shape in ((images, (count, *size, 3)), (ids, (count, *size))):
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        id_type = np.dtype(source.labels.id_type)
+        for file, shape, kind in (
+            (images, (count, *size, 3), np.dtype(np.uint8)),
+            (ids, (count, *size), id_type),
+        ):
+            header = {"descr": kind.str, "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_2_0(file, header)
         pairs = _read_resized(source, size)
         for image, label_ids in tqdm(pairs, f"prepare {source.split}", count, unit="pair"):
             images.write(image.tobytes())
-            ids.write(label_ids.tobytes())
+            ids.write(label_ids.astype(id_type).tobytes())
 
 
 def _read_resized(source: Source, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

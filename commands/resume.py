@@ -1,11 +1,14 @@
 """The run that `train` goes on with: which it is, and what must agree with its config.json."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commands.command_line import read_config
 from commands.train import CHANGEABLE_ON_RESUME, TRAIN_DEFAULTS
 from utils import LabError
+
+if TYPE_CHECKING:
+    from support.engine.session import Limits, TrainingState
 
 
 def run_to_resume(given: dict[str, Any]) -> Path | None:
@@ -65,3 +68,23 @@ def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
 def in_words(value: object) -> str:
     """An argument's value as it is typed."""
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
+    """What a resumed run should know about its end and its schedule."""
+    if limits.are_reached(state):
+        way = "to continue, give a larger --epochs or --max-steps"
+        if state.step < limits.total_steps:
+            way = f"to continue, give a --patience of more than {limits.patience} evaluations"
+        elif not state.scheduler.last_rate():
+            way = "to train longer, start a new run with --finetune-from"
+        return [f"note: the run ended at step {state.step}; {way}"]
+    if limits.leave_no_time(state):
+        used_up = f"the {limits.minutes:g} minutes of the run are used up"
+        return [f"note: {used_up}; to continue, give a larger --max-minutes"]
+    if limits.total_steps > state.scheduler.horizon:
+        return [
+            f"note: the learning-rate schedule ends at step {state.scheduler.horizon}, with which "
+            f"the run began; later steps keep its last rate, {state.scheduler.last_rate():.2g}"
+        ]
+    return []

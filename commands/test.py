@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from deploy import FORMAT_VERSION, OnnxSegmenter, Segmenter, finite, valid_metadata
-from utils import LabError, add_legend, colorize, overlay, read_image, save_image
+from utils import LabError, add_legend, colorize, cut, overlay, read_image, save_image
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: photos do without
     import torch
@@ -90,11 +90,12 @@ def report_photos(segmenter: Segmenter, paths: Sequence[Path], output: Path) -> 
     if others := passed_over(paths, output):
         names = [name_in(path) for path in others]
         print(f"passed over, as no image file by its name: {listed(names)}")
+    width = max([16, *(len(cut(name)) + 1 for name in segmenter.classes)])
     for photo in segment_files(segmenter, paths, output):
         print(f"{photo.image} → {photo.mask}")
         for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
             if share >= 0.0001:
-                print(f"  {name:<16}{share:>7.2%}")
+                print(f"  {cut(name):<{width}}{share:>7.2%}")
     print(f"masks, overlays and train ids are in {output}")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from commands.command_line import (
     below_one,
     folder_name,
+    fraction,
     non_negative,
     plain_path,
     positive,
@@ -21,7 +22,6 @@ from utils import LabError
 
 if TYPE_CHECKING:
     from support.engine.runs import Run
-    from support.engine.session import Limits, TrainingState
 
 MODEL_NAMES = (
     "unet",
@@ -61,6 +61,7 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "lr": 3e-3,
     "weight_decay": 1e-2,
     "scheduler": "cosine",
+    "val_share": 0.2,
     "seed": 0,
     "device": "auto",
     "precision": "auto",
@@ -85,10 +86,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     height, width = TRAIN_DEFAULTS["img_size"]
     data = parser.add_argument_group("data")
     add = partial(add_with_default, data)
-    add("--datadir", "Cityscapes folder, as downloaded or prepared", "toy streets", metavar="DIR")
+    folder_help = "folder of images and masks: your own, a data set as downloaded, or prepared"
+    add("--datadir", folder_help, "toy streets", metavar="DIR")
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
+    share_help = "part of the images that validates where the folder has no split for it"
+    add("--val-share", share_help, type=fraction, metavar="X")
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
@@ -309,24 +313,8 @@ def opening_lines(
             f"note: batch normalisation sees each {alone} alone; add --fix-batchnorm if results "
             f"must not depend on {alike}"
         )
-    return [*lines, *resume_notes(state, limits)]
+    if state.step:
+        from commands.resume import resume_notes  # late: a new run does without
 
-
-def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
-    """What a resumed run should know about its end and its schedule."""
-    if limits.are_reached(state):
-        way = "to continue, give a larger --epochs or --max-steps"
-        if state.step < limits.total_steps:
-            way = f"to continue, give a --patience of more than {limits.patience} evaluations"
-        elif not state.scheduler.last_rate():
-            way = "to train longer, start a new run with --finetune-from"
-        return [f"note: the run ended at step {state.step}; {way}"]
-    if limits.leave_no_time(state):
-        used_up = f"the {limits.minutes:g} minutes of the run are used up"
-        return [f"note: {used_up}; to continue, give a larger --max-minutes"]
-    if limits.total_steps > state.scheduler.horizon:
-        return [
-            f"note: the learning-rate schedule ends at step {state.scheduler.horizon}, with which "
-            f"the run began; later steps keep its last rate, {state.scheduler.last_rate():.2g}"
-        ]
-    return []
+        lines += resume_notes(state, limits)
+    return lines

@@ -34,7 +34,7 @@ from commands.command_line import run_command
 from data import (
     MEAN,
     STD,
-    CityscapesDataset,
+    SegmentationDataset,
     count_pixels,
     resolve_datadir,
     seed_transform,
@@ -43,7 +43,8 @@ from data import (
 from losses import class_weights
 from metrics import ConfusionMatrix, macro_f1, pixel_accuracy
 from models import UNet
-from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
+from support.formats.cityscapes import CITYSCAPES
+from support.formats.labels import IGNORE_INDEX
 from support.plots import to_picture
 from utils import LabError, atomic_path, colorize
 
@@ -98,15 +99,15 @@ FOCAL_GAMMAS = (0, 0.5, 1, 2, 5)
 
 
 @cache
-def toy_split(split: str) -> CityscapesDataset:
+def toy_split(split: str) -> SegmentationDataset:
     """A split of the toy streets, which are made when they are missing."""
-    return CityscapesDataset(resolve_datadir(None), split)
+    return SegmentationDataset(resolve_datadir(None), split)
 
 
 @cache
 def toy_counts(split: str) -> Tensor:
     """Pixels of each class in a split of the toy streets, (K,) int64."""
-    return count_pixels(toy_split(split).targets(), len(CLASS_NAMES))
+    return count_pixels(toy_split(split).targets(), len(CITYSCAPES))
 
 
 def tensor_shapes(model: nn.Module, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
@@ -135,7 +136,7 @@ def tensor_shapes(model: nn.Module, size: tuple[int, int]) -> dict[str, tuple[in
 def commonest_per_position() -> Tensor:
     """The class that is commonest at each position over the toy training scenes, (H, W) int64."""
     dataset = toy_split("train")
-    counts = torch.zeros(len(CLASS_NAMES), *dataset.sizes[0], dtype=torch.int64)
+    counts = torch.zeros(len(CITYSCAPES), *dataset.sizes[0], dtype=torch.int64)
     for index in range(len(dataset)):
         target = torch.from_numpy(dataset.read_train_ids(index)).long()[None]  # (1, H, W)
         valid = target != IGNORE_INDEX
@@ -146,7 +147,7 @@ def commonest_per_position() -> Tensor:
 @cache
 def predictor_scores() -> dict[str, tuple[float, float]]:
     """Pixel accuracy and macro F1 of predictors that learned nothing, on the toy validation."""
-    dataset, num_classes = toy_split("val"), len(CLASS_NAMES)
+    dataset, num_classes = toy_split("val"), len(CITYSCAPES)
     position, rare = commonest_per_position(), toy_counts("train").argsort()[:RAREST]
     generator = torch.Generator().manual_seed(0)
     predictors: dict[str, Callable[[Tensor], Tensor]] = {
@@ -255,7 +256,7 @@ class Diagram:
 def figure_unet() -> Figure:
     """The UNet of the defaults as it is: channels and sizes read off the model at 128x256."""
     blocks, size = 4, (128, 256)
-    shapes = tensor_shapes(UNet(len(CLASS_NAMES), blocks, 16), size)
+    shapes = tensor_shapes(UNet(len(CITYSCAPES), blocks, 16), size)
     figure, axes = plt.subplots(figsize=(11, 6.8))
     diagram = Diagram(axes, size[0])
     across, x = draw_encoder(diagram, shapes, blocks)
@@ -331,7 +332,7 @@ def figure_classes() -> Figure:
     order = np.argsort(list(CITYSCAPES_SHARES.values()))
     counts = toy_counts("train").double().numpy()
     panels = {
-        "Cityscapes, train": np.array([CITYSCAPES_SHARES[name] for name in CLASS_NAMES]),
+        "Cityscapes, train": np.array([CITYSCAPES_SHARES[name] for name in CITYSCAPES.names]),
         f"toy streets, train ({len(toy_split('train'))} scenes)": 100 * counts / counts.sum(),
     }
     figure, both = plt.subplots(1, 2, figsize=(10.5, 5.6), sharey=True, layout="constrained")
@@ -339,7 +340,7 @@ def figure_classes() -> Figure:
         axes.barh(
             range(len(order)),
             shares[order],
-            color=PALETTE[order] / 255,
+            color=CITYSCAPES.palette[order] / 255,
             edgecolor="#555555",
             lw=0.5,
         )
@@ -350,7 +351,7 @@ def figure_classes() -> Figure:
         axes.set(title=title, xlim=(0.05, 90), xlabel="percent of the labelled pixels (log axis)")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axes.grid(axis="y", visible=False)
-        axes.set_yticks(range(len(order)), [CLASS_NAMES[k] for k in order])
+        axes.set_yticks(range(len(order)), [CITYSCAPES.names[k] for k in order])
     return figure
 
 
@@ -385,7 +386,7 @@ def figure_augmentations() -> Figure:
     for (title, picture, mask), column in zip(versions, grid.T, strict=True):
         column[0].set_title(title)
         column[0].imshow(picture)
-        column[1].imshow(colorize(np.asarray(mask), PALETTE), interpolation="nearest")
+        column[1].imshow(colorize(np.asarray(mask), CITYSCAPES.palette), interpolation="nearest")
         for axes in column:
             axes.set_axis_off()
     return figure
@@ -411,7 +412,9 @@ def figure_weights() -> Figure:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set(ylabel="weight (log axis; mean 1)")
-    axes.set_xticks(range(len(order)), [CLASS_NAMES[k] for k in order], rotation=45, ha="right")
+    axes.set_xticks(
+        range(len(order)), [CITYSCAPES.names[k] for k in order], rotation=45, ha="right"
+    )
     axes.grid(axis="x", visible=False)
     axes.legend(loc="lower right")
     return figure

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from commands.command_line import run_command
 from subject.figures import BLUE, FOLDER, GREEN, GREY, LIGHT, ORANGE, RED, STYLE, save, toy_split
-from support.formats.labels import CLASS_NAMES
+from support.formats.cityscapes import CITYSCAPES
 from utils import LabError
 from zoo.blocks import ASPP
 from zoo.hrnet import HRNet
@@ -132,7 +132,7 @@ def branch_name(branch: nn.Module, seen: int) -> str:
 def figure_mix_transformer() -> Figure:
     """SegFormer B0: the stages and the head above; patches, keys and the saving below."""
     with torch.device("meta"):
-        shapes = all_shapes(SegFormer(len(CLASS_NAMES)))
+        shapes = all_shapes(SegFormer(len(CITYSCAPES)))
     stages = [shapes[f"segformer.stages.{index}"][0] for index in range(len(STRIDES))]
     figure = plt.figure(figsize=(11, 6.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.15, 1))
@@ -246,7 +246,7 @@ COLUMN, WITHIN = 3.2, 1.9
 def figure_high_resolution_fusion() -> Figure:
     """HRNet of width 18: the streams of every stage, and how each one hears all of them."""
     with torch.device("meta"):
-        model = HRNet(len(CLASS_NAMES), width=18)
+        model = HRNet(len(CITYSCAPES), width=18)
     shapes = all_shapes(model)
     figure, axes = plt.subplots(figsize=(11, 6.2))
     columns = [("layer1", "stage 1", 1)]

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.utils.data import Dataset
 
-from utils import VOID_COLOR, add_legend, colorize, resize_image
+from utils import VOID_COLOR, add_legend, colorize, cut, resize_image
 
 GAP = 8
 TEXT_SIZE = 15
@@ -21,6 +21,8 @@ GRID_COLOR = (222, 222, 222)
 DARK_BLUE = (8, 70, 150)
 CELL_WIDTH = 400  # in a grid of pictures, about
 PANEL_SAMPLES = 4
+MOST_CLASSES = 30  # in a confusion matrix, or named below a panel whether they occur or not
+NAME_LENGTH = 24  # beside a confusion matrix, in characters
 
 
 def sample_panel(
@@ -29,6 +31,8 @@ def sample_panel(
     palette: np.ndarray,
 ) -> np.ndarray:
     """Puts images beside their target and prediction, with a legend; void is black.
+
+    Of more than `MOST_CLASSES`, the legend names those alone that occur.
 
     Args:
         rows: per sample, image (H, W, 3) uint8 RGB, target and prediction (H, W) class ids.
@@ -40,8 +44,16 @@ def sample_panel(
         for image, target, prediction in rows
     ]
     grid = picture_grid(pictures, ("image", "target", "prediction"))
-    colors = np.vstack([palette, np.array([VOID_COLOR], dtype=np.uint8)])
-    return add_legend(grid, [*class_names, "void"], colors)
+    occurs = np.full(256, len(class_names) <= MOST_CLASSES)
+    for _, target, prediction in rows:
+        occurs[target] = occurs[prediction] = True
+    named = np.flatnonzero(occurs[: len(class_names)])
+    colors = [tuple(palette[k].tolist()) for k in named]
+    void = {VOID_COLOR: " or void"}  # a black class and void look alike
+    names = [class_names[k] + void.get(color, "") for k, color in zip(named, colors, strict=True)]
+    if VOID_COLOR not in colors:
+        names, colors = [*names, "void"], [*colors, VOID_COLOR]
+    return add_legend(grid, names, colors)
 
 
 class Panels:
@@ -146,38 +158,59 @@ def _rescale(picture: np.ndarray, scale: float) -> np.ndarray:
 def confusion_picture(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
     """Draws a confusion matrix, each row in percent of the true pixels of its class.
 
+    Of more than `MOST_CLASSES`, it shows those with the most wrong pixels.
+
     Args:
         matrix: (K, K) pixels, rows = target, columns = prediction. Rows without pixels are grey.
         class_names: the K names.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     totals = matrix.sum(axis=1)
-    shares = matrix / np.maximum(totals, 1)[:, None]
-    colors = BACKGROUND + shares[..., None] * np.subtract(DARK_BLUE, BACKGROUND)  # (K, K, 3)
-    colors = colors.round().astype(int)
-    colors[totals == 0] = GRID_COLOR
-    cell, font = 36, text_font()
-    left = top = text_width(class_names) + 2 * GAP + 24
-    side = cell * len(matrix)
-    canvas = Image.new("RGB", (left + side + GAP, top + side + GAP), BACKGROUND)
+    wrong = totals + matrix.sum(axis=0) - 2 * matrix.diagonal()
+    shown = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
+    names = [cut(class_names[k], NAME_LENGTH) for k in shown]
+    cell, font = max(36, 120 // len(shown)), text_font()
+    left = top = text_width(names) + 2 * GAP + 24
+    side = cell * len(shown)
+    is_part = len(shown) < len(matrix)
+    canvas_size = left + side + GAP, top + side + GAP + 2 * TEXT_SIZE * is_part
+    canvas = Image.new("RGB", canvas_size, BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     draw.text((left + side / 2, 14), "prediction (%)", fill="black", font=font, anchor="mm")
     _draw_upright(canvas, "target", 14, top + side // 2)
-    for k, name in enumerate(class_names):
+    if is_part:
+        note = f"{len(shown)} of {len(matrix)} classes: those with the most wrong pixels"
+        draw.text((left, top + side + GAP), note, fill="black", font=font, anchor="lt")
+    for k, name in enumerate(names):
         middle = top + k * cell + cell // 2
         draw.text((left - GAP, middle), name, fill="black", font=font, anchor="rm")
         width = text_width([name])
         _draw_upright(canvas, name, left + k * cell + cell // 2, top - GAP - width // 2)
-    for row, column in np.ndindex(matrix.shape):
-        x, y = left + column * cell, top + row * cell
-        share = shares[row, column]
+    shares = matrix[shown] / np.maximum(totals[shown], 1)[:, None]
+    _draw_cells(draw, shares[:, shown], totals[shown] > 0, (left, top), cell)
+    return np.array(canvas)
+
+
+def _draw_cells(
+    draw: ImageDraw.ImageDraw,
+    shares: np.ndarray,
+    has_pixels: np.ndarray,
+    corner: tuple[int, int],
+    cell: int,
+) -> None:
+    """Draws shares (N, N), each 0 ... 1, as squares; rows without pixels are grey."""
+    colors = BACKGROUND + shares[..., None] * np.subtract(DARK_BLUE, BACKGROUND)  # (N, N, 3)
+    colors = colors.round().astype(int)
+    colors[~has_pixels] = GRID_COLOR
+    font = text_font()
+    for (row, column), share in np.ndenumerate(shares):
+        x, y = corner[0] + column * cell, corner[1] + row * cell
         color = tuple(colors[row, column].tolist())
         draw.rectangle((x, y, x + cell - 2, y + cell - 2), fill=color)
         if share >= 0.005:
             ink = "white" if share > 0.5 else "black"
             text = f"{100 * share:.0f}"
             draw.text((x + cell / 2, y + cell / 2), text, fill=ink, font=font, anchor="mm")
-    return np.array(canvas)
 
 
 def text_font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont:

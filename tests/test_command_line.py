@@ -9,7 +9,9 @@ import pytest
 from commands.command_line import as_shown, read_config, read_history
 from support.engine.room import room_for_workers
 
+LABELS = {"name": "leaves", "classes": [{"name": "soil"}, {"name": "leaf"}]}
 CONFIG = {"arguments": {"lr": 0.001}, "data_fingerprint": "train val", "versions": {}}
+CONFIG |= {"labels": LABELS}
 COLUMNS = "epoch,step,train_loss,val_macro_f1,val_mean_iou"
 
 
@@ -26,6 +28,8 @@ def test_config_is_read_as_written(tmp_path):
         b'{"arguments": {}, "data_fingerprint": "a"}',
         b'{"arguments": {}, "data_fingerprint": 1}',
         b'{"arguments": {}, "data_fingerprint": "a b", "versions": []}',
+        b'{"arguments": {}, "data_fingerprint": "a b"}',
+        b'{"arguments": {}, "data_fingerprint": "a b", "labels": {"name": 1, "classes": []}}',
     ],
 )  # fmt: skip
 def test_damaged_config_is_an_error_of_one_line(tmp_path, content):

@@ -32,6 +32,7 @@ def make_run(folder, scores=(0.2, 0.4), finished=True, classes=None, config=None
         "versions": {"torch": "2.13.0"},
         "git_commit": "c" * 40,
         "data_fingerprint": DATA,
+        "labels": {"name": "streets", "classes": [{"name": "road", "id": 0}]},
         "resolved": {"precision": "float32", "processes": 1},
         **(config or {}),
     }

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import data
 from commands.prepare import prepare
 from support.engine.loading import EpochSampler, SeededSamples, StepDivision, start_worker
-from support.formats.cityscapes import open_split
-from support.formats.labels import CLASS_NAMES, LABELS, PALETTE, TRAIN_CLASSES, decode_label_ids
+from support.formats.cityscapes import CITYSCAPES
+from support.formats.files import open_source
 from support.plots import to_picture
 from utils import LabError, resize_image, resize_labels
 
@@ -40,7 +40,7 @@ def streets(tmp_path):
 
 
 def test_labels_equal_torchvision_and_cityscapesscripts():
-    ours = {label.id: label for label in LABELS}
+    ours = {label.id: label for label in CITYSCAPES.labels}
     theirs = [label for label in official.labels if label.id >= 0]
     assert len(ours) == len(theirs) == 34
     for label in theirs:
@@ -48,8 +48,10 @@ def test_labels_equal_torchvision_and_cityscapesscripts():
         expected = (label.name, label.id, train_id, label.category, label.color)
         assert tuple(ours[label.id]) == expected
     classes = [c for c in torchvision.datasets.Cityscapes.classes if 0 <= c.train_id < 19]
-    assert [c.name for c in sorted(classes, key=lambda c: c.train_id)] == list(CLASS_NAMES)
-    assert PALETTE.tolist() == [list(c.color) for c in sorted(classes, key=lambda c: c.train_id)]
+    assert [c.name for c in sorted(classes, key=lambda c: c.train_id)] == list(CITYSCAPES.names)
+    assert CITYSCAPES.palette.tolist() == [
+        list(c.color) for c in sorted(classes, key=lambda c: c.train_id)
+    ]
 
 
 def test_encode_train_ids_equals_official_table():
@@ -71,7 +73,7 @@ def test_encode_train_ids_takes_any_integer_type(dtype):
     ("ids", "fragment"),
     [
         (np.array([7, 34], dtype=np.uint8), "34"),
-        (np.array([255, 7], dtype=np.uint8), "255 (255 suggests a labelTrainIds file)"),
+        (np.array([255, 7], dtype=np.uint8), "255 in 1 pixel"),
         (np.array([7, -1], dtype=np.int16), "-1"),
         (np.array([7, -128], dtype=np.int8), "-128"),
         (np.array([70000], dtype=np.int64), "70000"),
@@ -85,8 +87,8 @@ def test_encode_train_ids_names_ids_outside_the_table(ids, fragment):
 
 
 def test_encode_train_ids_is_undone_by_decode_label_ids():
-    ids = np.array([label.id for label in TRAIN_CLASSES], dtype=np.uint8)
-    assert decode_label_ids(data.encode_train_ids(ids)).tolist() == ids.tolist()
+    ids = np.array([label.id for label in CITYSCAPES.classes], dtype=np.uint8)
+    assert CITYSCAPES.decode(data.encode_train_ids(ids)).tolist() == ids.tolist()
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int64", "uint16", "tensor"])
@@ -185,7 +187,7 @@ def test_random_changes_depend_on_seed_epoch_and_index_alone(streets):
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
     def draw(seed, epoch, index):
-        dataset = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
+        dataset = data.SegmentationDataset(streets, "train", transform=data.train_transforms(SIZE))
         dataset.source.read_image = lambda _: image  # the same for both indices
         return SeededSamples(dataset, seed)[epoch, index][0]
 
@@ -243,7 +245,7 @@ def test_eval_transforms_are_deterministic():
 
 
 def test_dataset_gives_image_and_train_ids(streets):
-    dataset = data.CityscapesDataset(streets, "train")
+    dataset = data.SegmentationDataset(streets, "train")
     assert len(dataset) == 7 and dataset.cities == ["aachen", "bremen", "ulm"]
     assert dataset.pairs[0] == ("aachen", "aachen_000000_000019")
     assert dataset.pairs == sorted(dataset.pairs)
@@ -260,17 +262,17 @@ def test_dataset_takes_any_callable(streets):
         assert image.dtype == mask.dtype == np.uint8
         return {"image": "seen", "mask": mask[:, ::-1]}
 
-    plain = data.CityscapesDataset(streets, "val")
-    image, target = data.CityscapesDataset(streets, "val", transform=transform)[1]
+    plain = data.SegmentationDataset(streets, "val")
+    image, target = data.SegmentationDataset(streets, "val", transform=transform)[1]
     assert image == "seen" and torch.equal(target, plain[1][1].flip(1))
-    as_tensor = data.CityscapesDataset(
+    as_tensor = data.SegmentationDataset(
         streets, "val", transform=lambda image, mask: {"image": image, "mask": torch.tensor(mask)}
     )
     assert torch.equal(as_tensor[1][1], plain[1][1])
 
 
 def test_seeded_samples_leave_the_generator_of_torch_where_it_was(streets):
-    dataset = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
+    dataset = data.SegmentationDataset(streets, "train", transform=data.train_transforms(SIZE))
     samples, before = SeededSamples(dataset, seed=3), torch.get_rng_state()
     first, again, later = (samples[epoch, 2] for epoch in (0, 0, 1))
     assert torch.equal(before, torch.get_rng_state())
@@ -285,8 +287,8 @@ def test_seeded_samples_leave_the_generator_of_torch_where_it_was(streets):
 
 def test_dataset_targets_are_untransformed(streets):
     transform = data.eval_transforms((8, 8))
-    dataset = data.CityscapesDataset(streets, "train", ["ulm"], transform=transform)
-    plain = data.CityscapesDataset(streets, "train", ["ulm"])
+    dataset = data.SegmentationDataset(streets, "train", ["ulm"], transform=transform)
+    plain = data.SegmentationDataset(streets, "train", ["ulm"])
     assert plain[0][0].shape == (*SIZE, 3) and dataset[0][0].shape == (3, 8, 8)
     targets = dataset.targets()
     assert len(targets) == 2 and targets[1][0] is None
@@ -296,38 +298,38 @@ def test_dataset_targets_are_untransformed(streets):
 
 
 def test_dataset_limit_spreads_over_the_cities(streets):
-    names = [sample.city for sample in data.CityscapesDataset(streets, "train", limit=4).pairs]
+    names = [sample.city for sample in data.SegmentationDataset(streets, "train", limit=4).pairs]
     assert names == ["aachen", "aachen", "bremen", "ulm"]
-    chosen = [set(data.CityscapesDataset(streets, "train", limit=n).pairs) for n in range(1, 9)]
+    chosen = [set(data.SegmentationDataset(streets, "train", limit=n).pairs) for n in range(1, 9)]
     assert [len(pairs) for pairs in chosen] == [1, 2, 3, 4, 5, 6, 7, 7]
     assert all(small <= large for small, large in itertools.pairwise(chosen))
 
 
 def test_dataset_takes_chosen_cities(streets):
-    dataset = data.CityscapesDataset(streets, "train", cities=["ulm", "aachen"], limit=3)
+    dataset = data.SegmentationDataset(streets, "train", cities=["ulm", "aachen"], limit=3)
     assert [sample.name[:6] for sample in dataset.pairs] == ["aachen", "aachen", "ulm_00"]
 
 
 def test_dataset_finds_folders_one_level_deeper(streets, tmp_path):
-    expected = data.CityscapesDataset(streets, "train").pairs
+    expected = data.SegmentationDataset(streets, "train").pairs
     unpacked = tmp_path / "unpacked"
     for archive, layer in (("leftImg8bit_trainvaltest", "leftImg8bit"), ("anything", "gtFine")):
         (unpacked / archive).mkdir(parents=True)
         shutil.copytree(streets / layer, unpacked / archive / layer)
-    assert data.CityscapesDataset(unpacked, "train").pairs == expected
+    assert data.SegmentationDataset(unpacked, "train").pairs == expected
     in_place = tmp_path / "in_place"
     for layer in ("leftImg8bit", "gtFine"):
         shutil.copytree(streets / layer, in_place / layer / layer)
-    assert data.CityscapesDataset(in_place, "train").pairs == expected
+    assert data.SegmentationDataset(in_place, "train").pairs == expected
 
 
 def test_dataset_takes_no_sample_from_one_of_several_folders(streets, tmp_path):
     around = tmp_path / "around"
     shutil.copytree(streets, around / "mine")
-    assert len(data.CityscapesDataset(around, "train")) == 7
+    assert len(data.SegmentationDataset(around, "train")) == 7
     shutil.copytree(streets, around / "a_strangers")
     with pytest.raises(LabError, match=r"several folders .*a_strangers, .*mine; name one of them"):
-        data.CityscapesDataset(around, "train")
+        data.SegmentationDataset(around, "train")
 
 
 def test_dataset_takes_all_archives_together(streets, tmp_path):
@@ -337,27 +339,27 @@ def test_dataset_takes_all_archives_together(streets, tmp_path):
             folder = both / f"{layer}_{archive}" / layer
             shutil.copytree(streets / layer / split, folder / split)
     for split in ("train", "val"):
-        expected = data.CityscapesDataset(streets, split).pairs
-        assert data.CityscapesDataset(both, split).pairs == expected
+        expected = data.SegmentationDataset(streets, split).pairs
+        assert data.SegmentationDataset(both, split).pairs == expected
 
 
 def test_dataset_ignores_hidden_files(streets):
     image = image_file(streets, "train", "ulm", 0)
     image.with_name(f"._{image.name}").write_bytes(b"junk of another system")
     (streets / "leftImg8bit" / ".DS_Store").write_bytes(b"junk")
-    assert len(data.CityscapesDataset(streets, "train")) == 7
+    assert len(data.SegmentationDataset(streets, "train")) == 7
 
 
 def test_dataset_fingerprint_follows_names_sizes_and_selection(streets, tmp_path):
-    first = data.CityscapesDataset(streets, "train").fingerprint()
+    first = data.SegmentationDataset(streets, "train").fingerprint()
     moved = streets.rename(tmp_path / "moved")
-    assert data.CityscapesDataset(moved, "train").fingerprint() == first
+    assert data.SegmentationDataset(moved, "train").fingerprint() == first
     others = [
-        data.CityscapesDataset(moved, "train", limit=3).fingerprint(),
-        data.CityscapesDataset(moved, "val").fingerprint(),
+        data.SegmentationDataset(moved, "train", limit=3).fingerprint(),
+        data.SegmentationDataset(moved, "val").fingerprint(),
     ]
     write_png(image_file(moved, "train", "ulm", 0), np.zeros((*SIZE, 3), np.uint8))
-    others.append(data.CityscapesDataset(moved, "train").fingerprint())
+    others.append(data.SegmentationDataset(moved, "train").fingerprint())
     assert len({first, *others}) == 4
 
 
@@ -389,8 +391,8 @@ def make_file(root):
 
 def other_layout(root):
     empty(root)
-    (root / "images").mkdir()
-    (root / "masks").mkdir()
+    (root / "pictures").mkdir()
+    (root / "labels").mkdir()
 
 
 def lose_target(root):
@@ -425,8 +427,8 @@ def no_pictures(root):
     [
         (spoil_everything, {}, ["does not exist"]),
         (make_file, {}, ["is a file"]),
-        (empty, {}, ["is empty", "leftImg8bit/ and gtFine/ belong in it"]),
-        (other_layout, {}, ["leftImg8bit/", "gtFine/", "images, masks"]),
+        (empty, {}, ["is empty", "images/ and masks/ belong in it"]),
+        (other_layout, {}, ["leftImg8bit/", "gtFine/", "labels, pictures"]),
         (spoil_targets, {}, ["no gtFine/"]),
         (spoil_images, {}, ["no leftImg8bit/"]),
         (no_pictures, {}, ["holds no"]),
@@ -444,7 +446,7 @@ def no_pictures(root):
 def test_dataset_names_what_is_wrong(streets, spoil, arguments, fragments):
     spoil(streets)
     with pytest.raises(LabError) as caught:
-        data.CityscapesDataset(streets, **{"split": "train", **arguments})
+        data.SegmentationDataset(streets, **{"split": "train", **arguments})
     message = str(caught.value)
     assert "\n" not in message
     for fragment in fragments:
@@ -454,7 +456,7 @@ def test_dataset_names_what_is_wrong(streets, spoil, arguments, fragments):
 def test_dataset_does_not_mind_faults_of_other_cities(streets):
     lose_target(streets)
     shrink_target(streets)
-    assert len(data.CityscapesDataset(streets, "train", cities=["bremen"])) == 2
+    assert len(data.SegmentationDataset(streets, "train", cities=["bremen"])) == 2
 
 
 def truncate(path):
@@ -466,7 +468,7 @@ def truncate(path):
     [
         (lambda image, label: truncate(image), "not a readable image"),
         (lambda image, label: truncate(label), "not a readable image"),
-        (lambda image, label: write_png(label, np.full(SIZE, 77, np.uint8)), "table"),
+        (lambda image, label: write_png(label, np.full(SIZE, 77, np.uint8)), "labelTrainIds"),
         (lambda image, label: write_png(label, np.zeros((*SIZE, 3), np.uint8)), "mode RGB"),
         (lambda image, label: Image.new("P", SIZE[::-1]).save(label), "mode P"),
     ],
@@ -474,7 +476,7 @@ def truncate(path):
 def test_dataset_reading_names_the_file(streets, spoil, fragment):
     image, label = (find(streets, "val", "munster", 1) for find in (image_file, label_file))
     spoil(image, label)
-    dataset = data.CityscapesDataset(streets, "val")
+    dataset = data.SegmentationDataset(streets, "val")
     dataset[0]
     with pytest.raises(LabError, match="munster_000001") as caught:
         dataset[1]
@@ -483,7 +485,7 @@ def test_dataset_reading_names_the_file(streets, spoil, fragment):
 
 def test_dataset_error_is_one_line_from_a_worker_too(streets):
     truncate(label_file(streets, "val", "munster", 1))
-    dataset = data.CityscapesDataset(streets, "val")
+    dataset = data.SegmentationDataset(streets, "val")
     with pytest.raises(LabError) as caught:
         dataset[1]
     with pytest.raises(LabError) as in_worker:
@@ -494,7 +496,7 @@ def test_dataset_error_is_one_line_from_a_worker_too(streets):
 def test_dataset_turns_unusual_images_into_rgb(streets):
     path = image_file(streets, "val", "munster", 0)
     Image.new("L", SIZE[::-1], 100).save(path)
-    image, _ = data.CityscapesDataset(streets, "val")[0]
+    image, _ = data.SegmentationDataset(streets, "val")[0]
     assert image.shape == (*SIZE, 3) and np.all(image == 100)
 
 
@@ -502,8 +504,8 @@ def test_dataset_turns_unusual_images_into_rgb(streets):
 
 
 def loaders(streets, num_workers, batch_size=3, seed=1):
-    train_set = data.CityscapesDataset(streets, "train", transform=data.train_transforms(SIZE))
-    val_set = data.CityscapesDataset(streets, "val", transform=data.eval_transforms(SIZE))
+    train_set = data.SegmentationDataset(streets, "train", transform=data.train_transforms(SIZE))
+    val_set = data.SegmentationDataset(streets, "val", transform=data.eval_transforms(SIZE))
     return data.get_dataloaders(train_set, val_set, batch_size, num_workers, seed)
 
 
@@ -650,15 +652,15 @@ def test_data_import_is_silent_and_asks_no_network():
 
 @pytest.fixture
 def prepared(streets, tmp_path):
-    sources = [open_split(streets, "train"), open_split(streets, "val")]
+    sources = [open_source(streets, "train"), open_source(streets, "val")]
     prepare(sources, tmp_path / "prepared", (16, 32))
     return tmp_path / "prepared"
 
 
 def test_prepared_samples_equal_the_evaluation_of_the_raw_files(streets, prepared):
     transform = data.eval_transforms((16, 32))
-    raw = data.CityscapesDataset(streets, "train", transform=transform)
-    fast = data.CityscapesDataset(prepared, "train", transform=transform)
+    raw = data.SegmentationDataset(streets, "train", transform=transform)
+    fast = data.SegmentationDataset(prepared, "train", transform=transform)
     assert fast.pairs == raw.pairs and fast.sizes == [(16, 32)] * 7
     for index in range(7):
         assert torch.equal(fast[index][0], raw[index][0])
@@ -674,9 +676,9 @@ def test_prepared_data_keeps_void_and_official_ids(streets, prepared):
 
 
 def test_prepared_data_takes_cities_and_limits(prepared):
-    dataset = data.CityscapesDataset(prepared, "train", cities=["bremen", "ulm"], limit=3)
+    dataset = data.SegmentationDataset(prepared, "train", cities=["bremen", "ulm"], limit=3)
     assert [sample.city for sample in dataset.pairs] == ["bremen", "bremen", "ulm"]
-    everything = data.CityscapesDataset(prepared, "train")
+    everything = data.SegmentationDataset(prepared, "train")
     assert np.array_equal(dataset[2][0], everything[5][0])
     for arguments, fragment in (
         ({"split": "test"}, "there are: train, val"),
@@ -684,11 +686,11 @@ def test_prepared_data_takes_cities_and_limits(prepared):
         ({"split": "val", "limit": 0}, "at least 1"),
     ):
         with pytest.raises(LabError, match=fragment):
-            data.CityscapesDataset(prepared, **arguments)
+            data.SegmentationDataset(prepared, **arguments)
 
 
 def test_prepared_data_is_mapped_and_not_read(prepared):
-    dataset = data.CityscapesDataset(prepared, "train")
+    dataset = data.SegmentationDataset(prepared, "train")
     with open(prepared / "train" / "images.npy", "r+b") as file:
         file.seek(-16 * 32 * 3, os.SEEK_END)
         file.write(bytes(16 * 32 * 3))
@@ -698,7 +700,7 @@ def test_prepared_data_is_mapped_and_not_read(prepared):
 def test_prepared_data_loads_in_workers(prepared):
     one, two = (collect(loaders(prepared, num_workers)[0]) for num_workers in (0, 2))
     assert same(one, two)
-    dataset = data.CityscapesDataset(prepared, "train")
+    dataset = data.SegmentationDataset(prepared, "train")
     dataset[0]
     assert len(pickle.dumps(dataset)) < 5000  # a worker gets the way to the arrays, not the arrays
 
@@ -708,4 +710,4 @@ def test_prepared_data_notices_damage(prepared, name):
     path = prepared / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(LabError, match="damaged"):
-        data.CityscapesDataset(prepared, "train")
+        data.SegmentationDataset(prepared, "train")

@@ -14,14 +14,8 @@ import commands.prepare
 import data
 import main as command_line
 from commands.data import class_distribution, legend_of, single_changes, train_step
-from support.formats.labels import (
-    CLASS_NAMES,
-    IGNORE_INDEX,
-    PALETTE,
-    count_label_ids,
-    look_like_train_ids,
-    suspicious_labels,
-)
+from support.formats.cityscapes import CITYSCAPES
+from support.formats.labels import IGNORE_INDEX, look_like_train_ids, suspicious_labels
 from support.plots import (
     confusion_picture,
     picture_grid,
@@ -133,9 +127,9 @@ def test_data_augment_shows_every_change_alone():
 
 
 def test_data_show_names_equal_colours_once():
-    names = list(legend_of(range(34)).values())
+    names = list(legend_of(CITYSCAPES, range(34)).values())
     assert names.count("void") == 1 and "road" in names and "ego vehicle" not in names
-    assert legend_of({17, 18}) == {(153, 153, 153): "pole, polegroup"}
+    assert legend_of(CITYSCAPES, {17, 18}) == {(153, 153, 153): "pole, polegroup"}
 
 
 # ----------------------------------------------------------------------------------------- check
@@ -199,7 +193,7 @@ def test_data_check_warns_of_train_ids_and_of_a_split_without_labels(streets, tm
         assert first.startswith(
             f"warning: split 'train' of {folder}: 7 of the 7 targets read look "
         )
-        assert "aachen_000000_000019" in first and "save label ids, such as 7 for road" in first
+        assert "aachen_000000_000019" in first and "such as 7 for road" in first
         assert second.startswith(f"warning: split 'val' of {folder}: every pixel of the 2 targets ")
         assert last == f"no fault in {folder} (9 pairs read), 2 warnings"
     assert run("check", "--datadir", streets, "--cities", "aachen") == 0
@@ -211,8 +205,8 @@ def test_data_check_counts_faults_and_warnings_apart(streets, capsys):
     write_png(label_file(streets, "train", "ulm", 0), np.full(SIZE, 99, np.uint8))
     assert run("check", "--datadir", streets) == 1
     fault, warning, last = capsys.readouterr().out.splitlines()
-    assert "outside the table" in fault and "6 of the 6 targets read" in warning
-    assert last == f"1 fault in {streets} (9 pairs read), 1 warning: fix or delete these"
+    assert "outside the set" in fault and "6 of the 6 targets read" in warning
+    assert last == f"1 fault in {streets} (9 pairs read), 1 warning: mend these, then check again"
 
 
 def test_data_check_names_the_one_city_of_train_ids(streets, capsys):
@@ -238,9 +232,9 @@ CAMVID_LABELS = (7, 8, 11, 13, 17, 20, 21, 23, 24, 25, 26)
     ],
 )
 def test_suspicious_labels_has_nothing_against_label_ids(label_ids):
-    counts = count_label_ids(label_ids.astype(np.uint8))
-    assert not look_like_train_ids(counts)
-    assert not label_ids.any() or suspicious_labels("train", {"x.png": counts}) == []
+    counts = CITYSCAPES.count(label_ids.astype(np.uint8))
+    assert not look_like_train_ids(counts, CITYSCAPES)
+    assert not label_ids.any() or suspicious_labels("train", {"x.png": counts}, CITYSCAPES) == []
 
 
 @pytest.mark.parametrize(
@@ -253,13 +247,14 @@ def test_suspicious_labels_has_nothing_against_label_ids(label_ids):
     ],
 )
 def test_suspicious_labels_finds_train_ids(label_ids):
-    assert look_like_train_ids(count_label_ids(label_ids))
-    assert not look_like_train_ids(count_label_ids(np.append(label_ids.ravel(), 19)))
+    assert look_like_train_ids(CITYSCAPES.count(label_ids), CITYSCAPES)
+    above = CITYSCAPES.count(np.append(label_ids.ravel(), len(CITYSCAPES)))
+    assert not look_like_train_ids(above, CITYSCAPES)
 
 
 def test_label_warnings_reads_a_few_targets_of_all_cities(tmp_path):
     streets = write_streets(tmp_path, {"train": {"aachen": 12, "ulm": 8}})
-    dataset = data.CityscapesDataset(streets, "train")
+    dataset = data.SegmentationDataset(streets, "train")
     assert data.label_warnings(dataset) == []
     spoil_labels(streets, "train", lambda label_ids: label_ids * 0)
     read, original = [], dataset.source.read_label_ids
@@ -273,7 +268,7 @@ def test_label_warnings_reads_a_few_targets_of_all_cities(tmp_path):
 def test_label_warnings_of_any_number_of_targets(streets):
     spoil_labels(streets, "train", as_train_ids)
     for limit in (1, 2, 7):
-        (line,) = data.label_warnings(data.CityscapesDataset(streets, "train", limit=limit))
+        (line,) = data.label_warnings(data.SegmentationDataset(streets, "train", limit=limit))
         assert f"{limit} of the {limit} targets read look like train ids" in line
 
 
@@ -297,16 +292,16 @@ def test_data_prepare_makes_a_folder_like_any_other(streets, tmp_path, capsys):
     )
     for command in ("show", "stats", "augment", "check"):
         assert run(command, "--datadir", tmp_path / "small") == 0
-    assert data.CityscapesDataset(tmp_path / "small", "train").cities == ["ulm"]
-    assert data.CityscapesDataset(tmp_path / "small", "val").sizes == [(8, 16)] * 2
+    assert data.SegmentationDataset(tmp_path / "small", "train").cities == ["ulm"]
+    assert data.SegmentationDataset(tmp_path / "small", "val").sizes == [(8, 16)] * 2
 
 
 def test_data_prepare_takes_splits_and_limits(streets, tmp_path):
     arguments = ("prepare", "--datadir", streets, "--size", 8, 16, "--output", tmp_path / "small")
     assert run(*arguments, "--splits", "train", "--limit", 3) == 0
-    assert len(data.CityscapesDataset(tmp_path / "small", "train")) == 3
+    assert len(data.SegmentationDataset(tmp_path / "small", "train")) == 3
     with pytest.raises(LabError, match="there are: train"):
-        data.CityscapesDataset(tmp_path / "small", "val")
+        data.SegmentationDataset(tmp_path / "small", "val")
 
 
 def test_data_prepare_does_not_touch_a_folder_in_use(streets, tmp_path, capsys):
@@ -399,9 +394,9 @@ def test_commands_take_names_that_no_console_can_write(tmp_path, monkeypatch, ca
         if folder == streets:
             assert run("prepare", "--datadir", folder, "--output", f"small{odd}") == 0
     names = [path.name for path in (tmp_path / f"data{odd}").rglob(f"ulm{odd}*.png")]
-    dataset = data.CityscapesDataset(tmp_path / f"small{odd}", f"train{odd}", [f"ulm{odd}"])
+    dataset = data.SegmentationDataset(tmp_path / f"small{odd}", f"train{odd}", [f"ulm{odd}"])
     assert {f"{name}_leftImg8bit.png" for _, name in dataset.pairs} < set(names)
-    assert data.CityscapesDataset(streets, f"train{odd}").fingerprint() != dataset.fingerprint()
+    assert data.SegmentationDataset(streets, f"train{odd}").fingerprint() != dataset.fingerprint()
     write_png(label_file(streets, f"train{odd}", f"ulm{odd}", 0), np.full(SIZE, 99, np.uint8))
     assert run("check", "--datadir", streets) == 1
     assert run("show", "--datadir", streets, "--split", f"train{odd}", "--cities", odd) == 2
@@ -445,15 +440,20 @@ def test_sample_panel_enlarges_small_and_reduces_large_pictures():
     for height, width in ((16, 32), (128, 256), (1024, 2048)):
         image = np.full((height, width, 3), 255, np.uint8)
         target = np.zeros((height, width), np.uint8)
-        panel = sample_panel([(image, target, target + 13)] * 2, CLASS_NAMES, PALETTE)
+        panel = sample_panel(
+            [(image, target, target + 13)] * 2, CITYSCAPES.names, CITYSCAPES.palette
+        )
         assert panel.dtype == np.uint8 and 900 < panel.shape[1] < 2600
-        area = (panel == PALETTE[0]).all(axis=2).sum(), (panel == PALETTE[13]).all(axis=2).sum()
+        area = (
+            (panel == CITYSCAPES.palette[0]).all(axis=2).sum(),
+            (panel == CITYSCAPES.palette[13]).all(axis=2).sum(),
+        )
         assert abs(area[0] / area[1] - 1) < 0.05 and area[0] > 2 * 300 * 150
 
 
 def test_sample_panel_draws_void_black():
     image, void = np.full((8, 8, 3), 255, np.uint8), np.full((8, 8), 255, np.uint8)
-    panel = sample_panel([(image, void, void)], CLASS_NAMES, PALETTE)
+    panel = sample_panel([(image, void, void)], CITYSCAPES.names, CITYSCAPES.palette)
     assert (panel == 0).all(axis=2).sum() > 2 * 350 * 350
 
 
@@ -471,7 +471,7 @@ def test_confusion_picture_normalises_rows():
     assert np.array_equal(first, scaled)
     transposed = confusion_picture(matrix.T, ["a", "b", "c"])
     assert first.shape == transposed.shape and not np.array_equal(first, transposed)
-    assert confusion_picture(np.zeros((19, 19)), CLASS_NAMES).shape[2] == 3
+    assert confusion_picture(np.zeros((19, 19)), CITYSCAPES.names).shape[2] == 3
 
 
 def test_class_distribution_draws_longer_bars_for_commoner_classes():

@@ -40,6 +40,7 @@ args = parser.parse_args(sys.argv[2:])
 run = pathlib.Path(args.logdir, args.name)
 run.mkdir(parents=True, exist_ok=True)
 config = {"arguments": vars(args), "argv": sys.argv[1:], "data_fingerprint": "train val"}
+config["labels"] = {"name": "streets", "classes": []}
 (run / "config.json").write_text(json.dumps(config))
 last = run / "last.pt"
 step = int(last.read_text()) if last.exists() else 0

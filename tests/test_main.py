@@ -23,10 +23,10 @@ import commands.train as options
 import losses
 import main as command_line
 import models
-from data import CityscapesDataset, encode_train_ids
+from data import SegmentationDataset, encode_train_ids
 from support.engine.folder import load_checkpoint
 from support.engine.schedules import OPTIMIZERS, SCHEDULERS
-from support.formats.labels import CLASS_NAMES, PALETTE
+from support.formats.cityscapes import CITYSCAPES
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = [
@@ -140,10 +140,10 @@ def test_train_model_onnx_is_the_best_model(run, streets):
     model = models.build_model(best["name"], 19, **best["options"])
     model.load_state_dict(best["model"])
     segmenter = OnnxSegmenter(run / "model.onnx")
-    image, _ = CityscapesDataset(streets, "val")[0]
+    image, _ = SegmentationDataset(streets, "val")[0]
     expected = TorchSegmenter(model, best).predict(image)
     assert (segmenter.predict(image) == expected).mean() > 0.999
-    assert tuple(segmenter.classes) == CLASS_NAMES and segmenter.size == (16, 32)
+    assert tuple(segmenter.classes) == CITYSCAPES.names and segmenter.size == (16, 32)
     onnx.checker.check_model(run / "model.onnx")
 
 
@@ -211,7 +211,7 @@ def test_test_evaluates_at_the_targets_own_size(run, streets, tmp_path):
     assert call("test", *words, "--output", tmp_path, "--save-predictions") == 0
     result = json.loads((tmp_path / "metrics.json").read_text())
     oracle = MulticlassF1Score(19, average="macro", ignore_index=255)
-    dataset = CityscapesDataset(streets, "val")
+    dataset = SegmentationDataset(streets, "val")
     for index, (_, name) in enumerate(dataset.pairs):
         with Image.open(tmp_path / f"{name}_labelIds.png") as prediction:
             assert prediction.mode == "L"
@@ -221,7 +221,7 @@ def test_test_evaluates_at_the_targets_own_size(run, streets, tmp_path):
         oracle.update(torch.from_numpy(train_ids).long(), target)
         assert (tmp_path / "overlays" / f"overlay_{name}.png").is_file()
     assert result["macro_f1"] == pytest.approx(oracle.compute().item(), abs=1e-6)
-    assert list(result["classes"]) == list(CLASS_NAMES)
+    assert list(result["classes"]) == list(CITYSCAPES.names)
     assert sum(row["pixels"] for row in result["classes"].values()) > 0
 
 
@@ -242,7 +242,7 @@ def test_test_agrees_with_the_official_evaluator(run, streets, tmp_path, monkeyp
     scores = official.evaluateImgLists(predictions, truths, official.args)
     result = json.loads((tmp_path / "metrics.json").read_text())
     assert result["mean_iou"] == pytest.approx(scores["averageScoreClasses"], abs=1e-9)
-    for name in CLASS_NAMES:
+    for name in CITYSCAPES.names:
         expected = scores["classScores"][name]
         assert result["classes"][name]["iou"] == pytest.approx(expected, abs=1e-9), name
 
@@ -310,7 +310,7 @@ def test_test_averages_over_scales_and_mirror_images(run, streets, tmp_path):
     assert call("test", *words, "--window", 16, 32, "--output", tmp_path / "windows") == 0
     about = json.loads((tmp_path / "views" / "metrics.json").read_text())["evaluated"]
     assert about["scales"] == [0.5, 1.0, 2.0] and about["flip"] is True
-    assert about["split"] == "val" and about["images"] == len(CityscapesDataset(streets, "val"))
+    assert about["split"] == "val" and about["images"] == len(SegmentationDataset(streets, "val"))
     pixels = [
         sum(row["pixels"] for row in json.loads(path.read_text())["classes"].values())
         for path in sorted(tmp_path.glob("*/metrics.json"))
@@ -332,7 +332,7 @@ def test_test_segments_photos_without_torch(run, tmp_path):
     with Image.open(tmp_path / "out" / "my photo_mask.png") as mask:
         assert mask.size == (70, 50)
         colors = {tuple(color) for color in np.array(mask).reshape(-1, 3)}
-    assert colors <= {tuple(color) for color in PALETTE.tolist()}
+    assert colors <= {tuple(color) for color in CITYSCAPES.palette.tolist()}
 
 
 def test_test_goes_on_where_the_console_has_no_arrow(run, tmp_path):

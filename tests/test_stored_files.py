@@ -12,8 +12,8 @@ from PIL import ExifTags, Image
 from street_files import draw_pair, image_file, label_file, write_png, write_streets
 
 import main
-from data import CityscapesDataset
-from support.formats.cityscapes import read_label_ids
+from data import SegmentationDataset
+from support.formats.files import read_grey_ids
 from utils import LabError
 
 LAB = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def check(root: Path, capsys: pytest.CaptureFixture) -> tuple[int, str]:
 def test_a_target_stored_as_its_image_is_shown(tmp_path, capsys, orientation, is_late):
     root = streets_with(tmp_path, orientation, is_late, target_is_turned=True)
     image, label_ids = draw_pair(0)
-    dataset = CityscapesDataset(root, "train")
+    dataset = SegmentationDataset(root, "train")
     assert np.array_equal(dataset[0][0], turned(image, orientation))
     assert np.array_equal(dataset.source.read_label_ids(0), turned(label_ids, orientation))
     assert check(root, capsys)[0] == 0
@@ -82,7 +82,7 @@ def test_a_target_stored_as_its_image_is_shown(tmp_path, capsys, orientation, is
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_a_target_as_its_image_is_stored(tmp_path, capsys, orientation, is_late):
     root = streets_with(tmp_path, orientation, is_late, target_is_turned=False)
-    dataset = CityscapesDataset(root, "train")
+    dataset = SegmentationDataset(root, "train")
     assert np.array_equal(dataset[0][0], draw_pair(0)[0])
     assert check(root, capsys)[0] == 0
 
@@ -99,7 +99,7 @@ def test_what_the_size_cannot_tell_is_refused(
     assert code == 1 and f"{name}: has the orientation tag {orientation}" in text
     assert "remove the tag" in text
     with pytest.raises(LabError, match=f"{name}: has the orientation tag {orientation}"):
-        _ = CityscapesDataset(root, "train")[0]
+        _ = SegmentationDataset(root, "train")[0]
 
 
 def test_a_square_image_turned_by_90_degrees_is_refused(tmp_path, capsys):
@@ -107,13 +107,13 @@ def test_a_square_image_turned_by_90_degrees_is_refused(tmp_path, capsys):
     tag(image_file(root, "train", "aachen", 0), 6)
     assert check(root, capsys)[0] == 1
     with pytest.raises(LabError, match="orientation tag 6"):
-        CityscapesDataset(root, "train")
+        SegmentationDataset(root, "train")
 
 
 @pytest.mark.parametrize("number", [0, 1, 9])
 def test_an_upright_or_unknown_tag_changes_nothing(tmp_path, capsys, number):
     root = streets_with(tmp_path, number, False, target_is_turned=False)
-    assert np.array_equal(CityscapesDataset(root, "train")[0][0], draw_pair(0)[0])
+    assert np.array_equal(SegmentationDataset(root, "train")[0][0], draw_pair(0)[0])
     assert check(root, capsys)[0] == 0
 
 
@@ -170,7 +170,7 @@ def test_ids_are_read_as_they_are_stored(tmp_path, bits, is_interlaced):
     ids = np.random.default_rng(bits).integers(0, min(2**bits, 34), (13, 21))
     path = tmp_path / "a.png"
     path.write_bytes(grey_png(ids, bits, is_interlaced))
-    found = read_label_ids(path)
+    found = read_grey_ids(path)
     assert found.dtype == np.uint8 and np.array_equal(found, ids)
 
 
@@ -179,7 +179,7 @@ def test_a_16_bit_id_outside_the_table_is_named(tmp_path, capsys):
     path = label_file(root, "train", "aachen", 0)
     path.write_bytes(grey_png(np.full((24, 48), 7 + 256), 16, False))
     code, text = check(root, capsys)
-    assert code == 1 and f"{path}: label ids outside the table" in text and "263" in text
+    assert code == 1 and f"{path}: label ids outside the set Cityscapes" in text and "263" in text
 
 
 # ------------------------------------------------------------------------------ other endings
@@ -194,7 +194,7 @@ def test_an_image_with_another_ending_is_named(tmp_path, capsys, ending):
     hint = f"(there is {path.stem}{ending}, but the lab reads *_leftImg8bit.png alone; save the"
     assert code == 1 and f"target without its image {hint}" in text
     with pytest.raises(LabError, match="but the lab reads"):
-        CityscapesDataset(root, "train")
+        SegmentationDataset(root, "train")
 
 
 def test_a_target_with_another_ending_is_named(tmp_path, capsys):
@@ -213,7 +213,7 @@ def test_a_pair_with_other_endings_is_not_passed_over(tmp_path, capsys):
     code, text = check(root, capsys)
     assert code == 1 and "leftImg8bit.PNG: the lab reads *_leftImg8bit.png alone" in text
     with pytest.raises(LabError, match=r"leftImg8bit\.PNG: the lab reads"):
-        CityscapesDataset(root, "train")
+        SegmentationDataset(root, "train")
 
 
 def test_a_target_with_another_ending_is_named_without_its_image(tmp_path, capsys):
@@ -232,7 +232,7 @@ def test_a_target_without_pixels_is_damaged(tmp_path):
     png = grey_png(np.zeros((4, 4), np.uint8), 8, False)
     path.write_bytes(png[: png.index(b"IDAT") - 4] + png[-12:])
     with pytest.raises(LabError, match=r"a\.png: not a readable image \((?!list index)"):
-        read_label_ids(path)
+        read_grey_ids(path)
 
 
 # ---------------------------------------------------------------------- names that are not UTF-8

@@ -33,7 +33,7 @@ NARROW = {
 OUTSIDE = ("teacher", "tests", "benchmarks", "subject", "conftest", "relative")
 """What no room of the lab imports; nor does any import by a relative path."""
 TORCH_FREE = ("commands/slurm", "commands/comparison", "commands/companion", "support/formats")
-MOST_FILES, MOST_LINES = 26, 5500
+MOST_FILES, MOST_LINES = 26, 5760
 
 
 def sources(lab: Path) -> list[Path]:
@@ -103,7 +103,7 @@ def test_imports_point_down():
         ("support/formats/planted.py", "from ..engine import loading\n"),
         ("toycity/planted.py", "import data\n"),
         ("teacher/planted.py", "def late():\n    from main import train\n"),
-        ("utils.py", "from support.formats.labels import LABELS\n"),
+        ("utils.py", "from support.formats.labels import LabelSet\n"),
     ],
 )
 def test_a_planted_upward_import_is_found(tmp_path, file, line):

@@ -29,7 +29,7 @@ from metrics import (
 )
 from models import MODELS, UNet
 from subject import figures, zoo_figures
-from support.formats.labels import CLASS_NAMES, LABELS
+from support.formats.cityscapes import CITYSCAPES
 from teacher.__main__ import build_parser as teacher_parser
 from teacher.__main__ import chosen
 from teacher.build import COPIED
@@ -71,7 +71,7 @@ def scratch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scratch")
     arguments = ["train", "--logdir", str(folder / "runs"), "--name", "base16", *TINY]
     assert command_line.main(arguments) == 0
-    for name in ("ce", "wce", "focal"):
+    for name in ("ce", "wce", "focal", "leaves"):
         (folder / "runs" / name).mkdir()
         shutil.copy(folder / "runs" / "base16" / "model.onnx", folder / "runs" / name)
     shutil.copytree(LAB / "pretrained", folder / "pretrained")
@@ -95,6 +95,10 @@ def test_command_works(line, scratch, monkeypatch, capsys):
     program, *words = shlex.split(line)[1:]
     if program == "main.py" and words[0] in DATA_COMMANDS:
         check_data_command(words, scratch)
+    elif program == "main.py" and words[0] == "classes":
+        assert command_line.main([words[0], str(write_leaves(scratch / words[1]))]) == 0
+    elif program == "main.py" and "leaves" in words and words[0] == "test":
+        assert callable(command_line.build_parser().parse_args(words).run)
     elif program == "main.py" and words[0] == "train":
         check_training(words, monkeypatch)
     elif program == "main.py":
@@ -106,6 +110,16 @@ def test_command_works(line, scratch, monkeypatch, capsys):
     else:
         assert program == "-m"
         check_module(*words)
+
+
+def write_leaves(root: Path) -> Path:
+    """A folder of one's own with two photographs and their masks."""
+    for name in ("a", "b"):
+        for layer in ("images", "masks"):
+            (root / layer / "train").mkdir(parents=True, exist_ok=True)
+            picture = np.random.default_rng(ord(name)).integers(0, 2, (32, 48), dtype=np.uint8)
+            Image.fromarray(picture).save(root / layer / "train" / f"{name}.png")
+    return root
 
 
 def check_data_command(words: list[str], scratch: Path) -> None:
@@ -260,7 +274,7 @@ def has_row(page: str, *cells: str) -> bool:
 
 def test_always_road_follows_from_the_shares():
     published = figures.CITYSCAPES_SHARES
-    assert tuple(published) == CLASS_NAMES
+    assert tuple(published) == CITYSCAPES.names
     assert sum(published.values()) == pytest.approx(100, abs=0.1)
     counts = figures.toy_counts("val").double()
     toy = (counts[0] / counts.sum()).item()
@@ -268,7 +282,7 @@ def test_always_road_follows_from_the_shares():
         ("Cityscapes, train", published["road"] / 100),
         ("toy streets, validation", toy),
     ):
-        f1, k = 2 * share / (1 + share), len(CLASS_NAMES)
+        f1, k = 2 * share / (1 + share), len(CITYSCAPES)
         scores = f"{share:.3f}", f"{f1:.3f}", f"{f1 / k:.4f}", f"{share / k:.4f}", f"{1 / k:.4f}"
         assert has_row("04_metrics.md", name, *scores)
 
@@ -292,7 +306,7 @@ def test_predictors_are_as_described():
     assert f"its macro F1 {erased[1]:.3f}?" in text
     rarest = figures.toy_counts("train").argsort()[: figures.RAREST]
     named = re.search(r"five rarest classes road \(([^)]+)\)", text)[1]
-    assert set(named.split(", ")) == {CLASS_NAMES[k] for k in rarest}
+    assert set(named.split(", ")) == {CITYSCAPES.names[k] for k in rarest}
     assert max(random) < 0.06 and road[0] > road[1]
 
 
@@ -323,7 +337,7 @@ def test_answer_to_the_confusion_matrix():
 def test_data_chapter_counts_right():
     text = in_one_line("01_data.md")
     counts = figures.toy_counts("train")
-    motorcycle, pole = CLASS_NAMES.index("motorcycle"), CLASS_NAMES.index("pole")
+    motorcycle, pole = CITYSCAPES.names.index("motorcycle"), CITYSCAPES.names.index("pole")
     for number in (counts[0], counts.sum(), counts[motorcycle], counts[pole]):
         assert f"{number.item():,}" in text
     assert f"a ratio of {counts[0] / counts[motorcycle]:.0f}." in text
@@ -340,7 +354,7 @@ def test_data_chapter_counts_right():
 
 
 def test_label_table_is_the_official_one():
-    by_name = {label.name: label for label in LABELS}
+    by_name = {label.name: label for label in CITYSCAPES.labels}
     rows = re.findall(r"^\| ([a-z ]+) \| (\d+) \| (\d+) \|$", TEXT["01_data.md"], re.M)
     assert len(rows) == 11
     for name, label_id, train_id in rows:
@@ -364,8 +378,8 @@ def test_unet_chapter_has_the_shapes_of_the_model():
 
 def test_loss_chapter_tables():
     counts = figures.toy_counts("train")
-    shown = [CLASS_NAMES.index(name) for name in ("road", "sidewalk", "car", "pole", "rider")]
-    shown.append(CLASS_NAMES.index("motorcycle"))
+    shown = [CITYSCAPES.names.index(name) for name in ("road", "sidewalk", "car", "pole", "rider")]
+    shown.append(CITYSCAPES.names.index("motorcycle"))
     for strategy in ("inverse", "sqrt"):
         weights = class_weights(counts, strategy)
         assert has_row("05_losses.md", f"`{strategy}`", *(f"{weights[k]:.3f}" for k in shown))

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.formats.labels import CLASS_NAMES, IGNORE_INDEX, LABELS
+from support.formats.cityscapes import CITYSCAPES
+from support.formats.labels import IGNORE_INDEX
 from toycity import CITIES, MARKER, SPLITS, cities_of, ensure_toycity, is_complete, render_scene
 from toycity.canvas import LABEL_IDS, Canvas
 from toycity.generate import class_shares
@@ -24,7 +25,7 @@ SMALL = (32, 64)
 FEW = {"train": 5, "val": 2, "test": 1}
 CITYSCAPES_SHARES = dict(
     zip(
-        CLASS_NAMES,
+        CITYSCAPES.names,
         (0.37, 0.06, 0.23, 0.007, 0.009, 0.012, 0.0021, 0.0055, 0.16, 0.012, 0.04, 0.012, 0.0013,
          0.07, 0.0027, 0.0024, 0.0023, 0.001, 0.004),
         strict=True,
@@ -115,14 +116,14 @@ def test_split_has_all_classes_about_as_often_as_cityscapes(
 
 def test_val_has_every_class_in_ten_scenes(val_pixels: tuple[np.ndarray, np.ndarray]) -> None:
     _, seen = val_pixels
-    for name in CLASS_NAMES:
+    for name in CITYSCAPES.names:
         assert seen[LABEL_IDS[name]] >= 10, name
 
 
 def test_labels_stay_in_the_table_and_hold_void(train_pixels: tuple[np.ndarray, ...]) -> None:
     pixels, _ = train_pixels
-    assert len(pixels) == len(LABELS)  # bincount would be longer for an id of 34 or more
-    void = [label.id for label in LABELS if label.train_id == IGNORE_INDEX]
+    assert len(pixels) == len(CITYSCAPES.labels)  # bincount would be longer for an id of 34 or more
+    void = [label.id for label in CITYSCAPES.labels if label.train_id == IGNORE_INDEX]
     assert 0.03 < pixels[void].sum() / pixels.sum() < 0.15
     for name in ("ego vehicle", "rectification border", "out of roi", "static", "parking"):
         assert pixels[LABEL_IDS[name]] > 0, name
@@ -190,7 +191,7 @@ def test_ensure_toycity_writes_the_cityscapes_layout(tmp_path: Path) -> None:
         assert np.array_equal(image[..., ::-1], expected)
     marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
     assert marker["counts"] == FEW
-    assert set(marker["class_shares"]["train"]) == set(CLASS_NAMES)
+    assert set(marker["class_shares"]["train"]) == set(CITYSCAPES.names)
 
 
 def test_ensure_toycity_does_not_depend_on_the_workers(tmp_path: Path) -> None:
@@ -318,4 +319,4 @@ def test_toycity_imports_only_labels_from_the_lab() -> None:
             for name in names:
                 package = name.split(".")[0]
                 allowed = {"numpy", "cv2", "tqdm", "toycity", *sys.stdlib_module_names}
-                assert package in allowed or name == "support.formats.labels", (path.name, name)
+                assert package in allowed or name == "support.formats.cityscapes", (path.name, name)

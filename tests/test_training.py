@@ -34,7 +34,7 @@ from support.engine.schedules import (
 )
 from support.engine.session import Interrupted, Limits, StopRequest, TrainingState
 from support.engine.weights import fix_batch_norm
-from support.formats.labels import CLASS_NAMES, PALETTE
+from support.formats.cityscapes import CITYSCAPES
 from support.plots import Panels
 from training import evaluate, fit, train_one_epoch
 from utils import LabError, seed_everything
@@ -242,11 +242,13 @@ def begin(
     It gets a SIGTERM in step `stop_at`, or after it. Returns what trains it, and its state.
     """
     seed_everything(3)
-    model = UNet(len(CLASS_NAMES), num_blocks=2, base_channels=4)
+    model = UNet(len(CITYSCAPES), num_blocks=2, base_channels=4)
     optimizer = build_optimizer("adamw", model, 0.01, 0.01)
     schedule = build_scheduler(scheduler, optimizer, horizon)
     machine = Machine(torch.device("cpu"), None, Processes())
-    state = TrainingState(model, optimizer, schedule, machine.scaler(), images_per_step=4)
+    state = TrainingState(
+        model, optimizer, schedule, machine.scaler(), images_per_step=4, labels={}
+    )
 
     def stop_in_time(*_):
         if state.step + model.training == stop_at and model.training is in_training:
@@ -255,11 +257,12 @@ def begin(
     model.register_forward_pre_hook(stop_in_time)
     loaders = squares_batches()
     options = {"logdir": str(run.parent), "name": run.name, "model": "unet", "loss": "wce"}
-    config = {"command": "", "arguments": options, "fingerprint": "a b"}
-    begun = {"arguments": options, "data_fingerprint": "a b"}
+    labels = {"name": "squares", "classes": []}
+    config = {"command": "", "arguments": options, "fingerprint": "a b", "labels": labels}
+    begun = {"arguments": options, "data_fingerprint": "a b", "labels": labels}
     is_there = run.exists()
-    about = {"name": "unet", "classes": list(CLASS_NAMES)}
-    panels = Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3)
+    about = {"name": "unet", "classes": list(CITYSCAPES.names)}
+    panels = Panels(Squares(), CITYSCAPES.names, CITYSCAPES.palette, (0.5,) * 3, (0.5,) * 3)
 
     def train() -> None:
         with StopRequest(machine.processes) as stop:
@@ -503,7 +506,7 @@ def test_clip_gradients_shortens_long_ones_alone():
 
 
 def test_panels_show_the_photo_again(tmp_path):
-    panels = Panels(Squares(), CLASS_NAMES, PALETTE, (0.5,) * 3, (0.5,) * 3)
+    panels = Panels(Squares(), CITYSCAPES.names, CITYSCAPES.palette, (0.5,) * 3, (0.5,) * 3)
     image, _ = Squares()[0]
     expected = ((image * 0.5 + 0.5) * 255).round().clip(0, 255).permute(1, 2, 0).numpy()
     assert np.array_equal(panels.pictures[0], expected.astype(np.uint8))

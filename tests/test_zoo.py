@@ -20,7 +20,7 @@ from deploy import OnnxSegmenter, export_onnx
 from losses import WithAuxiliary, build_loss
 from support.engine.folder import load_checkpoint
 from support.engine.weights import load_weights
-from support.formats.labels import CLASS_NAMES, PALETTE
+from support.formats.cityscapes import CITYSCAPES
 from utils import LabError
 
 ZOO = Path(zoo.__file__).parent
@@ -30,7 +30,7 @@ DEEP = tuple(name for name in models.MODELS if name not in SMALLEST)
 NAMES = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in DEEP)]
 SIZES = {"unet": {"base_channels": 4}}
 """As large as the paper's, it would take minutes."""
-METADATA = {"classes": list(CLASS_NAMES[:5]), "palette": PALETTE[:5].tolist()}
+METADATA = {"classes": list(CITYSCAPES.names[:5]), "palette": CITYSCAPES.palette[:5].tolist()}
 METADATA |= {"mean": [0.5] * 3, "std": [0.25] * 3}
 
 

@@ -12,11 +12,11 @@ ids.
 import cv2
 import numpy as np
 
-from support.formats.labels import LABELS
+from support.formats.cityscapes import CITYSCAPES
 from toycity.weather import Color, Weather
 
 SUPERSAMPLING = 2
-LABEL_IDS = {label.name: label.id for label in LABELS}
+LABEL_IDS = {label.name: label.id for label in CITYSCAPES.labels}
 THIN_LABELS = ("pole", "traffic light", "traffic sign", "bicycle", "motorcycle", "rider", "person")
 """What wins a block of 2x2 with two votes against two; a thin pole would vanish otherwise."""
 

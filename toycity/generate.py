@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from support.formats.labels import IGNORE_INDEX, LABELS
+from support.formats.cityscapes import CITYSCAPES
 from toycity import folder
 from toycity.cities import SPLITS, City, cities_of
 from toycity.scene import DEFAULT_SIZE, render_scene
@@ -128,7 +128,7 @@ def write_scene(
         path = root / kind / split / city.name / f"{stem}_{ending}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-    return np.bincount(labels.ravel(), minlength=len(LABELS))
+    return np.bincount(labels.ravel(), minlength=len(CITYSCAPES.labels))
 
 
 def _write_task(task: tuple) -> tuple[str, np.ndarray]:
@@ -167,7 +167,7 @@ def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool
         (root, split, city, recipe.seed, index, recipe.size)
         for split, city, index in recipe.scenes()
     ]
-    pixels = {split: np.zeros(len(LABELS), dtype=np.int64) for split in SPLITS}
+    pixels = {split: np.zeros(len(CITYSCAPES.labels), dtype=np.int64) for split in SPLITS}
     hidden = None if show_progress else True  # None: where no terminal shows it
     with tqdm(total=len(tasks), desc="toycity", unit="scene", disable=hidden) as bar:
         if num_workers <= 1:
@@ -191,9 +191,8 @@ def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool
 
 def class_shares(pixels: np.ndarray) -> dict[str, float]:
     """Share of each train class among the pixels that are not void, from counts (34,)."""
-    learned = [label for label in LABELS if label.train_id != IGNORE_INDEX]
-    total = max(1, sum(int(pixels[label.id]) for label in learned))
-    return {label.name: round(int(pixels[label.id]) / total, 6) for label in learned}
+    total = max(1, sum(int(pixels[label.id]) for label in CITYSCAPES.classes))
+    return {label.name: round(int(pixels[label.id]) / total, 6) for label in CITYSCAPES.classes}
 
 
 def _make(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> None:

@@ -56,15 +56,17 @@ TODOS = (
         points=2,
         needs=(),
         statement=(
-            "`encode_train_ids`: Cityscapes labels 34 things (ids 0 ... 33); 19 of them are "
-            "learned. Turn an array of label ids (any shape, any integer type) into a new uint8 "
-            "array of train ids, 0 ... 18, and 255 for what is not learned. No loop over pixels: "
-            "a look-up table."
+            "`encode_train_ids`: a label set lists the ids that a mask may hold, and for each of "
+            "them its train id: 0 ... K-1 for the K classes that are learned, 255 for the rest. "
+            "Turn an array of label ids (any shape, any integer type) into a new uint8 array of "
+            "train ids. No loop over pixels: a look-up table. Ids may have gaps (0, 7, 263), and "
+            "be as large as 65535."
         ),
         hints=(
             "An array can be indexed with an array: table[label_ids] has the shape of label_ids.",
-            "The table has one entry per label id; start with all 255, then fill it from LABELS.",
-            "for label in LABELS: table[label.id] = label.train_id. Mind the dtype: uint8.",
+            "The table has an entry for every number up to the largest id; start with all 255, "
+            "then fill it from labels.labels.",
+            "for label in labels.labels: table[label.id] = label.train_id. Mind the dtype: uint8.",
         ),
     ),
     Todo(

@@ -23,11 +23,12 @@ from commands.comparison.runs import (
     Setting,
     percent,
 )
-from utils import atomic_path
+from utils import atomic_path, cut
 
 NAME_WIDTH = 44
 PANEL_WIDTH = 32
 PANEL_COLUMNS = 4
+MOST_CLASSES = 30
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008), without the yellow that is pale on white."""
 
@@ -168,9 +169,11 @@ def draw_classes(comparison: Comparison, shown: Sequence[Setting]) -> Figure | N
     if not comparison.class_rows:
         return None
     baseline, key = comparison.baseline, comparison.key
-    columns = [names for _, names in comparison.class_rows]
+    rarest = comparison.class_rows[0][1]
     settings = [baseline]
-    settings += [each for each in shown if comparison.difference(each, columns[0], key) is not None]
+    settings += [each for each in shown if comparison.difference(each, rarest, key) is not None]
+    class_rows = class_rows_to_draw(comparison, settings)
+    columns = [names for _, names in class_rows]
     changes = np.array(
         [[comparison.difference(each, names, key) for names in columns] for each in settings],
         dtype=float,
@@ -187,12 +190,8 @@ def draw_classes(comparison: Comparison, shown: Sequence[Setting]) -> Figure | N
     _write_cells(axes, 100 * changes, [baseline.class_score(names, key) for names in columns])
     axes.set_yticks(range(len(labels)), labels, fontsize=9)
     slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "fontsize": 9}
-    axes.set_xticks(range(len(columns)), _class_labels(comparison), **slanted)
-    figure.suptitle(
-        f"{CLASS_TITLES[key]} x 100 per class, from rare to frequent (share of the pixels)\n"
-        "top row: the baseline; below: difference to it, blue better, red worse",
-        fontsize=10,
-    )
+    axes.set_xticks(range(len(columns)), _class_labels(comparison, class_rows), **slanted)
+    figure.suptitle(_class_title(comparison, len(class_rows)), fontsize=10)
     _plain(axes, None)
     for place in (0.5, len(columns) - 1.5):
         axes.axvline(place, color="white", linewidth=5)
@@ -200,14 +199,38 @@ def draw_classes(comparison: Comparison, shown: Sequence[Setting]) -> Figure | N
     return figure
 
 
-def _class_labels(comparison: Comparison) -> list[str]:
-    total = sum(comparison.pixels.values())
-    shares = [
-        100 * sum(comparison.pixels[name] for name in names) / total
-        for _, names in comparison.class_rows
-    ]
-    pairs = zip(comparison.class_rows, shares, strict=True)
-    return [_label(f"{label} ({percent(share)} %)", most=1) for (label, _), share in pairs]
+def class_rows_to_draw(
+    comparison: Comparison, settings: Sequence[Setting]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The two means, and between them at most `MOST_CLASSES`: those that differ most."""
+    first, *classes, last = comparison.class_rows
+
+    def largest(row: tuple[str, tuple[str, ...]]) -> float:
+        changes = (comparison.difference(each, row[1], comparison.key) for each in settings)
+        return max(abs(change or 0.0) for change in changes)
+
+    chosen = sorted(classes, key=largest, reverse=True)[:MOST_CLASSES]
+    return [first, *(row for row in classes if row in chosen), last]
+
+
+def _class_title(comparison: Comparison, drawn: int) -> str:
+    title = (
+        f"{CLASS_TITLES[comparison.key]} x 100 per class, from rare to frequent (share of the "
+        "pixels)\ntop row: the baseline; below: difference to it, blue better, red worse"
+    )
+    rows = len(comparison.class_rows)
+    more = f"\n{drawn - 2} of {rows - 2} classes: those that differ most, else the rarest"
+    return title + more if drawn < rows else title
+
+
+def _class_labels(
+    comparison: Comparison, class_rows: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[str]:
+    total, labels = sum(comparison.pixels.values()), []
+    for label, names in class_rows:
+        share = 100 * sum(comparison.pixels[name] for name in names) / total
+        labels.append(_label(f"{cut(label, 30)} ({percent(share)} %)", most=1))
+    return labels
 
 
 def _write_cells(axes: Axes, changes: np.ndarray, base: Sequence[Score]) -> None:

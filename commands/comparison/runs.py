@@ -65,6 +65,11 @@ class RunRecord:
         training, validation = self.config["data_fingerprint"].split()
         return training, validation
 
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes that the run learned."""
+        return [row["name"] for row in self.config["labels"]["classes"]]
+
     def command(self) -> str:
         """The command line that made the run, put together from its arguments if need be."""
         typed = self.config.get("command")
@@ -201,6 +206,23 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     if not found:
         raise LabError("no run to compare; give folders of runs, such as runs/NAME")
     return list(found.values())
+
+
+def require_same_classes(runs: Sequence[RunRecord]) -> None:
+    """Raises `LabError` when runs have learned different classes: their scores do not compare."""
+    sets: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        sets.setdefault(", ".join(run.classes), []).append(run)
+    if len(sets) > 1:
+        found = (
+            f"{len(each[0].classes)} of {each[0].config['labels']['name']} in "
+            f"{', '.join(as_shown(str(run.folder)) for run in each)}"
+            for each in sets.values()
+        )
+        raise LabError(
+            f"runs that learned different classes do not compare ({'; '.join(found)}); name runs "
+            "of one data set"
+        )
 
 
 def read_run(folder: Path, defaults: Mapping[str, Any]) -> RunRecord:

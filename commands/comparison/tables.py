@@ -25,9 +25,10 @@ from commands.comparison.runs import (
     percent,
     range_in_words,
     read_run,
+    require_same_classes,
     value_in_words,
 )
-from utils import LabError, write_csv, write_text
+from utils import LabError, cut, write_csv, write_text
 
 
 def compare_runs(
@@ -54,6 +55,7 @@ def compare_runs(
     if metric not in METRICS:
         raise LabError(f"--metric {metric}: choose one of {', '.join(METRICS)}")
     runs = [read_run(folder, defaults or {}) for folder in find_runs(paths)]
+    require_same_classes(runs)
     if not any(run.history for run in runs):
         raise LabError(f"no epoch in the history.csv of any of the {len(runs)} runs; wait for one")
     comparison = make_comparison(runs, metric)
@@ -72,8 +74,11 @@ def run_name(run: RunRecord, runs: Sequence[RunRecord]) -> str:
     return run.folder.name if len(alike) == 1 and run.folder.name else str(run.folder)
 
 
-def _named(runs: Sequence[RunRecord], everyone: Sequence[RunRecord], most: int = 3) -> str:
-    names = [run_name(run, everyone) for run in runs]
+def _named(runs: Sequence[RunRecord], everyone: Sequence[RunRecord]) -> str:
+    return _listed([run_name(run, everyone) for run in runs], 3)
+
+
+def _listed(names: Sequence[str], most: int) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -156,7 +161,8 @@ def class_notes(comparison: Comparison) -> list[str]:
     absent = [name for name, count in comparison.pixels.items() if not count]
     if absent:
         found.append(
-            f"Not in the validation images, so not among the classes: {', '.join(absent)}."
+            "Not in the validation images, so not among the classes: "
+            f"{_listed([*map(cut, absent)], 8)}."
         )
     if len(comparison.settings) > MOST_IN_FIGURES:
         found.append(f"The figures show the best {MOST_IN_FIGURES} settings and the baseline.")
@@ -226,8 +232,8 @@ def explanation(comparison: Comparison) -> str:
         share = 100 * sum(comparison.pixels[name] for name in names)
         share /= sum(comparison.pixels.values())
         text += (
-            f" The rarest classes are {', '.join(names)}, {percent(share)} % of the labelled "
-            "validation pixels; in brackets the difference to the baseline, "
+            f" The rarest classes are {', '.join(map(cut, names))}, {percent(share)} % of the "
+            "labelled validation pixels; in brackets the difference to the baseline, "
             f"{comparison.refer([comparison.baseline])}. A difference smaller than the deviations "
             "may be chance."
         )
@@ -284,7 +290,7 @@ def class_table(comparison: Comparison, key: str) -> list[str]:
     for label, names in comparison.class_rows:
         share = 100 * sum(comparison.pixels[name] for name in names) / total
         scores = [_with_difference(comparison, each, names, key, 3) for each in settings]
-        rows.append([label, percent(share), *scores])
+        rows.append([cut(label), percent(share), *scores])
     return _table(["class", "pixels in %", *titles], rows)
 
 

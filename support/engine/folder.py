@@ -116,6 +116,7 @@ def write_config(
     arguments: Mapping[str, Any],
     resolved: Mapping[str, Any],
     fingerprint: str,
+    labels: Mapping[str, Any],
     begun: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes `config.json`: what was asked for, with what code and on which data.
@@ -125,6 +126,7 @@ def write_config(
         arguments: every argument of the command.
         resolved: what `auto` came to on this machine.
         fingerprint: of the training and the validation data, two words.
+        labels: the label set, as JSON.
         begun: the `config.json` of a run that is resumed; its command and its commit stay, and
             those that made the run longer or shorter, or that differ, stand behind them.
     """
@@ -148,23 +150,9 @@ def write_config(
             "platform": platform.platform(),
             **{name: metadata.version(name) for name in PACKAGES},
         },
+        "labels": dict(labels),
     }
     write_json(run / "config.json", config)
-
-
-def require_same_data(begun: str, now: str, run: Path) -> None:
-    """Compares the fingerprints of the training and the validation data with those of a run.
-
-    Raises:
-        LabError: naming the part that differs.
-    """
-    pairs = zip(begun.split(), now.split(), ("training", "validation"), strict=False)
-    differs = [part for before, after, part in pairs if before != after]
-    if differs:
-        raise LabError(
-            f"the {' and '.join(differs)} images are not those that {run} began with (other files, "
-            "names or sizes); restore them, or start a new run"
-        )
 
 
 def git_commit() -> str | None:
@@ -220,13 +208,6 @@ def random_states() -> dict[str, Any]:
     """The states of torch's generators: nothing else draws in the training process."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"torch": torch.get_rng_state(), "cuda": cuda}
-
-
-def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Puts the generators where `random_states` found them."""
-    torch.set_rng_state(states["torch"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def best_name(row: Mapping[str, float]) -> str:

@@ -28,7 +28,6 @@ from support.engine.folder import (
     create_run,
     load_best,
     put_best,
-    require_same_data,
     save_checkpoint,
     write_config,
 )
@@ -50,7 +49,7 @@ class Run:
     One that fails before anything else is saved is removed.
 
     Args:
-        config: the command that was typed, its arguments, and the fingerprint of the data.
+        config: the command that was typed, its arguments, the fingerprint of the data, its labels.
         resumed: the folder of the run to go on with; None for a new one.
         begun: the `config.json` of that run.
         state: fresh; that of the resumed run is loaded into it.
@@ -86,7 +85,11 @@ class Run:
             if self.processes.is_first:
                 closing.enter_context(alone_in(self.folder))
             stop.waits = True
-            purge_step = 0 if begun is None else self._resume(config, begun)
+            purge_step = 0
+            if begun is not None:
+                from support.engine.resuming import go_on  # late: a new run does without
+
+                purge_step = go_on(self, config, begun)
             names, is_first = about_model["classes"], self.processes.is_first
             self.log = TensorBoardLog(self.folder, names, purge_step) if is_first else None
             self.closing = closing.pop_all()
@@ -103,47 +106,16 @@ class Run:
             return None
 
         def fill(folder: Path) -> None:
-            write_config(folder, **config, resolved=self._resolved())
+            write_config(folder, **config, resolved=self.resolved())
             self.state.save(folder / "last.pt", Processes())
 
         name = f"{self.arguments['model']}-{self.arguments['loss']}"
         return create_run(Path(self.arguments["logdir"]), self.arguments["name"], name, fill)
 
-    def _resolved(self) -> dict[str, Any]:
+    def resolved(self) -> dict[str, Any]:
+        """What `auto` came to on this machine, and the steps of the schedule."""
         own = {"num_workers": self.num_workers, "horizon": self.state.scheduler.horizon}
         return self.machine.resolved() | own
-
-    def _resume(self, config: Mapping[str, Any], begun: Mapping[str, Any]) -> int:
-        """Loads the state, and makes the folder's files agree with it, whatever ended the run.
-
-        The last row of a run that had ended inside an epoch is taken back if it now goes on.
-
-        Returns:
-            The first step of which TensorBoard must forget what it was told.
-        """
-        folder, state = self.folder, self.state
-        require_same_data(begun["data_fingerprint"], config["fingerprint"], folder)
-        state.load(folder / "last.pt", self.processes)
-        state.scheduler.require_rate(self.limits.total_steps, folder)
-        is_inside = not self.is_between_epochs and state.step < self.limits.total_steps
-        purge_step = state.step + (is_inside or state.is_evaluated)  # an evaluation comes again
-        has_ended = self.limits.are_reached(state) or self.limits.leave_no_time(state)
-        self.processes.wait()  # all have read what the first one now changes
-        if state.is_evaluated and not self.is_between_epochs and not has_ended:
-            state.history.pop()
-            state.best_score = state.best_row["val_macro_f1"] if state.history else -1.0
-            purge_step = state.step
-            state.save(folder / "last.pt", self.processes)  # before its best weights come back
-        if self.processes.is_first:
-            put_best(folder, state.best_row)
-            if state.history:
-                load_best(folder, state.model)  # better now than after hours of training
-            write_config(folder, **config, resolved=self._resolved(), begun=begun)
-            if state.history or (folder / "history.csv").exists():
-                write_csv(folder / "history.csv", HISTORY_COLUMNS, state.history)
-            for leftover in folder.glob(".*.partial*"):  # of a process killed while writing
-                leftover.unlink(missing_ok=True)
-        return purge_step
 
     def __enter__(self) -> "Run":
         return self

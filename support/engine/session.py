@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -15,15 +16,12 @@ from torch.optim import Optimizer
 
 from metrics import LossMeter
 from support.engine.folder import (
-    load_checkpoint,
     random_states,
-    restore_random_states,
     save_checkpoint,
 )
 from support.engine.loading import STOP_SIGNALS
 from support.engine.processes import Interrupted, Processes
 from support.engine.schedules import Schedule
-from utils import LabError
 
 
 class StopRequest:
@@ -78,8 +76,8 @@ class StopRequest:
 class TrainingState:
     """Everything that a run changes as it goes, and so everything that resuming needs.
 
-    `images_per_step` says what a step's position in the epoch means, and `seconds` how long the run
-    has taken so far, over all its sessions.
+    `images_per_step` says what a step's position in the epoch means, `labels` is the label set as
+    JSON, and `seconds` how long the run has taken so far, over all its sessions.
     """
 
     model: nn.Module
@@ -87,6 +85,7 @@ class TrainingState:
     scheduler: Schedule
     scaler: torch.amp.GradScaler
     images_per_step: int
+    labels: Mapping[str, Any]
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
     step: int = 0
@@ -123,6 +122,7 @@ class TrainingState:
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             "images_per_step": self.images_per_step,
+            "labels": self.labels,
             "seconds": self.seconds,
             "evaluation_seconds": self.evaluation_seconds,
             "step": self.step,
@@ -132,47 +132,6 @@ class TrainingState:
             "loss_sums": [sums for _, sums in of_all],
         }
         save_checkpoint(path, state)
-
-    def load(self, path: Path, processes: Processes) -> None:
-        """Goes on where `last.pt` was written.
-
-        A process that the interrupted run did not have keeps its own random states.
-
-        Raises:
-            LabError: when it is missing or damaged, of steps of another size, or of another model.
-        """
-        last = load_checkpoint(path, ("images_per_step", "random", "loss_sums"))
-        if last["images_per_step"] != self.images_per_step:
-            raise LabError(
-                f"{path}: the run takes {last['images_per_step']} images a step; here --batch-size "
-                f"x --accumulate x processes make {self.images_per_step}; change one of the three"
-            )
-        try:
-            begun, now = (
-                each["param_groups"][0].keys()
-                for each in (last["optimizer"], self.optimizer.state_dict())
-            )
-            if begun != now:
-                raise ValueError("another optimiser")
-            self.model.load_state_dict(last["model"])
-            if not all(tensor.isfinite().all() for tensor in last["model"].values()):
-                raise ValueError("weights that are not numbers")
-            self.optimizer.load_state_dict(last["optimizer"])
-            self.scheduler.load_state_dict(last["scheduler"])
-            self.scaler.load_state_dict(last["scaler"])
-            self.step, self.best_score = last["step"], last["best_score"]
-            self.history = last["history"]
-            self.seconds, self.evaluation_seconds = last["seconds"], last["evaluation_seconds"]
-            numbers = (self.step, self.best_score + 1, self.seconds, self.scheduler.horizon)
-            if not (min(numbers) >= 0 and all("step" in row for row in self.history)):
-                raise ValueError("impossible numbers")
-            own = last["loss_sums"][processes.rank :: processes.count]
-            self.meter.numerator = sum(numerator for numerator, _ in own)
-            self.meter.denominator = sum(denominator for _, denominator in own)
-            if processes.rank < len(last["random"]):
-                restore_random_states(last["random"][processes.rank])
-        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise LabError(f"{path}: does not fit the run's config.json, or is damaged") from error
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ def load_weights(
     model: nn.Module,
     path: Path,
     translate: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state,
+    classes: Sequence[str] = (),
 ) -> list[str]:
     """Takes over the weights of a checkpoint, as far as names and shapes agree.
 
@@ -27,6 +28,7 @@ def load_weights(
         model: its weights are changed.
         path: a best.pt or last.pt, the folder of a run, or a state dict.
         translate: gives the tensors of another implementation our names.
+        classes: the names of the model's classes, to compare with those of a best.pt.
 
     Returns:
         Lines that say how many tensors were taken, and which were not.
@@ -37,6 +39,7 @@ def load_weights(
     """
     path = path / "best.pt" if path.is_dir() else path
     found = load_checkpoint(path)
+    before = found.get("classes", classes) if isinstance(found, dict) else classes
     for key in WRAPPINGS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -58,7 +61,18 @@ def load_weights(
     return [
         f"{path}: {len(fits)} of the model's {len(own)} tensors taken over",
         *mismatches(own, found),
+        *other_classes(before, classes),
     ]
+
+
+def other_classes(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """A line on the last layer where a file's classes are not the model's."""
+    if len(before) != len(now):
+        return [f"  the last layer begins anew: {len(before)} classes there, {len(now)} here"]
+    differ = [
+        f"{old} there, {new} here" for old, new in zip(before, now, strict=True) if old != new
+    ]
+    return [f"  the last layer has learned other classes: {differ[0]}"] if differ else []
 
 
 def mismatches(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

@@ -1,22 +1,29 @@
-"""The official Cityscapes label table: every name, id, train id, category and colour.
+"""A label set as data: the names, ids and colours of what the masks of a data folder hold.
 
-Source: Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding" (CVPR 2016,
-section 2.2), with the values that the authors publish in `cityscapesscripts` (helpers/labels.py).
-A *label id* (0 ... 33) is what the `_labelIds.png` files hold; a *train id* (0 ... 18) is what a
-network learns. Labels that the benchmark leaves out have train id 255, the ignore index. The
-official list also has "license plate" with id -1, which no 8-bit file can hold: left out here.
+A *label id* is what a mask stores for a pixel; a *train id* (0 ... K-1) is what a network learns.
+Labels of which nothing is learned have the ignore index for a train id. Every data folder has one
+set, and what is made of it (run, checkpoint, `model.onnx`, report) carries it along. As JSON a set
+is what `classes.json` in a folder of one's own holds:
+
+    {"name": "leaves", "classes": [{"name": "leaf", "id": 1, "color": [0, 128, 0]}, ...],
+     "ignore": [0, 255]}
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from utils import LabError, shortened
+
 IGNORE_INDEX = 255
+MANY_VALUES = 20
 
 
 class Label(NamedTuple):
-    """One row of the table: `color` is (red, green, blue), each 0 ... 255."""
+    """One row of a set: `color` is (red, green, blue), each 0 ... 255."""
 
     name: str
     id: int
@@ -25,123 +32,199 @@ class Label(NamedTuple):
     color: tuple[int, int, int]
 
 
-LABELS = (
-    Label("unlabeled", 0, 255, "void", (0, 0, 0)),
-    Label("ego vehicle", 1, 255, "void", (0, 0, 0)),
-    Label("rectification border", 2, 255, "void", (0, 0, 0)),
-    Label("out of roi", 3, 255, "void", (0, 0, 0)),
-    Label("static", 4, 255, "void", (0, 0, 0)),
-    Label("dynamic", 5, 255, "void", (111, 74, 0)),
-    Label("ground", 6, 255, "void", (81, 0, 81)),
-    Label("road", 7, 0, "flat", (128, 64, 128)),
-    Label("sidewalk", 8, 1, "flat", (244, 35, 232)),
-    Label("parking", 9, 255, "flat", (250, 170, 160)),
-    Label("rail track", 10, 255, "flat", (230, 150, 140)),
-    Label("building", 11, 2, "construction", (70, 70, 70)),
-    Label("wall", 12, 3, "construction", (102, 102, 156)),
-    Label("fence", 13, 4, "construction", (190, 153, 153)),
-    Label("guard rail", 14, 255, "construction", (180, 165, 180)),
-    Label("bridge", 15, 255, "construction", (150, 100, 100)),
-    Label("tunnel", 16, 255, "construction", (150, 120, 90)),
-    Label("pole", 17, 5, "object", (153, 153, 153)),
-    Label("polegroup", 18, 255, "object", (153, 153, 153)),
-    Label("traffic light", 19, 6, "object", (250, 170, 30)),
-    Label("traffic sign", 20, 7, "object", (220, 220, 0)),
-    Label("vegetation", 21, 8, "nature", (107, 142, 35)),
-    Label("terrain", 22, 9, "nature", (152, 251, 152)),
-    Label("sky", 23, 10, "sky", (70, 130, 180)),
-    Label("person", 24, 11, "human", (220, 20, 60)),
-    Label("rider", 25, 12, "human", (255, 0, 0)),
-    Label("car", 26, 13, "vehicle", (0, 0, 142)),
-    Label("truck", 27, 14, "vehicle", (0, 0, 70)),
-    Label("bus", 28, 15, "vehicle", (0, 60, 100)),
-    Label("caravan", 29, 255, "vehicle", (0, 0, 90)),
-    Label("trailer", 30, 255, "vehicle", (0, 0, 110)),
-    Label("train", 31, 16, "vehicle", (0, 80, 100)),
-    Label("motorcycle", 32, 17, "vehicle", (0, 0, 230)),
-    Label("bicycle", 33, 18, "vehicle", (119, 11, 32)),
-)
-
-TRAIN_CLASSES = tuple(label for label in LABELS if label.train_id != IGNORE_INDEX)
-"""The 19 labels that are learned and scored, in the order of their train ids."""
-
-CLASS_NAMES = tuple(label.name for label in TRAIN_CLASSES)
-
-PALETTE = np.array([label.color for label in TRAIN_CLASSES], dtype=np.uint8)
-"""The official colour of each train id, (19, 3) uint8 RGB."""
-
-LABEL_PALETTE = np.array([label.color for label in LABELS], dtype=np.uint8)
-"""The official colour of each label id, (34, 3) uint8 RGB."""
-
-SAVE_LABEL_IDS = "save label ids, such as 7 for road (see support/formats/labels.py)"
-
-IS_VOID = np.array([label.train_id == IGNORE_INDEX for label in LABELS])
-"""Whether nothing is learned from a label id, (34,) bool."""
+class ClassesError(LabError):
+    """A set that cannot be used, such as a broken `classes.json`."""
 
 
-def decode_label_ids(train_ids: np.ndarray) -> np.ndarray:
-    """Turns train ids back into official label ids; the ignore index becomes 0 (unlabeled).
-
-    This is the way back of `data.encode_train_ids`, needed to submit predictions; uint8 of any
-    shape.
-    """
-    table = np.zeros(256, dtype=np.uint8)
-    for label in TRAIN_CLASSES:
-        table[label.train_id] = label.id
-    return table[train_ids]
-
-
-def count_label_ids(label_ids: np.ndarray) -> np.ndarray:
-    """Counts the pixels of each label id: (H, W) uint8 → (34,), or longer for unknown ids."""
-    return np.bincount(label_ids.ravel(), minlength=len(LABELS))
-
-
-def look_like_train_ids(counts: np.ndarray) -> bool:
-    """Whether a target is more likely one of train ids, with 0 for void, than one of label ids.
-
-    Train ids end at 18, and read as label ids most of them are void: 1 is "ego vehicle" instead of
-    sidewalk, 10 "rail track" instead of sky. In a real target such labels are rare, and what is
-    merely unlabelled has id 0.
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of a data set, K of which are learned.
 
     Args:
-        counts: pixels per label id, as `count_label_ids` returns them.
+        name: of the set.
+        labels: its rows; the train ids are 0 ... K-1, or `ignore_index` for what is not learned.
+        ignore_index: the target value of void pixels; 255 everywhere in the lab.
     """
-    if counts[len(TRAIN_CLASSES) :].any() or not counts.any():
+
+    name: str
+    labels: tuple[Label, ...]
+    ignore_index: int = IGNORE_INDEX
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @cached_property
+    def classes(self) -> tuple[Label, ...]:
+        """The K labels that are learned and scored, in the order of their train ids."""
+        learned = (label for label in self.labels if label.train_id != self.ignore_index)
+        return tuple(sorted(learned, key=lambda label: label.train_id))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the K classes."""
+        return tuple(label.name for label in self.classes)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """The colour of each train id, (K, 3) uint8 RGB."""
+        return np.array([label.color for label in self.classes], dtype=np.uint8)
+
+    @cached_property
+    def is_label(self) -> np.ndarray:
+        """Whether an id is one of the set's, (largest id + 1,) bool."""
+        return self._by_id([True] * len(self.labels), False)
+
+    @cached_property
+    def is_class(self) -> np.ndarray:
+        """Whether an id is that of a class, (largest id + 1,) bool."""
+        return self._by_id([label.train_id != self.ignore_index for label in self.labels], False)
+
+    @cached_property
+    def colors(self) -> np.ndarray:
+        """The colour of each id, (largest id + 1, 3) uint8 RGB; black for one that is not known."""
+        return self._by_id([label.color for label in self.labels], (0, 0, 0)).astype(np.uint8)
+
+    @property
+    def id_type(self) -> type:
+        """The smallest numpy type of the ids: uint8 or uint16."""
+        return np.uint8 if len(self.is_label) <= 256 else np.uint16
+
+    def _by_id(self, values: Sequence, otherwise: object) -> np.ndarray:
+        table = [otherwise] * (max(label.id for label in self.labels) + 1)
+        for label, value in zip(self.labels, values, strict=True):
+            table[label.id] = value
+        return np.array(table)
+
+    def require_known(self, label_ids: np.ndarray) -> None:
+        """Raises `LabError` naming ids (any shape, any integer dtype) that are not in the set."""
+        if not np.issubdtype(label_ids.dtype, np.integer):
+            raise LabError(f"label ids must be whole numbers, not {label_ids.dtype}")
+        known, size = self.is_label, label_ids.size
+        is_inside = size == 0 or (label_ids.min() >= 0 and label_ids.max() < len(known))
+        if is_inside and (known.all() or known.take(label_ids).all()):
+            return
+        found, pixels = np.unique(label_ids, return_counts=True)
+        unknown = [
+            f"{label_id} in {count:,} pixel{'s' * (count > 1)}"
+            for label_id, count in zip(found.tolist(), pixels.tolist(), strict=True)
+            if not (0 <= label_id < len(known) and known[label_id])
+        ]
+        there = np.flatnonzero(known).tolist()
+        if there == [*range(there[0], there[-1] + 1)]:
+            there = [f"{there[0]} ... {there[-1]}"]
+        many = len(unknown) > MANY_VALUES
+        raise LabError(
+            f"label ids outside the set {self.name}, which has {shortened(there)}: "
+            f"{shortened(unknown)}{'; so many values come from smoothing' if many else ''}"
+        )
+
+    def decode(self, train_ids: np.ndarray) -> np.ndarray:
+        """Turns train ids, of any shape, back into label ids, as predictions are handed in.
+
+        The ignore index becomes the first id that is ignored, or 0 in a set that ignores none.
+        """
+        void = (label.id for label in self.labels if label.train_id == self.ignore_index)
+        table = np.full(256, next(void, 0), dtype=self.id_type)
+        for label in self.classes:
+            table[label.train_id] = label.id
+        return table[train_ids]
+
+    def count(self, label_ids: np.ndarray) -> np.ndarray:
+        """Counts the pixels of each label id: (H, W) → (largest id + 1,), or longer."""
+        return np.bincount(label_ids.ravel(), minlength=len(self.is_label))
+
+    def has_class(self, counts: np.ndarray) -> bool:
+        """Whether pixels per label id, as from `count`, have one of which to learn."""
+        return bool(counts[: len(self.is_class)][self.is_class].any())
+
+    def about_classes(self) -> dict[str, Any]:
+        """What a model file says of its classes: `classes` (names), `palette` and `label_ids`."""
+        ids = [label.id for label in self.classes]
+        return {"classes": list(self.names), "palette": self.palette.tolist(), "label_ids": ids}
+
+    def to_json(self) -> dict[str, Any]:
+        """The set as plain lists and dicts; `from_json` reads it."""
+
+        def row(label: Label) -> dict[str, Any]:
+            return {
+                "name": label.name,
+                "id": label.id,
+                "color": list(label.color),
+                "category": label.category,
+            }
+
+        void = [label for label in self.labels if label.train_id == self.ignore_index]
+        return {
+            "name": self.name,
+            "classes": [row(label) for label in self.classes],
+            "ignore": [row(label) for label in void],
+        }
+
+    @classmethod
+    def from_json(cls, content: object, name: str = "classes") -> "LabelSet":
+        """Reads a set from what JSON holds, as `support/formats/classes.py` says.
+
+        Raises:
+            ClassesError: saying what is wrong.
+        """
+        from support.formats.classes import parse_classes  # late: Cityscapes does without
+
+        name, labels = parse_classes(content, name)
+        return cls(name, labels)
+
+
+# -------------------------------------------------------------------------- what looks wrong
+
+
+def look_like_train_ids(counts: np.ndarray, labels: LabelSet) -> bool:
+    """Whether a target is more likely one of train ids, with 0 for void, than one of label ids.
+
+    Train ids end at K - 1, and read as label ids most of them are void: in Cityscapes 1 is "ego
+    vehicle" instead of sidewalk, 10 "rail track" instead of sky. In a real target such labels are
+    rare, and what is merely unlabelled has the first ignored id.
+
+    Args:
+        counts: pixels per label id, as `LabelSet.count` returns them.
+        labels: the set that the target should keep to.
+    """
+    if counts[len(labels) :].any() or not counts.any():
         return False
-    void = counts[: len(LABELS)][IS_VOID]
-    total = counts.sum()
+    is_void = ~labels.is_class[: len(counts)]
+    void, total = counts[: len(is_void)][is_void], counts.sum()
     return total / 2 <= void.sum() < total and void[1:].sum() >= total / 4
 
 
-def suspicious_labels(where: str, counts: Mapping[str, np.ndarray]) -> list[str]:
+def suspicious_labels(where: str, counts: Mapping[str, np.ndarray], labels: LabelSet) -> list[str]:
     """The lines to print on targets that can be read and yet are probably wrong.
 
     Args:
         where: the split, for the text.
         counts: for each target that was read, by its place: its pixels per label id.
+        labels: the set of the data folder.
     """
     lines = []
-    found = [place for place, pixels in counts.items() if look_like_train_ids(pixels)]
+    found = [place for place, pixels in counts.items() if look_like_train_ids(pixels, labels)]
     if found:
         lines.append(
             f"warning: {where}: {len(found)} of the {len(counts)} targets read look like train "
-            f"ids, not label ids (none above {len(TRAIN_CLASSES) - 1}, most pixels void), first "
-            f"{found[0]}; {SAVE_LABEL_IDS}"
+            f"ids, not label ids (none above {len(labels) - 1}, most pixels void), first "
+            f"{found[0]}; {save_label_ids(labels)}"
         )
-    if counts and not any(map(has_label, counts.values())):
-        lines.append(f"warning: {all_void(where, len(counts))}")
+    if counts and not any(map(labels.has_class, counts.values())):
+        lines.append(f"warning: {all_void(where, len(counts), labels)}")
     return lines
 
 
-def has_label(counts: np.ndarray) -> bool:
-    """Whether pixels per label id, as from `count_label_ids`, have one of which to learn."""
-    return bool(counts[: len(LABELS)][~IS_VOID].any())
+def save_label_ids(labels: LabelSet) -> str:
+    """What to do where a target holds other numbers than the set's."""
+    first = labels.classes[0]
+    return f"save label ids of the set {labels.name}, such as {first.id} for {first.name}"
 
 
-def all_void(where: str, number: int) -> str:
+def all_void(where: str, number: int, labels: LabelSet) -> str:
     """What to say where every pixel of so many targets is void."""
     return (
         f"{where}: every pixel of the {number} targets read is void, so that nothing can be "
-        f"learned or scored; take other images, or {SAVE_LABEL_IDS} (Cityscapes keeps the labels "
-        "of its test split to itself)"
+        f"learned or scored; take other images, or {save_label_ids(labels)} (a benchmark often "
+        "keeps the labels of its test split to itself)"
     )

@@ -1,22 +1,60 @@
 """Prepared copies of a data folder: chosen cities, downsized once, read from memory-mapped arrays.
 
 Decoding a 2048x1024 PNG pair takes far longer than a training step of a small network on it. A
-prepared copy holds, per split, the images and the official label ids (void included) at one size in
-two uncompressed `.npy` files; reading a sample costs a copy of its bytes. A manifest, written last,
-names the samples. `cityscapes.open_split` opens such a copy too.
+prepared copy holds, per split, the images and the label ids (void included) at one size in two
+uncompressed `.npy` files; reading a sample costs a copy of its bytes. A manifest, written last,
+names the samples and holds the label set.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from support.formats.cityscapes import MANIFEST_NAME, Sample, require_known, select
+from support.formats.files import (
+    MANIFEST_NAME,
+    DataFolder,
+    Listing,
+    Sample,
+    require_known,
+    select,
+)
+from support.formats.labels import LabelSet
 from utils import LabError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+
+class PreparedFolder(DataFolder):
+    """A prepared copy, as a data folder of its own."""
+
+    cure = "prepare the data again"
+
+    @cached_property
+    def manifest(self) -> dict:
+        """What the copy holds, see `read_manifest`."""
+        return read_manifest(self.root)
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """The label set of the folder that was prepared."""
+        return LabelSet.from_json(self.manifest["labels"])
+
+    def splits(self) -> list[str]:
+        """As `DataFolder.splits`."""
+        return sorted(self.manifest["splits"])
+
+    def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
+        """As `DataFolder.list_files`, but that a sample has no files of its own."""
+        found = [Sample(*names) for names in self.manifest["splits"][split]]
+        return Listing(sorted({sample.city for sample in found}), {}, {}, {})
+
+    def open(self, split: str, cities: Sequence[str] | None, limit: int | None) -> "PreparedArrays":
+        """Opens a split; None takes all cities, all images."""
+        return PreparedArrays(self, split, cities, limit)
 
 
 class PreparedArrays:
@@ -29,18 +67,22 @@ class PreparedArrays:
     """
 
     def __init__(
-        self, root: Path, split: str, cities: Sequence[str] | None, limit: int | None
+        self,
+        folder: PreparedFolder,
+        split: str,
+        cities: Sequence[str] | None,
+        limit: int | None,
     ) -> None:
-        manifest = read_manifest(root)
-        require_known("split", [split], sorted(manifest["splits"]), str(root))
+        root, manifest = folder.root, folder.manifest
+        require_known("split", [split], folder.splits(), str(root))
         rows = {Sample(*names): row for row, names in enumerate(manifest["splits"][split])}
         known = sorted({sample.city for sample in rows})
         require_known("city", cities or [], known, f"split {split!r} of {root}")
-        self.root, self.split = root, split
+        self.folder, self.root, self.split, self.labels = folder, root, split, folder.labels
         self.samples = select([s for s in rows if cities is None or s.city in cities], limit)
         if not self.samples:
             raise LabError(f"split {split!r} of {root} holds no sample")
-        self.cities = sorted({sample.city for sample in self.samples})
+        self.cities = sorted({sample.city for sample in self.samples} - {""})
         self.sizes = [tuple(manifest["size"])] * len(self.samples)
         self._rows = [rows[sample] for sample in self.samples]
         self._shape = (len(rows), *manifest["size"])
@@ -53,8 +95,9 @@ class PreparedArrays:
     def _open(self) -> tuple[np.ndarray, np.ndarray]:
         if self._arrays is None:
             folder = self.root / self.split
-            images = _map_array(folder / "images.npy", (*self._shape, 3))
-            self._arrays = images, _map_array(folder / "label_ids.npy", self._shape)
+            images = _map_array(folder / "images.npy", (*self._shape, 3), np.uint8)
+            id_type = self.labels.id_type
+            self._arrays = images, _map_array(folder / "label_ids.npy", self._shape, id_type)
         return self._arrays
 
     def place(self, index: int) -> str:
@@ -66,7 +109,7 @@ class PreparedArrays:
         return np.array(self._open()[0][self._rows[index]])
 
     def read_label_ids(self, index: int) -> np.ndarray:
-        """Copies a target, (H, W) uint8 label ids."""
+        """Copies a target, (H, W) label ids."""
         return np.array(self._open()[1][self._rows[index]])
 
     def fingerprint(self) -> str:
@@ -77,7 +120,7 @@ class PreparedArrays:
 
 
 def read_manifest(root: Path) -> dict:
-    """Reads what a prepared copy holds: `size` (height, width) and `splits` -> names of samples.
+    """Reads a manifest: `size` (height, width), `splits` -> names of samples, and `labels`.
 
     Raises:
         LabError: when it is damaged or of another version.
@@ -93,17 +136,18 @@ def read_manifest(root: Path) -> dict:
                 raise ValueError("its size is not two whole numbers")
             if not all(isinstance(part, str) for city, name in samples for part in (city, name)):
                 raise ValueError("its samples are not pairs of names")
+            LabelSet.from_json(manifest["labels"])
             return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path}: damaged ({error}); prepare the data again") from error
     raise LabError(f"{path}: version {version}, this lab reads {FORMAT_VERSION}; prepare again")
 
 
-def _map_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _map_array(path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise LabError(f"{path}: damaged or missing; prepare the data again") from error
-    if array.shape != shape or array.dtype != np.uint8:
+    if array.shape != shape or array.dtype != kind:
         raise LabError(f"{path}: does not fit its {MANIFEST_NAME}; prepare the data again")
     return array

@@ -1,8 +1,8 @@
 # wrong: table_too_short
 # says: raised
 # <answer 1.1>
-table = np.full(len(LABELS) - 1, IGNORE_INDEX, dtype=np.uint8)
-for label in LABELS[:-1]:
+table = np.full(len(labels.labels) - 1, IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels[:-1]:
     table[label.id] = label.train_id
 train_ids = table[label_ids]
 # </answer 1.1>
@@ -10,8 +10,8 @@ train_ids = table[label_ids]
 # wrong: type_of_the_input
 # says: dtype=np.uint8
 # <answer 1.1>
-table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
-for label in LABELS:
+table = np.full(len(labels.labels), IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
     table[label.id] = label.train_id
 train_ids = table[label_ids].astype(label_ids.dtype)
 # </answer 1.1>
@@ -19,15 +19,15 @@ train_ids = table[label_ids].astype(label_ids.dtype)
 # wrong: squeezed
 # says: the shape of the label ids must be kept
 # <answer 1.1>
-table = np.array([label.train_id for label in LABELS], dtype=np.uint8)
+table = np.array([label.train_id for label in labels.labels], dtype=np.uint8)
 train_ids = table[label_ids].squeeze()
 # </answer 1.1>
 
 # wrong: signed_bytes
 # says: dtype=np.uint8
 # <answer 1.1>
-table = np.full(len(LABELS), -1, dtype=np.int8)
-for label in LABELS:
+table = np.full(len(labels.labels), -1, dtype=np.int8)
+for label in labels.labels:
     if label.train_id != IGNORE_INDEX:
         table[label.id] = label.train_id
 train_ids = table[label_ids]
@@ -37,7 +37,7 @@ train_ids = table[label_ids]
 # says: any shape must be possible
 # <answer 1.1>
 height, width = label_ids.shape if label_ids.ndim == 2 else (1, len(label_ids))
-table = np.array([label.train_id for label in LABELS], dtype=np.uint8)
+table = np.array([label.train_id for label in labels.labels], dtype=np.uint8)
 rows = [[table[i] for i in row] for row in label_ids.reshape(height, width)]
 train_ids = np.array(rows, dtype=np.uint8).reshape(label_ids.shape)
 # </answer 1.1>
@@ -45,8 +45,8 @@ train_ids = np.array(rows, dtype=np.uint8).reshape(label_ids.shape)
 # wrong: by_category
 # says: in another order
 # <answer 1.1>
-learned = sorted((x for x in LABELS if x.train_id != IGNORE_INDEX), key=lambda x: x.category)
-table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
+learned = sorted((x for x in labels.labels if x.train_id != IGNORE_INDEX), key=lambda x: x.category)
+table = np.full(len(labels.labels), IGNORE_INDEX, dtype=np.uint8)
 for number, label in enumerate(learned):
     table[label.id] = number
 train_ids = table[label_ids]
@@ -55,8 +55,8 @@ train_ids = table[label_ids]
 # wrong: type_of_table_forgotten
 # says: dtype=np.uint8
 # <answer 1.1>
-table = np.full(len(LABELS), IGNORE_INDEX)
-for label in LABELS:
+table = np.full(len(labels.labels), IGNORE_INDEX)
+for label in labels.labels:
     table[label.id] = label.train_id
 train_ids = table[label_ids]
 # </answer 1.1>
@@ -64,19 +64,19 @@ train_ids = table[label_ids]
 # wrong: void_becomes_0
 # says: must become 255
 # <answer 1.1>
-table = np.zeros(len(LABELS), dtype=np.uint8)
-for label in LABELS:
+table = np.zeros(len(labels.labels), dtype=np.uint8)
+for label in labels.labels:
     if label.train_id != IGNORE_INDEX:
         table[label.id] = label.train_id
 train_ids = table[label_ids]
 # </answer 1.1>
 
-# wrong: void_becomes_19
+# wrong: void_becomes_K
 # says: must become 255
 # <answer 1.1>
-table = np.full(len(LABELS), 19, dtype=np.uint8)
-for label in LABELS:
-    if label.train_id < 19:
+table = np.full(len(labels.labels), len(labels), dtype=np.uint8)
+for label in labels.labels:
+    if label.train_id < len(labels):
         table[label.id] = label.train_id
 train_ids = table[label_ids]
 # </answer 1.1>
@@ -84,8 +84,8 @@ train_ids = table[label_ids]
 # wrong: void_keeps_its_label_id
 # says: those that are not learned must all become 255
 # <answer 1.1>
-table = np.arange(len(LABELS), dtype=np.uint8)
-for label in LABELS:
+table = np.arange(len(labels.labels), dtype=np.uint8)
+for label in labels.labels:
     if label.train_id != IGNORE_INDEX:
         table[label.id] = label.train_id
 train_ids = table[label_ids]
@@ -95,7 +95,7 @@ train_ids = table[label_ids]
 # says: the wrong way round
 # <answer 1.1>
 table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
-for label in LABELS:
+for label in labels.labels:
     table[label.train_id] = label.id
 train_ids = table[label_ids]
 # </answer 1.1>
@@ -103,19 +103,17 @@ train_ids = table[label_ids]
 # wrong: decoded_instead
 # says: the wrong way round
 # <answer 1.1>
-from support.formats.labels import decode_label_ids
-
-train_ids = decode_label_ids(label_ids)
+train_ids = labels.decode(label_ids)
 # </answer 1.1>
 
 # wrong: replaced_one_after_the_other
 # says: replaced again
 # <answer 1.1>
 train_ids = label_ids.astype(np.uint8)
-for label in LABELS:
+for label in labels.labels:
     if label.train_id != IGNORE_INDEX:
         train_ids[train_ids == label.id] = label.train_id
-for label in LABELS:
+for label in labels.labels:
     if label.train_id == IGNORE_INDEX:
         train_ids[train_ids == label.id] = IGNORE_INDEX
 # </answer 1.1>
@@ -124,7 +122,7 @@ for label in LABELS:
 # says: replaced again
 # <answer 1.1>
 train_ids = label_ids.astype(np.uint8)
-for label in reversed(LABELS):
+for label in reversed(labels.labels):
     train_ids[train_ids == label.id] = label.train_id
 # </answer 1.1>
 
@@ -132,7 +130,7 @@ for label in reversed(LABELS):
 # says: writes into the array that it was given
 # <answer 1.1>
 original = label_ids.copy()
-for label in LABELS:
+for label in labels.labels:
     label_ids[original == label.id] = label.train_id
 train_ids = label_ids.astype(np.uint8)
 # </answer 1.1>
@@ -141,15 +139,15 @@ train_ids = label_ids.astype(np.uint8)
 # says: writes into the array that it was given
 # <answer 1.1>
 train_ids = label_ids.astype(np.uint8, copy=False)
-for label in LABELS:
+for label in labels.labels:
     train_ids[train_ids == label.id] = label.train_id
 # </answer 1.1>
 
 # wrong: road_counts_as_false
 # says: road is lost
 # <answer 1.1>
-table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
-for label in LABELS:
+table = np.full(len(labels.labels), IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
     table[label.id] = label.train_id or IGNORE_INDEX
 train_ids = table[label_ids]
 # </answer 1.1>
@@ -157,8 +155,8 @@ train_ids = table[label_ids]
 # wrong: train_ids_from_1
 # says: +1 off
 # <answer 1.1>
-table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
-learned = [label for label in LABELS if label.train_id != IGNORE_INDEX]
+table = np.full(len(labels.labels), IGNORE_INDEX, dtype=np.uint8)
+learned = [label for label in labels.labels if label.train_id != IGNORE_INDEX]
 for number, label in enumerate(learned, start=1):
     table[label.id] = number
 train_ids = table[label_ids]
@@ -167,8 +165,8 @@ train_ids = table[label_ids]
 # wrong: alphabetical
 # says: in another order
 # <answer 1.1>
-table = np.full(len(LABELS), IGNORE_INDEX, dtype=np.uint8)
-learned = [label for label in LABELS if label.train_id != IGNORE_INDEX]
+table = np.full(len(labels.labels), IGNORE_INDEX, dtype=np.uint8)
+learned = [label for label in labels.labels if label.train_id != IGNORE_INDEX]
 for number, label in enumerate(sorted(learned, key=lambda label: label.name)):
     table[label.id] = number
 train_ids = table[label_ids]
@@ -177,7 +175,7 @@ train_ids = table[label_ids]
 # wrong: flat
 # says: the shape of the label ids must be kept
 # <answer 1.1>
-table = np.array([label.train_id for label in LABELS], dtype=np.uint8)
+table = np.array([label.train_id for label in labels.labels], dtype=np.uint8)
 train_ids = table[label_ids.ravel()]
 # </answer 1.1>
 
@@ -191,7 +189,7 @@ train_ids = label_ids.astype(np.uint8)
 # says: in any integer type
 # <answer 1.1>
 table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
-for label in LABELS:
+for label in labels.labels:
     table[label.id] = label.train_id
 train_ids = cv2.LUT(label_ids, table)
 # </answer 1.1>
@@ -200,7 +198,7 @@ train_ids = cv2.LUT(label_ids, table)
 # says: raised
 # <answer 1.1>
 table = np.full(label_ids.max(), IGNORE_INDEX, dtype=np.uint8)
-for label in LABELS:
+for label in labels.labels:
     if label.id < len(table):
         table[label.id] = label.train_id
 train_ids = table[label_ids]
@@ -209,15 +207,39 @@ train_ids = table[label_ids]
 # wrong: a_list
 # says: a numpy array
 # <answer 1.1>
-table = {label.id: label.train_id for label in LABELS}
+table = {label.id: label.train_id for label in labels.labels}
 train_ids = [table[int(i)] for i in label_ids.ravel()]
 # </answer 1.1>
 
 # wrong: a_tensor
 # says: a numpy array
 # <answer 1.1>
-table = torch.full((len(LABELS),), IGNORE_INDEX, dtype=torch.uint8)
-for label in LABELS:
+table = torch.full((len(labels.labels),), IGNORE_INDEX, dtype=torch.uint8)
+for label in labels.labels:
     table[label.id] = label.train_id
 train_ids = table[torch.from_numpy(label_ids.astype(np.int64))]
+# </answer 1.1>
+
+# wrong: the_place_in_the_set_for_the_id
+# says: ids have gaps
+# <answer 1.1>
+train_ids = np.array([label.train_id for label in labels.labels], dtype=np.uint8)[label_ids]
+# </answer 1.1>
+
+# wrong: cityscapes_whatever_the_set
+# says: not Cityscapes'
+# <answer 1.1>
+table = np.full(65536, IGNORE_INDEX, dtype=np.uint8)
+for label in CITYSCAPES.labels:
+    table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: ids_cut_to_bytes
+# says: may be larger than 255
+# <answer 1.1>
+table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
+    table[label.id % 256] = label.train_id
+train_ids = table[label_ids.astype(np.uint8)]
 # </answer 1.1>

@@ -1,0 +1,758 @@
+"""A folder of one's own: found, read, checked, trained on; each fault with its sentence."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from street_files import write_png, write_streets
+
+import main
+from commands.data import legend_of
+from data import SegmentationDataset
+from models import UNet
+from support.formats.cityscapes import CITYSCAPES
+from support.formats.files import open_folder, open_source
+from support.formats.labels import LabelSet
+from toycity import ensure_toycity
+from utils import LabError
+
+SIZE = (24, 32)
+LEAVES = [{"name": "soil", "id": 0}, {"name": "leaf", "id": 1, "color": [0, 128, 0]}]
+
+
+def blob(seed, size=SIZE):
+    """An image, and a mask of 0 and 1 that follows its brightness."""
+    generator = np.random.default_rng(seed)
+    mask = np.zeros(size, np.uint8)
+    top, left = generator.integers(0, 8, 2)
+    mask[top : top + 12, left : left + 16] = 1
+    image = generator.integers(0, 100, (*size, 3)) + 120 * mask[..., None]
+    return image.astype(np.uint8), mask
+
+
+def write_pair(root, name, mask=None, image=None, seed=0, ending=".png", split="train"):
+    picture, ids = blob(seed)
+    write_png(root / "images" / split / f"{name}{ending}", picture if image is None else image)
+    write_png(root / "masks" / split / f"{name}.png", ids if mask is None else mask)
+
+
+def write_classes(root, content):
+    (root / "classes.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def leaves(tmp_path):
+    """Four images to train on and two to validate, of two classes."""
+    root = tmp_path / "leaves"
+    for number in range(4):
+        write_pair(root, f"a{number}", seed=number)
+    for number in range(2):
+        write_pair(root, f"b{number}", seed=10 + number, split="val")
+    write_classes(root, LEAVES)
+    return root
+
+
+def check(root, capsys, *more):
+    capsys.readouterr()
+    code = main.main(["check", "--datadir", str(root), *more])
+    return code, capsys.readouterr().out
+
+
+def only_fault(root, capsys):
+    """The one fault that check finds, which a training must refuse too."""
+    code, text = check(root, capsys)
+    lines = [line for line in text.splitlines() if not line.startswith(("warning", "note"))]
+    assert code == 1 and len(lines) == 2 and lines[1].startswith("1 fault in"), text
+    return lines[0]
+
+
+# ------------------------------------------------------------------------------- what is found
+
+
+def test_splits_are_folders(leaves):
+    folder = open_folder(leaves)
+    assert folder.splits() == ["train", "val"] and folder.labels.names == ("soil", "leaf")
+    source = open_source(leaves, "val")
+    assert [sample.name for sample in source.samples] == ["b0", "b1"]
+    assert source.read_label_ids(0).sum() == 12 * 16
+
+
+@pytest.mark.parametrize("ending", ["_mask", "_gt", "_labelIds"])
+@pytest.mark.parametrize("kind", [".jpg", ".JPEG", ".tif", ".webp", ".bmp"])
+def test_images_of_any_kind_and_masks_with_an_ending(tmp_path, ending, kind):
+    write_pair(tmp_path, "x", ending=kind)
+    write_pair(tmp_path, "y")
+    mask = tmp_path / "masks/train/x.png"
+    mask.rename(mask.with_name(f"x{ending}.png"))
+    write_classes(tmp_path, LEAVES)
+    source = open_folder(tmp_path, 0.5).open("train", None, None)
+    other = open_folder(tmp_path, 0.5).open("val", None, None)
+    assert {source.samples[0].name, other.samples[0].name} == {"x", "y"}
+    assert source.read_image(0).shape == (*SIZE, 3)
+
+
+def test_a_mask_that_has_the_very_name_of_an_image_is_its_mask(leaves):
+    write_pair(leaves, "a0_mask", seed=7)
+    assert len(open_source(leaves, "train").samples) == 5
+
+
+def test_sub_folders_are_cities_and_give_names(leaves):
+    write_pair(leaves, "park/a0", seed=5)
+    source = open_source(leaves, "train", ["park"])
+    assert source.samples == [("park", "park/a0")] and source.cities == ["park"]
+    assert len(open_source(leaves, "train").samples) == 5
+    with pytest.raises(LabError, match=r"unknown city 'wood' .* there are: park"):
+        open_source(leaves, "train", ["wood"])
+
+
+def write_flat(root, count):
+    for number in range(count):
+        write_pair(root, f"n{number}", seed=number, split="")
+    write_classes(root, LEAVES)
+
+
+def test_lists_name_the_samples_of_a_split(tmp_path):
+    write_flat(tmp_path, 4)
+    (tmp_path / "train.txt").write_text("n0\nn2.png\n\n")
+    (tmp_path / "val.txt").write_text("n1\r\n")
+    folder = open_folder(tmp_path)
+    names = [[s.name for s in folder.open(split, None, None).samples] for split in folder.splits()]
+    assert names == [["n0", "n2"], ["n1"]]
+
+
+def test_a_list_that_names_no_image_is_a_fault(tmp_path, capsys):
+    write_flat(tmp_path, 4)
+    (tmp_path / "train.txt").write_text("n0\nn2\nn33\n")
+    (tmp_path / "val.txt").write_text("n1\n")
+    assert "train.txt: n33 is no image of" in only_fault(tmp_path, capsys)
+    with pytest.raises(LabError, match="n33 is no image"):
+        open_source(tmp_path, "train")
+
+
+def test_a_share_validates_by_name_and_stays_when_files_are_added(tmp_path):
+    write_flat(tmp_path, 40)
+    before = open_source(tmp_path, "val").samples
+    assert (
+        2 <= len(before) <= 16 and len(open_source(tmp_path, "train").samples) + len(before) == 40
+    )
+    write_flat(tmp_path, 60)
+    after = open_source(tmp_path, "val").samples
+    assert [s for s in after if int(s.name[1:]) < 40] == before
+    assert len(open_source(tmp_path, "val", val_share=0.5).samples) > len(after)
+
+
+def test_train_alone_is_divided_and_test_stays(leaves):
+    for path in (leaves / "images/val", leaves / "masks/val"):
+        path.rename(path.with_name("test"))
+    folder = open_folder(leaves, 0.4)
+    assert folder.splits() == ["test", "train", "val"]
+    assert sum(len(folder.open(split, None, None).samples) for split in ("train", "val")) == 4
+
+
+def test_a_folder_beside_those_of_the_splits_is_named(leaves):
+    (leaves / "images/validation").mkdir()
+    with pytest.raises(LabError, match="validation: the folders of splits are called train, val"):
+        open_folder(leaves)
+
+
+# ------------------------------------------------------------------------------- what masks hold
+
+
+def test_ids_keep_to_classes_json_even_255_and_300(tmp_path):
+    mask = np.zeros(SIZE, np.uint16)
+    mask[0], mask[1] = 255, 300
+    write_pair(tmp_path, "x", mask=mask)
+    classes = [{"name": "ground", "id": 300}, {"name": "leaf", "id": 255}]
+    write_classes(tmp_path, {"classes": classes, "ignore": [0]})
+    dataset = SegmentationDataset(tmp_path, "val")
+    target = dataset[0][1]
+    assert target[:3, 0].tolist() == [1, 0, 255]
+    assert dataset.labels.decode(np.array([0, 1, 255], np.uint8)).tolist() == [300, 255, 0]
+
+
+def test_a_palette_gives_positions_and_not_colours(leaves):
+    image = Image.fromarray(blob(0)[1], mode="P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    image.save(leaves / "masks/train/a0.png")
+    assert np.array_equal(open_source(leaves, "train").read_label_ids(0), blob(0)[1])
+
+
+def test_0_255_masks_with_soft_edges_are_named(leaves, capsys):
+    """A mask of 0 and 255, enlarged with smoothing: the values between are no classes."""
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        small = Image.fromarray(255 * np.asarray(Image.open(path))[::2, ::2])
+        small.resize(SIZE[::-1], Image.BILINEAR).save(path)
+    code, text = check(leaves, capsys)
+    assert code == 1 and "look like smoothed edges" in text and "is 255 a class or void" in text
+    assert main.main(["classes", str(leaves)]) == 0
+    content = json.loads((leaves / "classes.json").read_text())
+    assert [row["id"] for row in content["classes"]] == [0, 255] and content["ignore"] == []
+    assert check(leaves, capsys)[0] == 1
+
+
+def test_a_folder_with_an_odd_name_can_be_read(leaves, capsys):
+    odd = leaves.rename(leaves.with_name("caf\udce9"))
+    assert main.main(["check", "--datadir", str(odd)]) == 0
+    (odd / "classes.json").unlink()
+    assert main.main(["classes", str(odd)]) == 0 and open_folder(odd).labels.name == "caf?"
+
+
+def test_masks_of_one_value_have_nothing_to_tell_apart(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        write_png(path, np.zeros(SIZE, np.uint8))
+    assert "the masks hold one value alone, 0" in only_fault(leaves, capsys)
+    assert main.main(["classes", str(leaves)]) == 2 and not (leaves / "classes.json").exists()
+
+
+def test_colours_are_read_exactly(leaves):
+    write_classes(leaves, [{"name": "soil", "id": 4, "color": [90, 60, 30]}, LEAVES[1]])
+    for number in range(4):
+        ids = blob(number)[1]
+        colors = np.array([[90, 60, 30], [0, 128, 0]], np.uint8)[ids]
+        write_png(leaves / f"masks/train/a{number}.png", colors)
+    source = open_source(leaves, "train")
+    assert np.array_equal(source.read_label_ids(2), np.where(blob(2)[1], 1, 4))
+
+
+def test_without_classes_json_the_ids_are_the_classes(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    code, text = check(leaves, capsys)
+    assert code == 0 and "has no classes.json: the 2 ids in its masks are the classes, 0, 1" in text
+    assert open_folder(leaves).labels.names == ("0", "1")
+
+
+# ------------------------------------------------------------------------------- faults
+
+
+def test_check_finds_nothing_wrong(leaves, capsys):
+    assert check(leaves, capsys) == (
+        0,
+        f"no fault in {leaves} (6 pairs read)\n" + next_line(leaves),
+    )
+
+
+def next_line(root):
+    from utils import python_command
+
+    return f"next: {python_command()} main.py show --datadir {root}\n"
+
+
+def test_0_and_255_without_classes_json_is_a_question(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        write_png(path, 255 * np.asarray(Image.open(path)))
+    fault = only_fault(leaves, capsys)
+    assert "masks/train/a0.png: is 255 a class or void? The masks hold it in 1,152 pixels" in fault
+    assert "main.py classes" in fault
+    with pytest.raises(LabError, match="is 255 a class or void"):
+        open_source(leaves, "train")
+
+
+def test_an_id_outside_the_set_is_counted(leaves, capsys):
+    mask = blob(0)[1]
+    mask[0, :5], mask[1, :2] = 7, 255
+    write_png(leaves / "masks/train/a0.png", mask)
+    fault = only_fault(leaves, capsys)
+    assert (
+        "a0.png: label ids outside the set leaves, which has 0 ... 1: 7 in 5 pixels, 255 in 2"
+        in fault
+    )
+    assert 'name it in classes.json, as a class or under "ignore"' in fault
+
+
+def test_an_unknown_colour_is_named_with_the_nearest(leaves, capsys):
+    write_classes(leaves, [{"name": "soil", "id": 0, "color": [90, 60, 30]}, LEAVES[1]])
+    for path in leaves.rglob("masks/*/*.png"):
+        colors = np.array([[90, 60, 30], [0, 128, 0]], np.uint8)[np.asarray(Image.open(path))]
+        if path.stem == "a1":
+            colors[0, :3] = (0, 130, 0)
+        write_png(path, colors)
+    fault = only_fault(leaves, capsys)
+    assert "a1.png: the colour (0, 130, 0) (pixels: 3) is not one of the set leaves" in fault
+    assert "the nearest is (0, 128, 0) leaf" in fault
+
+
+def test_smoothed_edges_are_recognised(leaves, capsys):
+    smooth = np.linspace(0, 200, 32).astype(np.uint8)
+    mask = blob(0)[1]
+    mask[0] = smooth
+    write_png(leaves / "masks/train/a0.png", mask)
+    assert "smoothing" in only_fault(leaves, capsys)
+
+
+def test_smoothed_colours_are_recognised(leaves, capsys):
+    write_classes(leaves, [{"name": "soil", "id": 0, "color": [255, 255, 255]}, LEAVES[1]])
+    for path in leaves.rglob("masks/*/*.png"):
+        colors = np.array([[255] * 3, [0, 128, 0]], np.uint8)[np.asarray(Image.open(path))]
+        if path.stem == "a1":
+            colors[0, :, 0] = np.arange(32)
+        write_png(path, colors)
+    assert "anti-aliased edges? export without smoothing" in only_fault(leaves, capsys)
+
+
+def test_colours_without_classes_json_are_refused(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    write_png(leaves / "masks/train/a0.png", np.zeros((*SIZE, 3), np.uint8))
+    fault = only_fault(leaves, capsys)
+    assert "a0.png: holds colours, and no classes.json says which of them is which class" in fault
+
+
+def test_colours_where_classes_json_gives_none_are_refused(leaves, capsys):
+    write_classes(leaves, [{"name": "soil", "id": 0}, {"name": "leaf", "id": 1}])
+    write_png(leaves / "masks/train/a0.png", np.zeros((*SIZE, 3), np.uint8))
+    assert "a0.png: holds colours, but classes.json gives none" in only_fault(leaves, capsys)
+
+
+def test_a_mask_of_another_size_is_named(leaves, capsys):
+    write_png(leaves / "masks/train/a0.png", np.zeros((32, 24), np.uint8))
+    fault = only_fault(leaves, capsys)
+    assert "the target is 24x32, its image a0.png 32x24; save both at one size" in fault
+
+
+def test_a_mask_turned_against_its_image_by_exif_is_named(leaves, capsys):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    path = leaves / "images/train/a0.png"
+    Image.open(path).save(path.with_suffix(".jpg"), exif=exif)
+    path.unlink()
+    assert "has the orientation tag 3" in only_fault(leaves, capsys)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_an_image_turned_by_90_degrees_fits_its_upright_mask(leaves, capsys, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = leaves / "images/train/a0.png"
+    image = np.asarray(Image.open(path))
+    Image.fromarray(np.rot90(image)).save(path.with_suffix(f".{kind.lower()}"), exif=exif)
+    path.unlink()
+    assert check(leaves, capsys)[0] == 0
+    read = open_source(leaves, "train").read_image(0)
+    assert read.shape == image.shape and np.abs(read.astype(int) - image).mean() < 25
+
+
+def test_a_stem_without_partner_names_the_nearest(leaves, capsys):
+    path = leaves / "masks/train/a0.png"
+    path.rename(path.with_name("a0x.png"))
+    code, text = check(leaves, capsys)
+    assert code == 1 and "a0.png: image without its mask (the nearest name is a0x.png)" in text
+    assert "a0x.png: mask without its image (the nearest name is a0.png)" in text
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "an empty file"), (None, "not a readable")])
+def test_empty_and_truncated_masks_are_named(leaves, capsys, content, said):
+    path = leaves / "masks/train/a0.png"
+    half = path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(half if content is None else content)
+    fault = only_fault(leaves, capsys)
+    assert said in fault and str(path) in fault
+
+
+def test_jpeg_masks_are_refused_with_the_reason(leaves, capsys):
+    path = leaves / "masks/train/a0.png"
+    Image.open(path).convert("L").save(path.with_suffix(".jpg"))
+    path.unlink()
+    fault = only_fault(leaves, capsys)
+    assert "a0.jpg: not a PNG file, but JPEG, which changes numbers and blurs borders" in fault
+
+
+def test_one_image_in_two_splits_is_found_by_content(leaves, capsys):
+    image, mask = blob(1)
+    write_pair(leaves, "other", mask=mask, image=image, split="val")
+    fault = only_fault(leaves, capsys)
+    assert "val/other.png: the same image, pixel by pixel, as" in fault and "a1.png" in fault
+
+
+def test_two_masks_of_one_image_are_named(leaves, capsys):
+    write_png(leaves / "masks/train/a0_gt.png", blob(0)[1])
+    assert "a0_gt.png: a second mask, beside a0.png; keep one" in only_fault(leaves, capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([LEAVES[0], LEAVES[0]], "the name soil occurs twice"),
+        ([LEAVES[0], {"name": "leaf", "id": 0}], "the id 0 occurs twice"),
+        ([*LEAVES, {"name": "x", "id": 2, "color": [0, 128, 0]}], "the color (0, 128, 0) occurs"),
+        ({"classes": LEAVES, "ignore": [1]}, "the id 1 occurs twice"),
+        ([LEAVES[0]], "1 classes are too few"),
+        ([LEAVES[0], {"name": "leaf", "id": -1}], "leaf: its id must be a whole number"),
+        ([LEAVES[0], {"name": "leaf", "id": 1, "color": [0, 300, 0]}], "its color must be three"),
+        ([LEAVES[0], {"id": 1}], "has no name"),
+        ([LEAVES[0], {"name": "leaf", "id": 1, "colour": [0, 0, 0]}], "must look like"),
+        (7, "must be a list of classes"),
+        ({"classes": LEAVES, "ignored": [9]}, "must be a list of classes"),
+        ({"name": "a\nb", "classes": LEAVES}, "cannot be printed in a line"),
+        ([LEAVES[0], {"name": "soil ", "id": 1}], "the name soil occurs twice"),
+        ({"classes": LEAVES, "ignore": 255}, '"ignore" must be a list of ids'),
+    ],
+)
+def test_broken_classes_json_is_a_fault(leaves, capsys, content, said):
+    write_classes(leaves, content)
+    fault = only_fault(leaves, capsys)
+    assert said in fault and "classes.json" in fault
+    assert main.main(["train", "--datadir", str(leaves), "--dry-run"]) == 2
+
+
+def test_classes_json_that_is_no_json_is_a_fault(leaves, capsys):
+    (leaves / "classes.json").write_text("[{")
+    assert "classes.json: not readable as JSON" in only_fault(leaves, capsys)
+
+
+def paint(root, colors):
+    """Turns the masks of 0 and 1 into masks of two colours."""
+    for path in root.rglob("masks/*/*.png"):
+        write_png(path, np.array(colors, np.uint8)[np.asarray(Image.open(path))])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"classes": [LEAVES[1], {"name": "x", "id": 2, "color": [1, 2, 3]}], "ignore": [0]},
+        [{"name": "color", "id": 0}, LEAVES[1]],
+    ],
+)
+def test_a_colour_that_nobody_wrote_is_unknown(leaves, capsys, content):
+    """Neither the black of what is ignored nor a colour that the lab has chosen is in a mask."""
+    write_classes(leaves, content)
+    black = (0, 0, 0) if isinstance(content, dict) else open_folder(leaves).labels.colors[0]
+    paint(leaves, [black, [0, 128, 0]])
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("is not one of the set leaves") == 6
+
+
+def test_a_class_and_what_is_ignored_have_two_colours(leaves, capsys):
+    void = {"id": 9, "color": [0, 128, 0]}
+    classes = [LEAVES[0] | {"color": [1, 1, 1]}, LEAVES[1]]
+    write_classes(leaves, {"classes": classes, "ignore": [void]})
+    paint(leaves, [[1, 1, 1], [0, 128, 0]])
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("the color (0, 128, 0) occurs twice") == 6
+
+
+def test_other_colours_are_other_data(leaves):
+    colors = [[90, 60, 30], [0, 128, 0]]
+    paint(leaves, colors)
+    found = []
+    for first, second in (colors, colors[::-1]):
+        rows = [LEAVES[0] | {"color": first}, LEAVES[1] | {"color": second}]
+        write_classes(leaves, rows)
+        found.append(open_source(leaves, "train").fingerprint())
+    assert found[0] != found[1]
+
+
+def test_smoothed_ids_without_classes_json_are_a_fault(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    mask = 200 * blob(0, (64, 90))[1]
+    mask[0, :60] = np.arange(60) * 3
+    for split in ("train", "val"):
+        for path in (leaves / "masks" / split).iterdir():
+            write_png(path, mask)
+            image = np.random.default_rng(path.stat().st_ino).integers(0, 255, (64, 90, 3))
+            write_png(leaves / "images" / split / path.name, image.astype(np.uint8))
+    code, text = check(leaves, capsys)
+    assert code == 1 and "59 values, such as 3, look like smoothed edges; export the masks" in text
+    with pytest.raises(LabError, match="look like smoothed edges"):
+        open_source(leaves, "train")
+
+
+@pytest.mark.parametrize("names", [("Train", "Val"), ("training", "validation")])
+def test_misnamed_splits_are_not_cities(leaves, names):
+    for layer in ("images", "masks"):
+        for old, new in zip(("train", "val"), names, strict=True):
+            (leaves / layer / old).rename(leaves / layer / new)
+    with pytest.raises(LabError, match="the folders of splits are called train, val, test"):
+        open_folder(leaves)
+
+
+def test_a_split_with_masks_alone_is_not_passed_over(leaves, capsys):
+    for path in (leaves / "images/val").iterdir():
+        path.unlink()
+    (leaves / "images/val").rmdir()
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("mask without its image") == 2
+
+
+def test_files_beside_the_folders_of_the_splits_are_named(leaves, capsys):
+    write_png(leaves / "images/c.png", blob(0)[0])
+    assert "images/c.png: is not read, as there are folders for train, val" in only_fault(
+        leaves, capsys
+    )
+    (leaves / "images/c.png").rename(leaves / "train.txt")
+    assert "train.txt: is not read" in only_fault(leaves, capsys)
+
+
+def test_a_test_split_without_masks_is_left_out(leaves, capsys):
+    write_png(leaves / "images/test/t.png", blob(9)[0])
+    assert check(leaves, capsys)[0] == 0 and open_folder(leaves).splits() == ["train", "val"]
+
+
+def test_a_test_split_alone_can_be_checked(leaves, capsys):
+    for layer in ("images", "masks"):
+        (leaves / layer / "train").rename(leaves / layer / "test")
+        for path in (leaves / layer / "val").iterdir():
+            path.unlink()
+        (leaves / layer / "val").rmdir()
+    code, text = check(leaves, capsys)
+    assert code == 0 and "has nothing for 'train'; training needs it" in text
+
+
+def test_folders_are_followed_through_links(leaves):
+    (leaves / "images/train").rename(leaves / "elsewhere")
+    (leaves / "images/train").symlink_to(leaves / "elsewhere")
+    (leaves / "elsewhere/loop").symlink_to(leaves / "elsewhere")
+    assert len(open_source(leaves, "train").samples) == 4
+
+
+@pytest.mark.parametrize("text", ["n0\nn1\n.\n/\n", "n0\nn1\n", "n0\nn1\nn2.003\n"])
+def test_lists_that_are_wrong_are_faults(tmp_path, capsys, text):
+    write_flat(tmp_path, 4)
+    (tmp_path / "train.txt").write_text(text)
+    (tmp_path / "val.txt").write_text("n1\nn3\n")
+    code, out = check(tmp_path, capsys)
+    assert code == 1 and "train.txt and val.txt name n1 2 times; keep one of them" in out
+    assert out.count("is no image of") == len(text.split()) - 2
+
+
+def test_a_list_in_another_encoding_is_a_fault(tmp_path, capsys):
+    write_flat(tmp_path, 4)
+    (tmp_path / "train.txt").write_bytes("n0\nn1\n".encode("utf-16"))
+    (tmp_path / "val.txt").write_text("images/n2.png\n")
+    assert "train.txt: not a text in UTF-8; save it as that" in only_fault(tmp_path, capsys)
+
+
+def test_masks_that_cannot_be_read_are_named_without_classes_json(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        Image.open(path).save(path, format="JPEG")
+    fault = only_fault(leaves, capsys)
+    assert "not a PNG file, but JPEG, which changes numbers" in fault and "(and 5 more)" in fault
+
+
+def test_palettes_that_differ_are_a_warning(leaves, capsys):
+    for number, palette in enumerate(([0, 0, 0, 0, 128, 0], [0, 0, 0, 9, 9, 9])):
+        image = Image.fromarray(blob(number)[1], mode="P")
+        image.putpalette(palette)
+        image.save(leaves / f"masks/train/a{number}.png")
+    code, text = check(leaves, capsys)
+    assert code == 0 and "the palette has the colour [9, 9, 9] for 1, that of" in text
+
+
+def test_a_black_class_is_named_in_the_legend():
+    labels = LabelSet.from_json([{"name": "night", "id": 0, "color": [0, 0, 0]}, LEAVES[1]])
+    assert legend_of(labels, {0, 1}) == {(0, 0, 0): "night", (0, 128, 0): "leaf"}
+
+
+# ------------------------------------------------------------------------------- remarks
+
+
+def test_classes_that_never_or_hardly_occur_are_remarks(leaves, capsys):
+    rare = np.zeros((40, 60), np.uint8)
+    rare[0, 0] = 1
+    for split in ("train", "val"):
+        for path in (leaves / "masks" / split).iterdir():
+            write_png(path, rare if split == "train" else 0 * rare)
+            image = np.random.default_rng(path.stat().st_ino).integers(0, 255, (40, 60, 3))
+            write_png(leaves / "images" / split / path.name, image.astype(np.uint8))
+    code, text = check(leaves, capsys)
+    assert code == 0 and "split 'val' of" in text and "no pixel of leaf" in text
+    assert "less than 0.1% of the pixels is leaf 0.04%" in text
+
+
+# ------------------------------------------------------------------------------- classes
+
+
+def test_classes_drafts_ids_and_never_overwrites(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    assert main.main(["classes", str(leaves)]) == 0
+    assert "75.000%  class 0" in capsys.readouterr().out
+    content = json.loads((leaves / "classes.json").read_text())
+    assert [row["id"] for row in content["classes"]] == [0, 1] and content["ignore"] == []
+    before = (leaves / "classes.json").read_bytes()
+    assert main.main(["classes", str(leaves)]) == 2
+    assert (leaves / "classes.json").read_bytes() == before
+    assert check(leaves, capsys)[0] == 0
+
+
+def test_classes_drafts_colours_by_their_pixels(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        colors = np.array([[90, 60, 30], [0, 128, 0]], np.uint8)[np.asarray(Image.open(path))]
+        write_png(path, colors)
+    assert main.main(["classes", str(leaves)]) == 0
+    content = json.loads((leaves / "classes.json").read_text())
+    assert [row["color"] for row in content["classes"]] == [[90, 60, 30], [0, 128, 0]]
+    assert check(leaves, capsys)[0] == 0
+
+
+def test_classes_puts_255_aside_where_there_are_other_ids(leaves):
+    (leaves / "classes.json").unlink()
+    mask = blob(0)[1]
+    mask[0] = 255
+    write_png(leaves / "masks/train/a0.png", mask)
+    assert main.main(["classes", str(leaves)]) == 0
+    content = json.loads((leaves / "classes.json").read_text())
+    assert [row["id"] for row in content["classes"]] == [0, 1]
+    assert content["ignore"] == [255]
+
+
+# ------------------------------------------------------------------------------- the whole way
+
+SMALL = ["--num-blocks", "2", "--base-channels", "8", "--batch-size", "4", "--num-workers", "0"]
+SMALL += ["--img-size", "24", "32", "--device", "cpu"]
+
+
+def train(root, *more):
+    return main.main(["train", "--datadir", str(root), *SMALL, *map(str, more)])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on two classes, shapes on noise."""
+    root = tmp_path_factory.mktemp("own") / "leaves"
+    for number in range(24):
+        write_pair(root, f"n{number}", seed=number, split="")
+    write_classes(root, LEAVES)
+    logdir = tmp_path_factory.mktemp("runs")
+    assert train(root, "--max-steps", 60, "--logdir", logdir, "--name", "a") == 0
+    return root, logdir / "a"
+
+
+def test_two_classes_are_learned(trained):
+    """Shapes on noise: macro F1 of 0.95 within a minute."""
+    metrics = json.loads((trained[1] / "metrics.json").read_text())
+    assert list(metrics["classes"]) == ["soil", "leaf"] and metrics["macro_f1"] > 0.95
+
+
+def test_predictions_hold_the_sets_own_ids(trained, tmp_path):
+    root, run = trained
+    output = tmp_path / "out"
+    words = ["test", "--modelpath", run / "model.onnx", "--datadir", root, "--split", "val"]
+    assert main.main([*map(str, words), "--save-predictions", "--output", str(output)]) == 0
+    first = sorted(output.glob("*_labelIds.png"))[0]
+    assert set(np.unique(np.asarray(Image.open(first)))) <= {0, 1}
+
+
+def test_the_model_file_carries_the_set(trained):
+    import onnx
+
+    model = onnx.load(trained[1] / "model.onnx")
+    metadata = {p.key: json.loads(p.value) for p in model.metadata_props}
+    assert metadata["classes"] == ["soil", "leaf"] and metadata["label_ids"] == [0, 1]
+    assert metadata["palette"][1] == [0, 128, 0]
+    config = json.loads((trained[1] / "config.json").read_text())
+    assert [row["name"] for row in config["labels"]["classes"]] == ["soil", "leaf"]
+
+
+def test_other_classes_are_refused_by_resume_and_by_test(trained, capsys):
+    root, run = trained
+    before = (root / "classes.json").read_text()
+    write_classes(root, [LEAVES[0], {"name": "stem", "id": 1}])
+    try:
+        assert main.main(["train", "--resume", str(run), "--max-steps", "70"]) == 2
+        error = capsys.readouterr().err
+        assert "(stem, id 1, instead of leaf, id 1)" in error and "--finetune-from" in error
+        words = ["test", "--modelpath", str(run / "model.onnx"), "--datadir", str(root)]
+        assert main.main([*words, "--split", "val"]) == 2
+        assert "class 1 is leaf for the model and stem in" in capsys.readouterr().err
+    finally:
+        (root / "classes.json").write_text(before)
+
+
+def test_finetuning_begins_the_last_layer_anew(trained, tmp_path, capsys):
+    run = trained[1]
+    other = write_streets(tmp_path / "streets")
+    words = ("--finetune-from", run, "--max-steps", 1, "--logdir", tmp_path, "--name", "b")
+    assert train(other, *words) == 0
+    assert "the last layer begins anew: 2 classes there, 19 here" in capsys.readouterr().out
+
+
+def test_runs_of_different_classes_do_not_compare(trained, tmp_path, capsys):
+    other = write_streets(tmp_path / "streets")
+    assert train(other, "--max-steps", 1, "--logdir", tmp_path, "--name", "b") == 0
+    assert main.main(["compare", str(trained[1]), str(tmp_path / "b")]) == 2
+    assert (
+        "runs that learned different classes do not compare (2 of leaves in"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_prepared_copy_keeps_the_set_and_16_bit_ids(tmp_path, capsys):
+    mask = np.zeros(SIZE, np.uint16)
+    mask[5:] = 300
+    for name in ("x", "y"):
+        write_pair(tmp_path / "own", name, mask=mask, seed=ord(name))
+    write_classes(tmp_path / "own", [{"name": "sky", "id": 0}, {"name": "ground", "id": 300}])
+    words = ["prepare", "--datadir", tmp_path / "own", "--size", 24, 32, "--output", tmp_path / "p"]
+    assert main.main([*map(str, words)]) == 0
+    own, copy = (SegmentationDataset(tmp_path / name, "train") for name in ("own", "p"))
+    assert copy.labels == own.labels and copy[0][1].equal(own[0][1])
+    assert check(tmp_path / "p", capsys)[0] == 0
+
+
+def laid_anew(streets, root):
+    """The pairs of a folder in the Cityscapes layout, as a plain folder with the same labels."""
+    for split in ("train", "val"):
+        source = open_source(streets, split)
+        for number, (city, name) in enumerate(source.samples):
+            write_png(root / f"images/{split}/{city}/{name}.png", source.read_image(number))
+            write_png(root / f"masks/{split}/{city}/{name}_gt.png", source.read_label_ids(number))
+    write_classes(root, source.labels.to_json())
+    return root
+
+
+def test_the_toy_city_as_a_plain_folder_gives_the_same_metrics(tmp_path):
+    counts = {"train": 8, "val": 8}
+    streets = ensure_toycity(tmp_path / "toy", 0, (32, 64), counts, num_workers=1)
+    plain = laid_anew(streets, tmp_path / "plain")
+    words = ("--img-size", 32, 64, "--max-steps", 4, "--logdir", tmp_path / "runs")
+    for root in (streets, plain):
+        assert train(root, *words, "--name", root.name) == 0
+    one, other = ((tmp_path / "runs" / r.name / "metrics.json") for r in (streets, plain))
+    assert one.read_bytes() == other.read_bytes() and b'"road"' in one.read_bytes()
+
+
+def test_test_takes_the_share_that_the_model_was_trained_with(tmp_path, capsys):
+    for number in range(12):
+        write_pair(tmp_path / "own", f"n{number}", seed=number, split="")
+    write_classes(tmp_path / "own", LEAVES)
+    words = ("--val-share", 0.5, "--max-steps", 1, "--logdir", tmp_path, "--name", "a")
+    assert train(tmp_path / "own", *words) == 0
+    number = len(open_source(tmp_path / "own", "val", val_share=0.5).samples)
+    words = ["test", "--datadir", tmp_path / "own", "--split", "val", "--modelpath"]
+    for model in ("model.onnx", "best.pt"):
+        assert main.main([*map(str, [*words, tmp_path / "a" / model])]) == 0
+        metrics = json.loads((tmp_path / "a/test_val/metrics.json").read_text())
+        assert metrics["evaluated"]["images"] == number
+
+
+def test_eleven_classes_score_as_in_the_cityscapes_layout(tmp_path):
+    """One network, with all outputs and with those of eleven classes: the same figures."""
+    streets = write_streets(tmp_path / "streets")
+    kept = CITYSCAPES.classes[:11]
+    for path in streets.rglob("*_labelIds.png"):
+        label_ids = np.asarray(Image.open(path))
+        write_png(
+            path, label_ids * np.isin(label_ids, [label.id for label in kept]).astype(np.uint8)
+        )
+    plain = laid_anew(streets, tmp_path / "plain")
+    rows = [{"name": label.name, "id": label.id, "color": list(label.color)} for label in kept]
+    write_classes(plain, {"classes": rows, "ignore": [0]})
+    about = {"name": "unet", "options": {"num_blocks": 2, "base_channels": 4}, "size": [24, 48]}
+    about |= {"mean": [0.5] * 3, "std": [0.25] * 3}
+    torch.manual_seed(0)
+    state = UNet(len(CITYSCAPES), num_blocks=2, base_channels=4).state_dict()
+    state["decoder.head.bias"][11:] = -1e4  # the other classes are never predicted
+    found = []
+    for root, labels in ((streets, CITYSCAPES), (plain, open_folder(plain).labels)):
+        heads = {key: state[key][: len(labels)] for key in state if "decoder.head" in key}
+        torch.save({**about, **labels.about_classes(), "model": state | heads}, tmp_path / "b.pt")
+        words = ["test", "--modelpath", tmp_path / "b.pt", "--datadir", root, "--split", "val"]
+        assert main.main([*map(str, words), "--output", str(tmp_path / root.name)]) == 0
+        found.append(json.loads((tmp_path / root.name / "metrics.json").read_text()))
+    assert found[0]["macro_f1"] == found[1]["macro_f1"] > 0
+    assert all(found[0]["classes"][label.name] == found[1]["classes"][label.name] for label in kept)
