@@ -270,8 +270,8 @@ def label_warnings(dataset: SegmentationDataset, most: int = 16) -> list[str]:
     source, labels = dataset.source, dataset.labels
     chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), most)).round().astype(int)
     counts = {source.place(i): labels.count(source.read_label_ids(i)) for i in chosen}
-    where = f"split {source.split!r} of {source.root}"
-    return [*source.folder.remarks, *suspicious_labels(where, counts, labels)]
+    where, folder = f"split {source.split!r} of {source.root}", source.folder
+    return [*folder.remarks, *suspicious_labels(where, counts, labels, folder.has_train_ids)]
 
 
 def require_labels(dataset: SegmentationDataset) -> SegmentationDataset:

@@ -225,7 +225,7 @@ def open_run(
     )  # fmt: skip
     about_model = {"name": options.model, "options": model_sizes(vars(options))}
     about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
-    about_model |= {"val_share": options.val_share}
+    about_model |= {"val_share": train_set.source.folder.val_share}
     about_model |= labels.about_classes()
     panels = Panels(val_set, labels.names, labels.palette, MEAN, STD)
     warnings = [*label_warnings(train_set), *label_warnings(val_set)]

@@ -86,7 +86,7 @@ def audit_files(
                     f"{image}: the same image, pixel by pixel, as {twin}: split {split!r} would "
                     f"score what split {other!r} has shown; keep it in one of them"
                 )
-    return Audit(len(pairs), faults, warnings, counts)
+    return Audit(len(pairs), list(dict.fromkeys(faults)), warnings, counts)
 
 
 def audit_pair(folder: DataFolder, image_path: Path, mask_path: Path) -> Pair:

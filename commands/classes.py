@@ -40,13 +40,13 @@ def draft_classes(folder: Path) -> None:
 def table(survey: Survey, labels: LabelSet) -> list[str]:
     """A line for each id or colour: its share of the pixels, and what it is drafted as."""
     rows = {label.color if survey.colors else label.id: label for label in labels.labels}
-    lines = [f"{'value':<18}{'pixels':>10}  drafted as"]
+    lines, pixels = [f"{'value':<18}{'pixels':>10}  drafted as"], survey.pixels
     for value, number in (survey.ids | survey.colors).most_common():
         if value in rows:
             label = rows[value]
             what = "ignored" if label.train_id == IGNORE_INDEX else f"class {label.name}"
             text = " ".join(map(str, value)) if survey.colors else str(value)
-            lines.append(f"{text:<18}{number / survey.pixels:>10.3%}  {what}")
+            lines.append(f"{text:<18}{number / pixels:>10.3%}  {what}")
     return lines
 
 

@@ -293,7 +293,7 @@ def check(
         ]
     for name, pixels in counts.items():
         where = f"split {name!r} of {root}"
-        suspicious = suspicious_labels(where, pixels, folder.labels)
+        suspicious = suspicious_labels(where, pixels, folder.labels, folder.has_train_ids)
         if cities is None and not suspicious:
             warnings += class_remarks(where, list(pixels.values()), folder.labels)
         warnings += suspicious

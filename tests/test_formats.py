@@ -406,7 +406,8 @@ def test_color_mask_names_what_is_unknown(tmp_path):
         read_color_mask(path, LEAVES)
     assert str(caught.value) == (
         f"{path}: the colour (0, 127, 0) (pixels: 2) is not one of the set leaves; the nearest is "
-        "(0, 128, 0) leaf; further unknown colours: 1"
+        "(0, 128, 0) leaf; mend the mask, or give the colour to a row of the set; further unknown "
+        "colours: 1"
     )
     assert read_color_mask(path, LEAVES, unknown_id=9).tolist() == [[9, 9, 4, 9]]
 

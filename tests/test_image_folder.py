@@ -12,6 +12,7 @@ import main
 from commands.data import legend_of
 from data import SegmentationDataset
 from models import UNet
+from support.engine.weights import load_weights
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.formats.labels import LabelSet
@@ -200,6 +201,59 @@ def test_a_folder_with_an_odd_name_can_be_read(leaves, capsys):
     assert main.main(["classes", str(odd)]) == 0 and open_folder(odd).labels.name == "caf?"
 
 
+def write_many(root, count, values, size=(40, 60)):
+    """Masks of 0 with a rectangle of another value each, in turn."""
+    for number in range(count):
+        mask = np.zeros(size, np.uint8)
+        mask[5:15, 5:17] = values[number % len(values)]
+        image = np.random.default_rng(number).integers(0, 255, (*size, 3)).astype(np.uint8)
+        write_pair(root, f"n{number:03}", mask=mask, image=image, split="")
+
+
+@pytest.mark.parametrize("values", [range(1, 51), range(3, 120)])
+def test_many_rare_classes_are_no_smoothing(tmp_path, capsys, values):
+    write_many(tmp_path, 120, values)
+    code, text = check(tmp_path, capsys)
+    assert code == 0 and "smoothed" not in text
+    assert len(open_folder(tmp_path).labels) == 1 + len(values)
+
+
+def test_trimaps_are_no_smoothing(leaves, capsys):
+    """0, 128, 255 with a thin band of 128: three classes, or two and void."""
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        mask = 255 * np.asarray(Image.open(path))
+        mask[:, 15][mask[:, 15] > 0] = 128
+        write_png(path, mask)
+    assert main.main(["classes", str(leaves)]) == 0
+    content = json.loads((leaves / "classes.json").read_text())
+    assert [row["id"] for row in content["classes"]] == [0, 128] and content["ignore"] == [255]
+
+
+def test_photographs_are_no_masks(leaves, capsys):
+    (leaves / "classes.json").unlink()
+    for path in leaves.rglob("masks/*/*.png"):
+        noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
+        write_png(path, noise)
+    capsys.readouterr()
+    assert main.main(["classes", str(leaves)]) == 2
+    assert "none is frequent: are these photographs" in capsys.readouterr().err
+
+
+def test_ignored_first_ids_are_no_train_ids(leaves, capsys):
+    classes = [{"name": name, "id": number} for number, name in enumerate("abc", 1)]
+    write_classes(leaves, {"classes": classes, "ignore": [0]})
+    code, text = check(leaves, capsys)
+    assert code == 0 and "train ids" not in text
+
+
+def test_images_on_no_list_are_a_note(tmp_path, capsys):
+    write_flat(tmp_path, 4)
+    (tmp_path / "train.txt").write_text("n0\nn2\nn3\n")
+    code, text = check(tmp_path, capsys)
+    assert code == 0 and "1 images are on no list, the first n1; they are not read" in text
+
+
 def test_masks_of_one_value_have_nothing_to_tell_apart(leaves, capsys):
     (leaves / "classes.json").unlink()
     for path in leaves.rglob("masks/*/*.png"):
@@ -304,7 +358,8 @@ def test_colours_without_classes_json_are_refused(leaves, capsys):
 def test_colours_where_classes_json_gives_none_are_refused(leaves, capsys):
     write_classes(leaves, [{"name": "soil", "id": 0}, {"name": "leaf", "id": 1}])
     write_png(leaves / "masks/train/a0.png", np.zeros((*SIZE, 3), np.uint8))
-    assert "a0.png: holds colours, but classes.json gives none" in only_fault(leaves, capsys)
+    fault = only_fault(leaves, capsys)
+    assert "classes.json: masks hold colours, but it gives none to soil, leaf; add" in fault
 
 
 def test_a_mask_of_another_size_is_named(leaves, capsys):
@@ -409,20 +464,20 @@ def paint(root, colors):
         write_png(path, np.array(colors, np.uint8)[np.asarray(Image.open(path))])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"classes": [LEAVES[1], {"name": "x", "id": 2, "color": [1, 2, 3]}], "ignore": [0]},
-        [{"name": "color", "id": 0}, LEAVES[1]],
-    ],
-)
-def test_a_colour_that_nobody_wrote_is_unknown(leaves, capsys, content):
-    """Neither the black of what is ignored nor a colour that the lab has chosen is in a mask."""
-    write_classes(leaves, content)
-    black = (0, 0, 0) if isinstance(content, dict) else open_folder(leaves).labels.colors[0]
-    paint(leaves, [black, [0, 128, 0]])
+def test_a_colour_that_nobody_wrote_is_unknown(leaves, capsys):
+    """What is ignored without a colour is drawn black, but no black mask means it."""
+    other = {"name": "x", "id": 2, "color": [1, 2, 3]}
+    write_classes(leaves, {"classes": [LEAVES[1], other], "ignore": [0]})
+    paint(leaves, [[0, 0, 0], [0, 128, 0]])
     code, text = check(leaves, capsys)
-    assert code == 1 and text.count("is not one of the set leaves") == 6
+    assert code == 1 and text.count("the colour (0, 0, 0)") == 6
+    assert "mend the mask, or give the colour to a row of the set" in text
+
+
+def test_a_colour_that_the_lab_chose_is_in_no_mask(leaves, capsys):
+    write_classes(leaves, [{"name": "color", "id": 0}, LEAVES[1]])
+    paint(leaves, [open_folder(leaves).labels.colors[0], [0, 128, 0]])
+    assert "it gives none to color; add" in only_fault(leaves, capsys)
 
 
 def test_a_class_and_what_is_ignored_have_two_colours(leaves, capsys):
@@ -430,8 +485,8 @@ def test_a_class_and_what_is_ignored_have_two_colours(leaves, capsys):
     classes = [LEAVES[0] | {"color": [1, 1, 1]}, LEAVES[1]]
     write_classes(leaves, {"classes": classes, "ignore": [void]})
     paint(leaves, [[1, 1, 1], [0, 128, 0]])
-    code, text = check(leaves, capsys)
-    assert code == 1 and text.count("the color (0, 128, 0) occurs twice") == 6
+    fault = only_fault(leaves, capsys)
+    assert "classes.json: the color (0, 128, 0) occurs twice" in fault
 
 
 def test_other_colours_are_other_data(leaves):
@@ -443,6 +498,9 @@ def test_other_colours_are_other_data(leaves):
         write_classes(leaves, rows)
         found.append(open_source(leaves, "train").fingerprint())
     assert found[0] != found[1]
+    write_classes(leaves, {"name": "x", "classes": rows[::1], "ignore": [9]})
+    moved = leaves.rename(leaves.with_name("moved"))
+    assert open_source(moved, "train").fingerprint() == found[1]
 
 
 def test_smoothed_ids_without_classes_json_are_a_fault(leaves, capsys):
@@ -488,6 +546,8 @@ def test_files_beside_the_folders_of_the_splits_are_named(leaves, capsys):
 
 def test_a_test_split_without_masks_is_left_out(leaves, capsys):
     write_png(leaves / "images/test/t.png", blob(9)[0])
+    (leaves / "masks/test").mkdir()
+    (leaves / "masks/test/README.txt").touch()
     assert check(leaves, capsys)[0] == 0 and open_folder(leaves).splits() == ["train", "val"]
 
 
@@ -671,6 +731,21 @@ def test_finetuning_begins_the_last_layer_anew(trained, tmp_path, capsys):
     assert "the last layer begins anew: 2 classes there, 19 here" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("file", ["best.pt", "last.pt"])
+def test_finetuning_says_when_the_classes_are_others(trained, file):
+    model = UNet(2, num_blocks=2, base_channels=8)
+    assert len(load_weights(model, trained[1] / file, classes=("soil", "leaf"))) == 1
+    report = load_weights(model, trained[1] / file, classes=("leaf", "soil"))
+    assert report[-1] == "  the last layer has learned other classes: soil there, leaf here"
+
+
+@pytest.mark.parametrize("classes", [19, None, {"a": 1}])
+def test_finetuning_from_a_foreign_checkpoint_says_nothing_of_classes(tmp_path, classes):
+    model = UNet(2, num_blocks=1, base_channels=4)
+    torch.save({"classes": classes, "state_dict": model.state_dict()}, tmp_path / "x.pt")
+    assert len(load_weights(model, tmp_path / "x.pt", classes=("soil", "leaf"))) == 1
+
+
 def test_runs_of_different_classes_do_not_compare(trained, tmp_path, capsys):
     other = write_streets(tmp_path / "streets")
     assert train(other, "--max-steps", 1, "--logdir", tmp_path, "--name", "b") == 0
@@ -687,10 +762,22 @@ def test_a_prepared_copy_keeps_the_set_and_16_bit_ids(tmp_path, capsys):
     for name in ("x", "y"):
         write_pair(tmp_path / "own", name, mask=mask, seed=ord(name))
     write_classes(tmp_path / "own", [{"name": "sky", "id": 0}, {"name": "ground", "id": 300}])
-    words = ["prepare", "--datadir", tmp_path / "own", "--size", 24, 32, "--output", tmp_path / "p"]
+    words = [
+        "prepare",
+        "--val-share",
+        0.3,
+        "--datadir",
+        tmp_path / "own",
+        "--size",
+        24,
+        32,
+        "--output",
+        tmp_path / "p",
+    ]
     assert main.main([*map(str, words)]) == 0
     own, copy = (SegmentationDataset(tmp_path / name, "train") for name in ("own", "p"))
     assert copy.labels == own.labels and copy[0][1].equal(own[0][1])
+    assert copy.source.folder.val_share == 0.3
     assert check(tmp_path / "p", capsys)[0] == 0
 
 

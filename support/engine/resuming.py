@@ -116,7 +116,7 @@ def require_same_data(begun: str, now: str, run: Path) -> None:
     if differs:
         raise LabError(
             f"the {' and '.join(differs)} images are not those that {run} began with (other files, "
-            "names or sizes); restore them, or start a new run"
+            "names, sizes or colours of the masks); restore them, or start a new run"
         )
 
 

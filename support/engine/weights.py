@@ -39,7 +39,7 @@ def load_weights(
     """
     path = path / "best.pt" if path.is_dir() else path
     found = load_checkpoint(path)
-    before = found.get("classes", classes) if isinstance(found, dict) else classes
+    before = classes_of(found) or classes
     for key in WRAPPINGS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -63,6 +63,17 @@ def load_weights(
         *mismatches(own, found),
         *other_classes(before, classes),
     ]
+
+
+def classes_of(checkpoint: object) -> list[str]:
+    """The names of the classes of a best.pt or a last.pt; none for another file."""
+    found = checkpoint if isinstance(checkpoint, dict) else {}
+    if isinstance(found.get("classes"), list):
+        return list(map(str, found["classes"]))
+    try:
+        return [row["name"] for row in found["labels"]["classes"]]
+    except (KeyError, TypeError):
+        return []
 
 
 def other_classes(before: Sequence[str], now: Sequence[str]) -> list[str]:

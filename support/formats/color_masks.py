@@ -76,6 +76,7 @@ def _unknown_in_words(rgb: np.ndarray, labels: LabelSet) -> str:
         f"the colour {color} (pixels: {count:,}) is not one of the set {labels.name}; the nearest "
         f"is {nearest.color} {nearest.name}"
     )
+    line += "; mend the mask, or give the colour to a row of the set"
     if len(unknown) > 1:
         line += f"; further unknown colours: {len(unknown) - 1:,}"
     if len(unknown) > MANY_VALUES and count < TINY_SHARE * rgb[..., 0].size:

@@ -66,6 +66,8 @@ class DataFolder:
         image_kind: such as PNG; None where any kind of image will do.
         holds: what a split without a sample is said to lack.
         mask_modes: Pillow's modes of masks that are read as ids.
+        painted: by these rows masks of colours are read; None for all.
+        has_train_ids: whether files of train ids may have been taken for masks.
         cure: what to do where a mask holds another id than the set's.
         remarks: lines to print before the folder is used.
         faults: lines on what is wrong with the folder itself, beside its samples.
@@ -77,6 +79,8 @@ class DataFolder:
     image_kind: str | None = None
     holds = "image with a mask"
     mask_modes: Sequence[str] = GREY_MODES
+    painted: LabelSet | None = None
+    has_train_ids = True
     cure = "save the label ids of this data set"
 
     def __init__(self, root: Path, val_share: float = VAL_SHARE) -> None:
@@ -182,7 +186,8 @@ class PairedFiles:
             entry = [*sample, image.stat().st_size, mask.stat().st_size]
             digest.update(json.dumps(entry).encode())
         if self.has_colors:  # what a mask means then depends on them
-            digest.update(json.dumps(self.labels.to_json()).encode())
+            rows = (self.folder.painted or self.labels).labels
+            digest.update(json.dumps([(row.id, row.train_id, row.color) for row in rows]).encode())
         return digest.hexdigest()
 
 

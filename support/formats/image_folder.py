@@ -32,7 +32,7 @@ from support.formats.files import (
     require_mask_kind,
     subfolders,
 )
-from support.formats.labels import LabelSet
+from support.formats.labels import ClassesError
 from support.formats.listing import MOST_NEAREST, nearest, paired, restricted, split_off
 from support.formats.survey import set_of_ids, survey_masks
 from utils import LabError, opened_image, python_command, shortened
@@ -54,12 +54,13 @@ class ImageFolder(DataFolder):
         LabError: when folders lie beside those of the splits.
     """
 
+    has_train_ids = False
     cure = f'name it in {CLASSES_NAME}, as a class or under "ignore", or mend the mask'
 
     def __init__(self, root: Path, val_share: float = VAL_SHARE) -> None:
         super().__init__(root, val_share)
         self.faults: list[str] = []
-        self.painted: LabelSet | None = None
+        self.remarks: list[str] = []
         self._listings = self._list_splits()
         if not self.faults and not any(each.samples for each in self._listings.values()):
             raise LabError(
@@ -73,7 +74,7 @@ class ImageFolder(DataFolder):
         survey = survey_masks(sorted(masks), with_colors=False)
         self.labels, faults = set_of_ids(survey, root)
         self.faults += faults
-        self.remarks = [
+        self.remarks += [
             f"note: {root} has no {CLASSES_NAME}: the {len(self.labels)} ids in its masks are the "
             f"classes, {shortened(self.labels.names)}; `{python_command()} main.py classes "
             f"{shlex.quote(str(root))}` drafts one to give them names"
@@ -96,15 +97,24 @@ class ImageFolder(DataFolder):
         with opened_image(path) as mask:
             require_mask_kind(mask, path)
             mode = mask.mode
-        if mode in COLOR_MODES and self.painted is None:
-            raise LabError(
-                f"{path}: holds colours, but {CLASSES_NAME} gives none; give each class the "
-                '"color" that it has in the masks'
-            )
         if mode in COLOR_MODES:
-            require_distinct_colors(self.painted)
-            return read_color_mask(path, self.painted)
+            return self._read_colors(path)
         return read_grey_ids(path, ID_MODES)
+
+    def _read_colors(self, path: Path) -> np.ndarray:
+        """Reads a mask of colours, by those that `classes.json` gives."""
+        classes = self.root / CLASSES_NAME
+        written = self.painted.names if self.painted else ()
+        if missing := [name for name in self.labels.names if name not in written]:
+            raise LabError(
+                f"{classes}: masks hold colours, but it gives none to {shortened(missing)}; add "
+                'the "color" that they have in the masks'
+            )
+        try:
+            require_distinct_colors(self.painted)
+        except ClassesError as error:
+            raise LabError(f"{classes}: {error}") from error
+        return read_color_mask(path, self.painted)
 
     def _list_splits(self) -> dict[str, Listing]:
         """The files of every split; what validates is split off where nothing says so."""
@@ -119,7 +129,7 @@ class ImageFolder(DataFolder):
                 f"{', '.join(SPLITS)}; rename the folder, or move it into one of them"
             )
         if splits:
-            if not any(masks.glob("test/**/*.*")) and len(splits) > 1:
+            if not files_below(masks / "test") and len(splits) > 1:
                 splits = [name for name in splits if name != "test"]  # whose masks are withheld
             found = {name: pair_up(images / name, masks / name) for name in splits}
             beside = [path for layer in (images, masks) for path in loose_files(layer)]
@@ -147,8 +157,14 @@ class ImageFolder(DataFolder):
                 self.faults.append(
                     f"{self.root}: {where} name {sample.name} {number} times; keep one of them"
                 )
+        rest = sorted(set(whole.samples).difference(listed))
         if "train" not in names:
-            names["train"] = set(whole.samples).difference(listed)
+            names["train"] = rest
+        elif rest:
+            self.remarks.append(
+                f"note: {self.root}: {len(rest)} images are on no list, the first {rest[0].name}; "
+                "they are not read"
+            )
         return {name: restricted(whole, samples) for name, samples in names.items()}
 
     def _names_in(self, split: str, whole: Listing) -> set[Sample]:

@@ -115,7 +115,7 @@ class LabelSet:
         many = len(unknown) > MANY_VALUES
         raise LabError(
             f"label ids outside the set {self.name}, which has {shortened(there)}: "
-            f"{shortened(unknown)}{'; so many values come from smoothing' if many else ''}"
+            f"{shortened(unknown)}{'; do so many come from smoothing?' if many else ''}"
         )
 
     def decode(self, train_ids: np.ndarray) -> np.ndarray:
@@ -194,17 +194,20 @@ def look_like_train_ids(counts: np.ndarray, labels: LabelSet) -> bool:
     return total / 2 <= void.sum() < total and void[1:].sum() >= total / 4
 
 
-def suspicious_labels(where: str, counts: Mapping[str, np.ndarray], labels: LabelSet) -> list[str]:
+def suspicious_labels(
+    where: str, counts: Mapping[str, np.ndarray], labels: LabelSet, has_train_ids: bool = True
+) -> list[str]:
     """The lines to print on targets that can be read and yet are probably wrong.
 
     Args:
         where: the split, for the text.
         counts: for each target that was read, by its place: its pixels per label id.
         labels: the set of the data folder.
+        has_train_ids: whether there are files of train ids that may have been taken instead.
     """
     lines = []
     found = [place for place, pixels in counts.items() if look_like_train_ids(pixels, labels)]
-    if found:
+    if found and has_train_ids:
         lines.append(
             f"warning: {where}: {len(found)} of the {len(counts)} targets read look like train "
             f"ids, not label ids (none above {len(labels) - 1}, most pixels void), first "

@@ -9,13 +9,13 @@ names the samples and holds the label set.
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from support.formats.files import (
     MANIFEST_NAME,
+    VAL_SHARE,
     DataFolder,
     Listing,
     Sample,
@@ -29,19 +29,19 @@ FORMAT_VERSION = 2
 
 
 class PreparedFolder(DataFolder):
-    """A prepared copy, as a data folder of its own."""
+    """A prepared copy, as a data folder of its own.
+
+    Attributes:
+        manifest: what it holds, see `read_manifest`.
+        val_share: that of the folder that was prepared.
+    """
 
     cure = "prepare the data again"
 
-    @cached_property
-    def manifest(self) -> dict:
-        """What the copy holds, see `read_manifest`."""
-        return read_manifest(self.root)
-
-    @cached_property
-    def labels(self) -> LabelSet:
-        """The label set of the folder that was prepared."""
-        return LabelSet.from_json(self.manifest["labels"])
+    def __init__(self, root: Path, val_share: float = VAL_SHARE) -> None:
+        manifest = read_manifest(root)
+        super().__init__(root, manifest.get("val_share", val_share))
+        self.manifest, self.labels = manifest, LabelSet.from_json(manifest["labels"])
 
     def splits(self) -> list[str]:
         """As `DataFolder.splits`."""
@@ -50,7 +50,7 @@ class PreparedFolder(DataFolder):
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`, but that a sample has no files of its own."""
         found = [Sample(*names) for names in self.manifest["splits"][split]]
-        return Listing(sorted({sample.city for sample in found}), {}, {}, {})
+        return Listing(sorted({sample.city for sample in found} - {""}), {}, {}, {})
 
     def open(self, split: str, cities: Sequence[str] | None, limit: int | None) -> "PreparedArrays":
         """Opens a split; None takes all cities, all images."""
@@ -137,6 +137,8 @@ def read_manifest(root: Path) -> dict:
             if not all(isinstance(part, str) for city, name in samples for part in (city, name)):
                 raise ValueError("its samples are not pairs of names")
             LabelSet.from_json(manifest["labels"])
+            if not 0 < manifest.get("val_share", VAL_SHARE) < 1:
+                raise ValueError("its val_share is not between 0 and 1")
             return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path}: damaged ({error}); prepare the data again") from error

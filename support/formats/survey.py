@@ -16,8 +16,9 @@ from support.formats.files import COLOR_MODES, ID_MODES, read_grey_ids, require_
 from support.formats.labels import IGNORE_INDEX, MANY_VALUES, ClassesError, LabelSet
 from utils import VOID_COLOR, LabError, opened_image, python_command, shortened
 
-RARE, ENDS = 0.001, 0.8
-"""Shares of the pixels: below the first a value is rare; above the second, 0 and 255 are all."""
+RARE, THIN, ENDS = 0.001, 0.01, 0.8
+"""Shares of pixels: a value is rare below the first, thin in its masks below the second; 0 and 255
+are nearly all above the third."""
 
 
 class Survey(NamedTuple):
@@ -30,6 +31,8 @@ class Survey(NamedTuple):
     first: dict[int | Color, Path]
     """A mask that holds an id or a colour."""
     faults: list[str]
+    around: Counter[int | Color]
+    """The pixels of all masks that hold an id or a colour."""
 
     @property
     def pixels(self) -> int:
@@ -45,8 +48,13 @@ class Survey(NamedTuple):
         counts = self.ids | self.colors
         if self.ids[0] and self.ids[255] and self.ids[0] + self.ids[255] > ENDS * self.pixels:
             between = set(range(1, 255)) & self.ids.keys()
-            return between if max(between, default=0) > 127 else set()
-        rare = {value for value, number in counts.items() if number < RARE * self.pixels}
+            return between if len(between) > 2 and max(between) > 127 else set()
+        least = RARE * self.pixels
+        rare = {
+            value
+            for value, number in counts.items()
+            if number < min(least, THIN * self.around[value])
+        }
         return rare if len(rare) > max(MANY_VALUES, len(counts) / 2) else set()
 
     def hint(self) -> list[str]:
@@ -67,7 +75,7 @@ def survey_masks(paths: Sequence[Path], with_colors: bool = True) -> Survey:
     Raises:
         ClassesError: when not one of the masks can be read.
     """
-    found = Survey(Counter(), Counter(), {}, {}, [])
+    found = Survey(Counter(), Counter(), {}, {}, [], Counter())
     for path in tqdm(paths, "masks", unit="file"):
         try:
             with opened_image(path) as mask:
@@ -84,6 +92,7 @@ def survey_masks(paths: Sequence[Path], with_colors: bool = True) -> Survey:
             found.faults.append(str(error))
             continue
         counts.update(values)
+        found.around.update(dict.fromkeys(values, sum(values.values())))
         for value in values:
             found.first.setdefault(value, path)
         if found.colors and not with_colors:
@@ -130,6 +139,11 @@ def drafted(survey: Survey, name: str) -> dict[str, Any]:
         row, color = {"name": str(label_id), "id": label_id}, survey.palette.get(label_id)
         is_own = palette[color] == 1 and color != VOID_COLOR
         rows.append(row | {"color": list(color)} if is_own else row)
+    if not rows:
+        raise ClassesError(
+            f"{next(iter(survey.first.values()))}: of {len(survey.first):,} values in the masks "
+            "none is frequent: are these photographs, or saved with smoothing? Export them anew"
+        )
     if len(rows) == 1:
         raise ClassesError(
             f"the masks hold one value alone, {rows[0]['name']}: there is nothing to tell apart; "
