@@ -562,10 +562,11 @@ def test_a_test_split_alone_can_be_checked(leaves, capsys):
 
 
 def test_folders_are_followed_through_links(leaves):
-    (leaves / "images/train").rename(leaves / "elsewhere")
-    (leaves / "images/train").symlink_to(leaves / "elsewhere")
-    (leaves / "elsewhere/loop").symlink_to(leaves / "elsewhere")
-    assert len(open_source(leaves, "train").samples) == 4
+    write_pair(leaves, "park/p0", seed=20)
+    (leaves / "images/train/park").rename(leaves / "elsewhere")
+    (leaves / "images/train/park").symlink_to(leaves / "elsewhere")
+    (leaves / "elsewhere/loop").symlink_to(leaves / "images/train")
+    assert len(open_source(leaves, "train").samples) == 5
 
 
 @pytest.mark.parametrize("text", ["n0\nn1\n.\n/\n", "n0\nn1\n", "n0\nn1\nn2.003\n"])
