@@ -194,6 +194,7 @@ def open_run(
     from data import MEAN, STD, label_warnings, training_size
     from deploy import MAX_SIDE
     from metrics import LossMeter
+    from support.engine.folder import git_commit
     from support.engine.hardware import require_trainable
     from support.engine.loading import count_steps
     from support.engine.runs import Run
@@ -214,6 +215,7 @@ def open_run(
         "arguments": vars(options),
         "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
         "labels": labels.to_json(),
+        "commit": git_commit(),
     }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,

@@ -38,8 +38,6 @@ HISTORY_COLUMNS = ("epoch", "step", "train_loss", "val_loss", "val_macro_f1", "v
 HISTORY_COLUMNS += ("lr", "images_per_second")
 PACKAGES = ("torch", "numpy", "albumentations", "opencv-python-headless", "pillow", "onnxruntime")
 """The numbers of a run depend on their versions."""
-THEN = ", then "
-"""Between the commits of a run that went on with other code."""
 
 
 def create_run(
@@ -117,7 +115,7 @@ def write_config(
     resolved: Mapping[str, Any],
     fingerprint: str,
     labels: Mapping[str, Any],
-    begun: Mapping[str, Any] | None = None,
+    commit: str | None,
 ) -> None:
     """Writes `config.json`: what was asked for, with what code and on which data.
 
@@ -127,18 +125,8 @@ def write_config(
         resolved: what `auto` came to on this machine.
         fingerprint: of the training and the validation data, two words.
         labels: the label set, as JSON.
-        begun: the `config.json` of a run that is resumed; its command and its commit stay, and
-            those that made the run longer or shorter, or that differ, stand behind them.
+        commit: of the lab's code, as from `git_commit`.
     """
-    commit = git_commit()
-    if begun is not None:
-        lasts_as_long = all(
-            arguments.get(key) == begun["arguments"].get(key) for key in ("epochs", "max_steps")
-        )
-        first = begun.get("command", command)
-        command = first if lasts_as_long else f"{first}\n{command}"
-        if commits := str(begun.get("git_commit") or ""):
-            commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"
     config = {
         "command": command,
         "arguments": dict(arguments),

@@ -2,9 +2,9 @@
 
 Every process holds the whole model and computes the gradients of its share of a step's images;
 DistributedDataParallel adds them up (Li et al., "PyTorch Distributed", VLDB 2020), so all take the
-same step. Decisions (to stop, to save, to end in time) are made together after every step, through
-the CPU's back end `gloo`, so that a GPU need not be waited for. Where there is one process, all of
-this costs nothing: each method then returns what it was given.
+same step. Decisions (to stop, to save, to end in time) are made together after every step. Here
+stands what a run asks of its processes, and the answer where there is one: each method returns what
+it was given. `support/engine/torchrun.py` has the answers of several.
 """
 
 import os
@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from utils import python_command
@@ -35,7 +33,7 @@ class Interrupted(SystemExit):
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a run, seen from one of them.
+    """The processes of a run, seen from one of them; here it is alone.
 
     Args:
         rank: the number of this process among all; 0 alone writes.
@@ -54,40 +52,23 @@ class Processes:
 
     def command(self) -> str:
         """How the same number of processes is started from the shell."""
-        if self.count == 1:
-            return python_command()
-        here = os.environ.get("LOCAL_WORLD_SIZE", self.count)
-        return f"{python_command()} -m torch.distributed.run --nproc-per-node={here}"
+        return python_command()
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Adds a tensor up over the processes, in place; on a GPU without waiting."""
-        if self.count > 1:
-            dist.all_reduce(tensor)
         return tensor
 
     def maximum(self, numbers: Sequence[int]) -> list[int]:
         """The largest of every process's numbers, one by one."""
-        if self.count == 1:
-            return list(numbers)
-        together = torch.tensor(numbers)  # on the CPU
-        dist.all_reduce(together, dist.ReduceOp.MAX)
-        return together.tolist()
+        return list(numbers)
 
     def broadcast(self, value: Any) -> Any:
         """Returns rank 0's value in every process."""
-        if self.count == 1:
-            return value
-        values = [value]
-        dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
-        return values[0]
+        return value
 
     def gather(self, value: Any) -> list[Any]:
         """Returns every process's value, by rank."""
-        if self.count == 1:
-            return [value]
-        values = [None] * self.count
-        dist.all_gather_object(values, value)
-        return values
+        return [value]
 
     def wait(self) -> None:
         """Waits until all processes are here."""
@@ -104,36 +85,15 @@ class Processes:
 
     def align_buffers(self, model: nn.Module) -> None:
         """Gives every process rank 0's buffers: BatchNorm's running statistics differ on CPUs."""
-        if self.count > 1:
-            for buffer in model.buffers():
-                dist.broadcast(buffer, src=0)
 
 
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
-    """Joins the processes that `torchrun` has started, if it has; at the end, all part together.
-
-    One that fails tells the others, which end within a second without a word of their own.
-
-    Raises:
-        LabError: when the others cannot be reached.
-    """
+    """This process alone, or joined with the others that `torchrun` has started, if it has."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes()
         return
-    from support.engine.torchrun import join_processes, leave_processes, tell_failure  # late
+    from support.engine.torchrun import several  # late: one process does without
 
-    processes = join_processes()
-    try:
+    with several() as processes:
         yield processes
-    except Exception as error:
-        if tell_failure(processes, str(error)):
-            raise
-        raise SystemExit(1) from None
-    except Interrupted as error:
-        if error.is_shared:
-            leave_processes(processes)
-        else:  # the others may wait for this one, where no signal reaches them
-            tell_failure(processes, "interrupted")
-        raise
-    leave_processes(processes)

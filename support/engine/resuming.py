@@ -1,5 +1,6 @@
 """A run that goes on: what must agree with what it began with, and what is read back."""
 
+import shlex
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -15,11 +16,17 @@ from support.engine.folder import (
     write_config,
 )
 from support.engine.processes import Processes
+from support.engine.schedules import Schedule
 from support.engine.session import TrainingState
 from utils import LabError, write_csv
 
 if TYPE_CHECKING:
     from support.engine.runs import Run
+
+LENGTHS = ("epochs", "max_steps")
+"""The arguments that make a run longer or shorter."""
+THEN = ", then "
+"""Between the commits of a run that went on with other code."""
 
 
 def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> int:
@@ -34,7 +41,7 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
     require_same_labels(begun["labels"], config["labels"], folder)
     require_same_data(begun["data_fingerprint"], config["fingerprint"], folder)
     load_state(state, folder / "last.pt", run.processes)
-    state.scheduler.require_rate(run.limits.total_steps, folder)
+    require_rate(state.scheduler, run.limits.total_steps, folder)
     is_inside = not run.is_between_epochs and state.step < run.limits.total_steps
     purge_step = state.step + (is_inside or state.is_evaluated)  # an evaluation comes again
     has_ended = run.limits.are_reached(state) or run.limits.leave_no_time(state)
@@ -48,12 +55,25 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
         put_best(folder, state.best_row)
         if state.history:
             load_best(folder, state.model)  # better now than after hours of training
-        write_config(folder, **config, resolved=run.resolved(), begun=begun)
+        write_config(folder, **with_beginning(config, begun), resolved=run.resolved())
         if state.history or (folder / "history.csv").exists():
             write_csv(folder / "history.csv", HISTORY_COLUMNS, state.history)
         for leftover in folder.glob(".*.partial*"):  # of a process killed while writing
             leftover.unlink(missing_ok=True)
     return purge_step
+
+
+def with_beginning(config: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
+    """What `write_config` is told, with the command and the commit that the run began with.
+
+    A command that made the run longer or shorter, and a commit that differs, stand behind those.
+    """
+    command, commit = begun.get("command", config["command"]), config["commit"]
+    if any(begun["arguments"].get(key) != config["arguments"][key] for key in LENGTHS):
+        command = f"{command}\n{config['command']}"
+    if commits := str(begun.get("git_commit") or ""):
+        commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"
+    return {**config, "command": command, "commit": commit}
 
 
 def load_state(state: TrainingState, path: Path, processes: Processes) -> None:
@@ -103,6 +123,17 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def require_rate(scheduler: Schedule, total_steps: int, run: Path) -> None:
+    """Raises `LabError` when a run is to make steps after its rate has fallen to 0."""
+    if total_steps > scheduler.horizon and not scheduler.last_rate():
+        raise LabError(
+            f"the learning rate of {run} is 0 from step {scheduler.horizon} on, so that more steps "
+            "would learn nothing; leave out --epochs and --max-steps to finish it, or train longer "
+            f"in a new run with its weights: --finetune-from {shlex.quote(str(run))} "
+            f"--lr {scheduler.base_lrs[0] / 10:g}"
+        )
 
 
 def require_same_data(begun: str, now: str, run: Path) -> None:

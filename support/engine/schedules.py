@@ -8,10 +8,8 @@ section 2.2) for the linear warm-up.
 """
 
 import math
-import shlex
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -116,16 +114,6 @@ class Schedule(LambdaLR):
     def last_rate(self) -> float:
         """The learning rate at which the schedule ends."""
         return self.base_lrs[0] * self.factor(self.horizon)
-
-    def require_rate(self, total_steps: int, run: Path) -> None:
-        """Raises `LabError` when a run is to make steps after its rate has fallen to 0."""
-        if total_steps > self.horizon and not self.last_rate():
-            raise LabError(
-                f"the learning rate of {run} is 0 from step {self.horizon} on, so that more steps "
-                "would learn nothing; leave out --epochs and --max-steps to finish it, or train "
-                "longer in a new run with its weights: --finetune-from "
-                f"{shlex.quote(str(run))} --lr {self.base_lrs[0] / 10:g}"
-            )
 
 
 def build_scheduler(

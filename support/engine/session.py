@@ -15,10 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from metrics import LossMeter
-from support.engine.folder import (
-    random_states,
-    save_checkpoint,
-)
+from support.engine.folder import random_states, save_checkpoint
 from support.engine.loading import STOP_SIGNALS
 from support.engine.processes import Interrupted, Processes
 from support.engine.schedules import Schedule

@@ -1,4 +1,4 @@
-"""Joining the processes that `torchrun` has started, and parting from them.
+"""Several processes: joining those that `torchrun` has started, acting together, and parting.
 
 They meet in the store of torchrun, a table of keys that all see. One that fails says so there; a
 thread in each of the others looks for it and ends its process, whatever that is waiting for.
@@ -7,14 +7,17 @@ thread in each of the others looks for it and ends its process, whatever that is
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
 
-from support.engine.processes import Processes
-from utils import LabError
+from support.engine.processes import Interrupted, Processes
+from utils import LabError, python_command
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others; rank 0 may be writing, or making the toy data."""
@@ -25,6 +28,71 @@ IS_LEAVING = threading.Event()
 """Ends the thread that watches."""
 
 
+class JoinedProcesses(Processes):
+    """As `Processes`, for several.
+
+    Decisions go through the CPU's back end `gloo`, so that a GPU need not be waited for.
+    """
+
+    def command(self) -> str:
+        """As `Processes.command`."""
+        here = os.environ.get("LOCAL_WORLD_SIZE", self.count)
+        return f"{python_command()} -m torch.distributed.run --nproc-per-node={here}"
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """As `Processes.sum`."""
+        dist.all_reduce(tensor)
+        return tensor
+
+    def maximum(self, numbers: Sequence[int]) -> list[int]:
+        """As `Processes.maximum`."""
+        together = torch.tensor(numbers)  # on the CPU
+        dist.all_reduce(together, dist.ReduceOp.MAX)
+        return together.tolist()
+
+    def broadcast(self, value: Any) -> Any:
+        """As `Processes.broadcast`."""
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+        return values[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        """As `Processes.gather`."""
+        values = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+    def align_buffers(self, model: nn.Module) -> None:
+        """As `Processes.align_buffers`."""
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+@contextmanager
+def several() -> Iterator[Processes]:
+    """Joins the processes that `torchrun` has started; at the end, all part together.
+
+    One that fails tells the others, which end within a second without a word of their own.
+
+    Raises:
+        LabError: when the others cannot be reached.
+    """
+    processes = join_processes()
+    try:
+        yield processes
+    except Exception as error:
+        if tell_failure(processes, str(error)):
+            raise
+        raise SystemExit(1) from None
+    except Interrupted as error:
+        if error.is_shared:
+            leave_processes(processes)
+        else:  # the others may wait for this one, where no signal reaches them
+            tell_failure(processes, "interrupted")
+        raise
+    leave_processes(processes)
+
+
 def join_processes() -> Processes:
     """Joins the processes that `torchrun` has started, as its variables describe them.
 
@@ -32,7 +100,7 @@ def join_processes() -> Processes:
         LabError: when the others cannot be reached.
     """
     variables = (os.environ["RANK"], os.environ["WORLD_SIZE"], os.environ.get("LOCAL_RANK", "0"))
-    processes = Processes(*map(int, variables))
+    processes = JoinedProcesses(*map(int, variables))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(processes.local_rank % torch.cuda.device_count())
