@@ -29,8 +29,8 @@ from support.engine.loading import (
 )
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import VAL_SHARE, DataFolder, open_folder, open_source
-from support.formats.labels import IGNORE_INDEX, LabelSet, all_void, suspicious_labels
-from utils import LabError
+from support.formats.labels import IGNORE_INDEX, LabelSet, suspicious_labels
+from utils import LabError, python_command
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
 
@@ -277,10 +277,12 @@ def label_warnings(dataset: SegmentationDataset, most: int = 16) -> list[str]:
 def require_labels(dataset: SegmentationDataset) -> SegmentationDataset:
     """Returns the data set; `LabError` when all is void. Reads up to the first labelled pixel."""
     source, labels = dataset.source, dataset.labels
-    every = (source.read_label_ids(position) for position in range(len(dataset)))
-    if any(labels.has_class(labels.count(label_ids)) for label_ids in every):
+    if any(labels.has_class(labels.count(source.read_label_ids(i))) for i in range(len(dataset))):
         return dataset
-    raise LabError(all_void(f"split {source.split!r} of {source.root}", len(dataset), labels))
+    raise LabError(
+        f"split {source.split!r} of {source.root}: every pixel is void: there is nothing to learn "
+        f"or to score; `{python_command()} main.py check` says what may be wrong"
+    )
 
 
 def resolve_datadir(datadir: Path | None) -> Path:
@@ -359,6 +361,10 @@ def get_dataloaders(
         LabError: when a number is out of range or a step is larger than the training data.
     """
     division = StepDivision(batch_size, accumulate, rank, processes)
+    if not division.is_whole:
+        from support.engine.accumulation import DividedSteps  # late: most runs do without
+
+        division = DividedSteps(batch_size, accumulate, rank, processes)
     require_batches(len(train_set), division, num_workers)
     cv2.setNumThreads(0)  # for small pictures threads cost more than they save
 

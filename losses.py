@@ -11,7 +11,7 @@ median frequency balancing; Cui et al., "Class-Balanced Loss Based on Effective 
 (CVPR 2019, eq. 2); Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017, eq. 5).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -183,57 +183,6 @@ class FocalLoss(WeightedCrossEntropy):
         return loss
 
 
-class WithAuxiliary(nn.Module):
-    """criterion(logits) + Σ weight · criterion(auxiliary logits).
-
-    A model with auxiliary heads returns in training mode `(logits, [auxiliary logits, ...])`, each
-    (B, K, H, W), and in evaluation mode its logits alone, for which this is the criterion itself.
-
-    Args:
-        criterion: the loss of logits and target.
-        aux_weights: one weight for each auxiliary head.
-    """
-
-    def __init__(self, criterion: nn.Module, aux_weights: Sequence[float]) -> None:
-        super().__init__()
-        self.criterion, self.aux_weights = criterion, tuple(aux_weights)
-        if hasattr(criterion, "denominator"):
-            self.denominator = criterion.denominator
-
-    def forward(self, output: Tensor | tuple[Tensor, list[Tensor]], target: Tensor) -> Tensor:
-        """Returns the loss, a scalar."""
-        if isinstance(output, Tensor):
-            return self.criterion(output, target)
-        logits, auxiliary = output
-        loss = self.criterion(logits, target)
-        for weight, each in zip(self.aux_weights, auxiliary, strict=True):
-            loss = loss + weight * self.criterion(each, target)
-        return loss
-
-
-def with_auxiliary(
-    criterion: nn.Module, model: nn.Module, aux_weights: Sequence[float] | None = None
-) -> nn.Module:
-    """Wraps a criterion for a model with auxiliary heads; for any other it stays as it is.
-
-    Args:
-        criterion: the loss of logits and target.
-        model: says by `aux_count` how many auxiliary heads it has, if it has any.
-        aux_weights: one weight for each of them; the model's own by default.
-
-    Raises:
-        LabError: for weights of heads that the model does not have.
-    """
-    count = getattr(model, "aux_count", 0)
-    if aux_weights is not None and len(aux_weights) != count:
-        raise LabError(
-            f"--aux-weights takes {count} numbers for this model, not {len(aux_weights)}"
-        )
-    if count == 0:
-        return criterion
-    return WithAuxiliary(criterion, aux_weights or model.default_aux_weights)
-
-
 def pixel_weights(target: Tensor, weights: Tensor | None, ignore_index: int) -> Tensor:
     """The weight of each pixel by its true class: 0 where it is void, 1 without weights.
 
@@ -279,7 +228,7 @@ def loss_options(name: str, strategy: str | None, gamma: float | None) -> dict[s
     if name != "focal" and gamma is not None:
         raise LabError(f"--gamma belongs to --loss focal, not to {name}")
     if name == "focal" and gamma is None:
-        gamma = 2.0
+        gamma = DEFAULT_GAMMA
     return {"class_weights": strategy or ("sqrt" if name in WEIGHTED else "none"), "gamma": gamma}
 
 

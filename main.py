@@ -81,9 +81,10 @@ def describe(name: str, parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The command `train`: from a data folder to a trained network and its model.onnx."""
+    import zoo
     from data import get_dataloaders, open_datasets
     from deploy import export_onnx
-    from losses import build_loss, with_auxiliary
+    from losses import build_loss
     from support.engine.hardware import pick_machine
     from support.engine.loading import count_steps, workers_of
     from support.engine.processes import joined_processes
@@ -109,7 +110,7 @@ def train(args: argparse.Namespace) -> None:
         model = build_network(options, labels.names, machine, is_new=resumed is None)
         weights = weigh_classes(train_set, options.class_weights, processes)
         criterion = build_loss(options.loss, weights, options.gamma, labels.ignore_index)
-        criterion = with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
+        criterion = zoo.with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
         optimizer = build_optimizer(options.optimizer, model, options.lr, options.weight_decay)
         steps = count_steps(train_loader, options.epochs, options.max_steps)
         scheduler = build_scheduler(options.scheduler, optimizer, steps, options.warm_up)

@@ -230,19 +230,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         ValueError: one line, when the file is missing, damaged, or not of this lab.
     """
     path = folder / "config.json"
-    try:
+    with _one_line_about(path):
         config = json.loads(path.read_text(encoding="utf-8"))
         parts = [config["arguments"], config.get("versions", {}), config.get("resolved", {})]
-        train_and_val = config["data_fingerprint"].split()
-        labels = config["labels"]
-        names = [labels["name"], *(row["name"] for row in labels["classes"])]
-        is_right = all(isinstance(part, dict) for part in parts) and len(train_and_val) == 2
+        names = [config["labels"]["name"], *(row["name"] for row in config["labels"]["classes"])]
+        is_right = len(config["data_fingerprint"].split()) == 2  # of training and validation
+        is_right = is_right and all(isinstance(part, dict) for part in parts)
         if not is_right or not all(isinstance(name, str) for name in names):
             raise ValueError
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _unreadable(path) from error
     return config
 
 
@@ -253,24 +248,23 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         ValueError: one line, when the file is damaged, or not of this lab.
     """
     path = folder / "history.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{key: float(row[key]) for key in row} for row in csv.DictReader(file)]
-        if not all(math.isfinite(row[key]) for row in rows for key in SCORED_COLUMNS):
+    with _one_line_about(path):
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        rows = [{key: float(row[key]) for key in row} for row in csv.DictReader(lines)]
+        is_finite = all(math.isfinite(row[key]) for row in rows for key in SCORED_COLUMNS)
+        if not is_finite or any(row["epoch"] >= after["epoch"] for row, after in pairwise(rows)):
             raise ValueError
-        is_ordered = all(after["epoch"] > before["epoch"] for before, after in pairwise(rows))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from error
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise _unreadable(path) from error
-    if not is_ordered:
-        raise _unreadable(path, "epochs out of order")
     return rows
 
 
-def _unreadable(path: Path, reason: str | None = "damaged, or not of this lab") -> ValueError:
-    return ValueError(
-        f"{path}: no readable {path.name} ({reason}); choose another run, or leave this one out"
-    )
+@contextmanager
+def _one_line_about(path: Path) -> Iterator[None]:
+    """Turns whatever reading a run's file may raise into a `ValueError` of one line."""
+    kinds = OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error
+    try:
+        yield
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or "damaged, or not of this lab"
+        raise ValueError(
+            f"{path}: no readable {path.name} ({reason}); choose another run, or leave this one out"
+        ) from error

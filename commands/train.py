@@ -80,90 +80,84 @@ CHANGEABLE_ON_RESUME += ("batch_size", "accumulate", "num_workers", "datadir", "
 images of a step must stay as many as they were, over all processes."""
 
 
+COUNT, RATE = {"type": whole, "metavar": "N"}, {"type": positive, "metavar": "X"}
+MINUTES, WEIGHT = {"type": positive, "metavar": "N"}, {"type": non_negative, "metavar": "X"}
+SWITCH = {"action": "store_true"}
+"""The kinds of several arguments."""
+
+
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `train`. Only what is given gets into args, so that a resumed run can compare."""
     parser.argument_default = argparse.SUPPRESS
     height, width = TRAIN_DEFAULTS["img_size"]
-    data = parser.add_argument_group("data")
-    add = partial(add_with_default, data)
+    add = partial(add_with_default, parser.add_argument_group("data"))
     folder_help = "folder of images and masks: your own, a data set as downloaded, or prepared"
     add("--datadir", folder_help, "toy streets", metavar="DIR")
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
-    add("--limit", "at most so many images of each split", "all", type=whole, metavar="N")
+    add("--limit", "at most so many images of each split", "all", **COUNT)
     share_help = "part of the images that validates where the folder has no split for it"
     add("--val-share", share_help, type=fraction, metavar="X")
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
-    model_help = f"architecture: {', '.join(MODEL_NAMES)}"
-    add("--model", model_help, choices=MODEL_NAMES, metavar="NAME")
-    blocks_help = "number of poolings of unet and my_fcn"
-    add("--num-blocks", blocks_help, sizes_in_words("num_blocks"), type=whole, metavar="N")
+    add("--model", f"architecture: {', '.join(MODEL_NAMES)}", choices=MODEL_NAMES, metavar="NAME")
+    blocks, channels = map(sizes_in_words, ("num_blocks", "base_channels"))
+    add("--num-blocks", "number of poolings of unet and my_fcn", blocks, **COUNT)
     width_help = "channels of their first block; the paper's 64 want a GPU"
-    add("--base-channels", width_help, sizes_in_words("base_channels"), type=whole, metavar="N")
-    pretrained_help = "begin with torchvision's ImageNet weights (models on a ResNet)"
-    add("--pretrained", pretrained_help, "off", action="store_true")
+    add("--base-channels", width_help, channels, **COUNT)
+    add("--pretrained", "begin with torchvision's ImageNet weights (ResNets)", "off", **SWITCH)
     weights_help = "begin with a published state dict of the reference implementation"
     add("--weights", weights_help, "random weights", metavar="FILE")
     aux_help = "what the losses of the auxiliary heads weigh; 0 for nothing"
-    aux_options = {"nargs": "+", "type": non_negative, "metavar": "X"}
-    add("--aux-weights", aux_help, "the model's own", **aux_options)
+    add("--aux-weights", aux_help, "the model's own", nargs="+", **WEIGHT)
     finetune_help = "begin with the weights of a best.pt, a run or a state dict, where they fit"
     add("--finetune-from", finetune_help, "random weights", metavar="PATH")
     fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
-    add("--fix-batchnorm", fix_help, "off", action="store_true")
+    add("--fix-batchnorm", fix_help, "off", **SWITCH)
     add = partial(add_with_default, parser.add_argument_group("loss"))
-    loss_help = f"what is minimised: {', '.join(LOSS_NAMES)}"
-    add("--loss", loss_help, choices=LOSS_NAMES, metavar="NAME")
+    add("--loss", f"what is minimised: {', '.join(LOSS_NAMES)}", choices=LOSS_NAMES, metavar="NAME")
     weights_help = "how rare classes weigh more, by their pixels"
     weights_default = "sqrt for wce and wrmi, none for the others"
     add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
-    gamma_help = "exponent of the focal loss, 0 or more"
-    add("--gamma", gamma_help, 2.0, type=non_negative, metavar="G")
+    add("--gamma", "exponent of the focal loss, 0 or more", 2.0, type=non_negative, metavar="G")
     add_loop_arguments(parser)
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """The part of `train` about the loop, the machine and the run's folder."""
     add = partial(add_with_default, parser.add_argument_group("training"))
-    add("--epochs", "passes over the images", DEFAULT_EPOCHS, type=whole, metavar="N")
-    steps_help = "optimiser steps; with --epochs, whichever ends first"
-    add("--max-steps", steps_help, "no limit", type=whole, metavar="N")
+    add("--epochs", "passes over the images", DEFAULT_EPOCHS, **COUNT)
+    add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
     minutes_help = "minutes within which the run ends, over all its sessions, export included"
-    add("--max-minutes", minutes_help, "no limit", type=positive, metavar="N")
+    add("--max-minutes", minutes_help, "no limit", **MINUTES)
     patience_help = "end after so many evaluations without a better macro F1"
-    add("--patience", patience_help, "train to the end", type=whole, metavar="N")
-    add("--batch-size", "images at once, in each process", type=whole, metavar="N")
-    accumulate_help = "batches whose gradients are added up before each optimiser step"
-    add("--accumulate", accumulate_help, type=whole, metavar="N")
+    add("--patience", patience_help, "train to the end", **COUNT)
+    add("--batch-size", "images at once, in each process", **COUNT)
+    add("--accumulate", "batches whose gradients are added up before each step", **COUNT)
     add("--optimizer", "optimiser; sgd has momentum 0.9", choices=OPTIMIZER_NAMES)
-    add("--lr", "highest learning rate", type=positive, metavar="X")
-    add("--weight-decay", "pull of the weights towards 0", type=non_negative, metavar="X")
-    clip_help = "shorten gradients whose norm is larger than this"
-    add("--clip-norm", clip_help, "never", type=positive, metavar="X")
+    add("--lr", "highest learning rate", **RATE)
+    add("--weight-decay", "pull of the weights towards 0", **WEIGHT)
+    add("--clip-norm", "shorten gradients whose norm is larger than this", "never", **RATE)
     add("--scheduler", "how the rate falls", choices=SCHEDULER_NAMES)
-    warm_up_help = "fraction of the steps in which the rate first rises"
-    warm_up_default = "0.05; none for constant"
-    add("--warm-up", warm_up_help, warm_up_default, type=below_one, metavar="X")
+    warm_up, kind = "fraction of the steps in which the rate first rises", {"type": below_one}
+    add("--warm-up", warm_up, "0.05; none for constant", metavar="X", **kind)
     add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
     workers_help = "workers that load images, 0 for none; fewer where shared memory is short"
-    workers_type = partial(whole, least=0, most=MAX_WORKERS)
-    add("--num-workers", workers_help, "by the machine", type=workers_type, metavar="N")
+    workers = {"type": partial(whole, least=0, most=MAX_WORKERS), "metavar": "N"}
+    add("--num-workers", workers_help, "by the machine", **workers)
     add = partial(add_with_default, parser.add_argument_group("run"))
     add("--logdir", "folder in which runs lie", type=plain_path, metavar="DIR")
     name = {"type": folder_name, "metavar": "NAME"}
     add("--name", "name of the run's folder", "date, time, model and loss", **name)
-    save_help = "minutes between two checkpoints inside an epoch, at most"
-    add("--save-minutes", save_help, type=positive, metavar="N")
+    add("--save-minutes", "minutes between two checkpoints inside an epoch, at most", **MINUTES)
     add("--resume", "continue the run of this folder", "a new run", type=plain_path, metavar="RUN")
     auto_help = "go on with the run of --name if it is there, else begin it (for batch jobs)"
-    add("--auto-resume", auto_help, "off", action="store_true", default=False)
-    dry_help = "two steps through everything; keeps nothing"
-    add("--dry-run", dry_help, "off", action="store_true", default=False)
+    add("--auto-resume", auto_help, "off", default=False, **SWITCH)
+    add("--dry-run", "two steps through everything; keeps nothing", "off", default=False, **SWITCH)
 
 
 def add_with_default(
@@ -299,19 +293,12 @@ def opening_lines(
             f"note: --img-size {size[0]} {size[1]} distorts images of "
             f"{image_size[0]}x{image_size[1]}; --img-size {better[0]} {better[1]} would not"
         )
-    alone, alike = "", ""
-    if machine.processes.count > 1 and not machine.has_gpu:
-        alone, alike = "process's images", "the number of processes"
-    elif machine.processes.count == 1 and sampler.division.accumulate > 1:
-        alone, alike = "batch of a step", "--accumulate"
-    if (
-        alone
-        and "running_mean" in " ".join(state.model.state_dict())
-        and not run.arguments["fix_batchnorm"]
-    ):
+    has_statistics = "running_mean" in " ".join(state.model.state_dict())
+    is_divided = not sampler.division.is_whole and not run.arguments["fix_batchnorm"]
+    if is_divided and has_statistics and not (machine.processes.count > 1 and machine.has_gpu):
         lines.append(
-            f"note: batch normalisation sees each {alone} alone; add --fix-batchnorm if results "
-            f"must not depend on {alike}"
+            "note: batch normalisation sees each batch of a step alone; add --fix-batchnorm if "
+            "results must not depend on --accumulate or the number of processes"
         )
     if state.step:
         from commands.resume import resume_notes  # late: a new run does without

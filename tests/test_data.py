@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import data
 from commands.prepare import prepare
-from support.engine.loading import EpochSampler, SeededSamples, StepDivision, start_worker
+from support.engine.accumulation import DividedSteps
+from support.engine.loading import EpochSampler, SeededSamples, start_worker
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_source
 from support.plots import to_picture
@@ -597,7 +598,7 @@ def test_epoch_sampler_goes_on_in_the_middle():
 @pytest.mark.parametrize("length", [1, 7, 12, 13, 29])
 def test_epoch_samplers_of_all_processes_cover_every_image_once(length, processes, accumulate):
     whole = list(EpochSampler(length, seed=1))
-    shares = [StepDivision(2, accumulate, rank, processes) for rank in range(processes)]
+    shares = [DividedSteps(2, accumulate, rank, processes) for rank in range(processes)]
     samplers = [iter(EpochSampler(length, 1, share)) for share in shares]
     images_per_step, seen = shares[0].images_per_step, []
     for start in range(0, length, images_per_step):

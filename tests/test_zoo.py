@@ -17,11 +17,12 @@ import main as command_line
 import models
 import zoo
 from deploy import OnnxSegmenter, export_onnx
-from losses import WithAuxiliary, build_loss
+from losses import build_loss
 from support.engine.folder import load_checkpoint
 from support.engine.weights import load_weights
 from support.formats.cityscapes import CITYSCAPES
 from utils import LabError
+from zoo.auxiliary import WithAuxiliary
 
 ZOO = Path(zoo.__file__).parent
 SMALLEST = ("unet", "my_fcn", "fcn_resnet18", "deeplabv3plus_resnet50", "segformer_b0", "hrnet_w18")

@@ -4,7 +4,7 @@ Here stands only which file holds which model, and the names of the losses. A fi
 one of its models or losses is built, so that the UNet need not wait for the libraries of others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
@@ -37,6 +37,21 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 LOSSES: dict[str, Callable[..., nn.Module]] = {
     name: partial(_build_loss, name) for name in LOSS_NAMES
 }
+
+
+def with_auxiliary(
+    criterion: nn.Module, model: nn.Module, aux_weights: Sequence[float] | None = None
+) -> nn.Module:
+    """Wraps a criterion for a model with auxiliary heads; for any other it stays as it is.
+
+    Args:
+        criterion: the loss of logits and target.
+        model: says by `aux_count` how many auxiliary heads it has, if it has any.
+        aux_weights: one weight for each of them; the model's own by default.
+    """
+    if aux_weights is None and not getattr(model, "aux_count", 0):
+        return criterion
+    return import_module("zoo.auxiliary").with_auxiliary(criterion, model, aux_weights)
 
 
 def translate(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

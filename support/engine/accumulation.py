@@ -9,7 +9,7 @@ pixels (of topk by their class weights). Batch normalisation takes its statistic
 alone (synchronised over the processes on GPUs).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -22,11 +22,50 @@ from torch.utils.data import DataLoader
 
 from metrics import loss_denominator
 from support.engine.hardware import Machine, to_device
-from support.engine.loading import Part
+from support.engine.loading import Part, StepDivision
 from support.engine.processes import Processes
 from support.engine.runs import Run
 
 TINY = torch.finfo(torch.float32).tiny
+
+
+class DividedSteps(StepDivision):
+    """Steps of `accumulate` parts one after another, each spread over the processes.
+
+    The images of a step depend on their number alone, whoever computes them. An epoch's last step
+    may have fewer: its parts are spread evenly, and a process that would get none repeats one
+    image, which counts nothing there (`parts` says 0).
+    """
+
+    def in_words(self) -> str:
+        """As `StepDivision.in_words`."""
+        factors = {"batch": self.batch_size, "accumulated": self.accumulate}
+        factors["processes"] = self.processes
+        words = [f"{name} {number}" for name, number in factors.items() if number > 1]
+        return f"{self.images_per_step} images ({' x '.join(words)})"
+
+    def parts(self, images: int) -> list[int]:
+        """As `StepDivision.parts`."""
+        return [own.stop - own.start for own in self._slices(images)]
+
+    def of_step(self, keys: Sequence) -> list:
+        """As `StepDivision.of_step`."""
+        own_keys = []
+        for own in self._slices(len(keys)):
+            own_keys += keys[own] or keys[own.start - 1 : own.start]
+        return own_keys
+
+    def _slices(self, images: int) -> list[slice]:
+        """Where in a step of `images` the own ones stand, part by part.
+
+        Rank 0 has at least one of each part, so an empty slice never stands at the beginning.
+        """
+        slices, together = [], self.batch_size * self.processes
+        for start in range(0, images, together):
+            count = min(together, images - start)
+            first, last = (-(-count * r // self.processes) for r in (self.rank, self.rank + 1))
+            slices.append(slice(start + first, start + last))
+        return slices
 
 
 class PartLoader:

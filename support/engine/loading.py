@@ -52,14 +52,10 @@ class SeededSamples(Dataset):
 
 @dataclass(frozen=True)
 class StepDivision:
-    """Which images of an optimiser step this process computes.
+    """Which images of an optimiser step this process computes; here all of them, as one batch.
 
-    A step takes `batch_size * accumulate * processes` images, `accumulate` parts one after another,
-    each spread over the processes. So the images of a step depend on their number alone, whoever
-    computes them. An epoch's last step may have fewer: its parts are spread evenly, and a process
-    that would get none repeats one image, which counts nothing there (`parts` says 0).
-
-    `batch_size` images go through the network at once in one process, that of number `rank`.
+    A step takes `batch_size * accumulate * processes` images. `support/engine/accumulation.py` has
+    steps of several batches, and of several processes, of which this one has the number `rank`.
     """
 
     batch_size: int
@@ -79,11 +75,7 @@ class StepDivision:
 
     def in_words(self) -> str:
         """How many images a step takes, and how that number comes about."""
-        factors = {"batch": self.batch_size, "accumulated": self.accumulate}
-        factors["processes"] = self.processes
-        words = [f"{name} {number}" for name, number in factors.items() if number > 1]
-        several = f" ({' x '.join(words)})" if self.images_per_step > self.batch_size else ""
-        return f"{self.images_per_step} images{several}"
+        return f"{self.images_per_step} images"
 
     def steps(self, length: int) -> int:
         """Optimiser steps that one pass over `length` images takes."""
@@ -91,26 +83,11 @@ class StepDivision:
 
     def parts(self, images: int) -> list[int]:
         """How many images of its own this process has in each part of a step of `images`."""
-        return [own.stop - own.start for own in self._slices(images)]
+        return [images]
 
     def of_step(self, keys: Sequence) -> list:
         """This process's keys among those of a step, part by part."""
-        own_keys = []
-        for own in self._slices(len(keys)):
-            own_keys += keys[own] or keys[own.start - 1 : own.start]
-        return own_keys
-
-    def _slices(self, images: int) -> list[slice]:
-        """Where in a step of `images` the own ones stand, part by part.
-
-        Rank 0 has at least one of each part, so an empty slice never stands at the beginning.
-        """
-        slices, together = [], self.batch_size * self.processes
-        for start in range(0, images, together):
-            count = min(together, images - start)
-            first, last = (-(-count * r // self.processes) for r in (self.rank, self.rank + 1))
-            slices.append(slice(start + first, start + last))
-        return slices
+        return list(keys)
 
 
 @dataclass

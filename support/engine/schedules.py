@@ -45,33 +45,14 @@ PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 3
 """The plateau's reduction, and the evaluations without a better score that it waits for."""
 
 
-def constant(progress: float) -> float:
-    """No decay."""
-    return 1.0
-
-
-def poly(progress: float) -> float:
-    """(1 - progress)^0.9."""
-    return (1.0 - progress) ** 0.9
-
-
-def cosine(progress: float) -> float:
-    """Half a cosine wave from 1 down to 0."""
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def exponential(progress: float) -> float:
-    """0.01^progress: the same factor in every step."""
-    return LAST_FRACTION**progress
-
-
 SCHEDULERS: dict[str, Callable[[float], float]] = {
-    "constant": constant,
-    "poly": poly,
-    "cosine": cosine,
-    "exponential": exponential,
-    "plateau": constant,
+    "constant": lambda progress: 1.0,
+    "poly": lambda progress: (1.0 - progress) ** 0.9,
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+    "exponential": lambda progress: LAST_FRACTION**progress,  # the same factor in every step
+    "plateau": lambda progress: 1.0,  # falls by the score instead
 }
+"""The factor of the rate by the progress after the warm-up, 0 ... 1."""
 
 
 class Schedule(LambdaLR):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from support.formats.files import DataFolder, Listing, Sample, subfolders
 from support.formats.labels import Label, LabelSet
-from utils import LabError
+from utils import LabError, shortened
 
 IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDER = "gtFine"
@@ -87,20 +87,16 @@ class CityscapesFolder(DataFolder):
             LabError: when the folder is of another layout, or holds several data sets.
         """
         root = self.root
-        images, labels = _split_folders(root, IMAGE_FOLDER), _split_folders(root, LABEL_FOLDER)
-        if images and labels:
-            return sorted(images.keys() | labels.keys())
-        layers = ((IMAGE_FOLDER, images), (LABEL_FOLDER, labels))
-        missing = " and no ".join(f"{name}/<split>/<city>/" for name, found in layers if not found)
-        what = f"is not in the Cityscapes layout: no {missing} in it or one folder below"
-        if not images and not labels:
-            what = (
-                "is no data folder that the lab knows: your own has images/ and masks/, Cityscapes "
-                f"{IMAGE_FOLDER}/<split>/<city>/ and {LABEL_FOLDER}/<split>/<city>/"
-            )
-        there = sorted(path.name for path in root.iterdir())
-        more = ", ..." if len(there) > 8 else ""
-        raise LabError(f"{root} {what}; what is there: {', '.join(there[:8])}{more}")
+        found = {layer: _split_folders(root, layer) for layer in (IMAGE_FOLDER, LABEL_FOLDER)}
+        missing = [f"{layer}/<split>/<city>/" for layer in found if not found[layer]]
+        if not missing:
+            return sorted(found[IMAGE_FOLDER].keys() | found[LABEL_FOLDER].keys())
+        what = f"is not in the Cityscapes layout: no {missing[0]} in it or one folder below"
+        if len(missing) == 2:
+            what = "is no data folder that the lab knows: your own has images/ and masks/, "
+            what += f"Cityscapes {' and '.join(missing)}"
+        there = shortened(sorted(path.name for path in root.iterdir()))
+        raise LabError(f"{root} {what}; what is there: {there}")
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
@@ -119,12 +115,10 @@ class CityscapesFolder(DataFolder):
                 if (found := re.fullmatch(pattern, path.name)) and not path.name.startswith(".")
             }
 
-        pairs = (
-            files(images, f"(?s)(.+){re.escape(IMAGE_SUFFIX)}"),
-            files(labels, f"(?s)(.+){re.escape(LABEL_SUFFIX)}"),
-        )
-        faults = _pair_faults(*pairs, files(images, OTHER_IMAGE), files(labels, OTHER_LABEL))
-        return Listing(sorted({folder.name for folder in images + labels}), *pairs, faults)
+        read = files(images, f"(?s)(.+){IMAGE_SUFFIX}"), files(labels, f"(?s)(.+){LABEL_SUFFIX}")
+        others = files(images, OTHER_IMAGE), files(labels, OTHER_LABEL)
+        names = {folder.name for folder in images + labels}
+        return Listing(sorted(names), *read, _pair_faults(read, others))
 
 
 def _split_folders(root: Path, layer: str) -> dict[str, Path]:
@@ -145,9 +139,8 @@ def _split_folders(root: Path, layer: str) -> dict[str, Path]:
         return found
     others = [folder for folder in sorted(root.glob(f"*/{layer}")) if _splits_in(folder)]
     if len(others) > 1:
-        places = ", ".join(str(folder.parent) for folder in others[:8])
-        more = ", ..." if len(others) > 8 else ""
-        raise LabError(f"several folders in {root} hold {layer}/: {places}{more}; name one of them")
+        places = shortened([folder.parent for folder in others])
+        raise LabError(f"several folders in {root} hold {layer}/: {places}; name one of them")
     return _splits_in(others[0]) if others else {}
 
 
@@ -157,26 +150,22 @@ def _splits_in(folder: Path) -> dict[str, Path]:
 
 
 def _pair_faults(
-    images: dict[Sample, Path],
-    labels: dict[Sample, Path],
-    other_images: dict[Sample, Path],
-    other_labels: dict[Sample, Path],
+    read: Sequence[dict[Sample, Path]], others: Sequence[dict[Sample, Path]]
 ) -> dict[Sample, str]:
-    """One line for each sample of which a file is missing or, being one of `other_…`, not read."""
+    """One line for each sample without image or target; `others` are files that are not read."""
     faults = {}
-    for sample in {*images, *labels, *other_images, *other_labels}:
-        image, label = images.get(sample), labels.get(sample)
-        other_image, other_label = other_images.get(sample), other_labels.get(sample)
+    lacking = (
+        ("target without its image", IMAGE_SUFFIX, "the image", others[0]),
+        ("image without its target", LABEL_SUFFIX, "label ids", others[1]),
+    )
+    for sample in {*read[0], *read[1], *others[0], *others[1]}:
+        image, label = (files.get(sample) for files in read)
         if image and label:
             continue
-        what, other = "target without its image", other_image
-        cure = f"the lab reads *{IMAGE_SUFFIX} alone; save the image as a PNG of that name"
-        if image or not (label or other_image):
-            what, other = "image without its target", other_label
-            cure = f"the lab reads *{LABEL_SUFFIX} alone; save label ids as a PNG of that name"
-        if image or label:
-            note = f" (there is {other.name}, but {cure})" if other else ""
-            faults[sample] = f"{image or label}: {what}{note}"
-        else:
-            faults[sample] = f"{other}: {cure}"
+        lacks_target = bool(image or not (label or sample in others[0]))
+        what, suffix, kind, unread = lacking[lacks_target]
+        cure = f"the lab reads *{suffix} alone; save {kind} as a PNG of that name"
+        found, other = image or label, unread.get(sample)
+        hint = f" (there is {other.name}, but {cure})" if other else ""
+        faults[sample] = f"{found}: {what}{hint}" if found else f"{other}: {cure}"
     return faults

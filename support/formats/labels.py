@@ -9,7 +9,7 @@ is what `classes.json` in a folder of one's own holds:
      "ignore": [0, 255]}
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -145,20 +145,14 @@ class LabelSet:
     def to_json(self) -> dict[str, Any]:
         """The set as plain lists and dicts; `from_json` reads it."""
 
-        def row(label: Label) -> dict[str, Any]:
-            return {
-                "name": label.name,
-                "id": label.id,
-                "color": list(label.color),
-                "category": label.category,
-            }
+        def rows(labels: Iterable[Label]) -> list[dict[str, Any]]:
+            return [
+                {"name": name, "id": label_id, "color": list(color), "category": category}
+                for name, label_id, _, category, color in labels
+            ]
 
-        void = [label for label in self.labels if label.train_id == self.ignore_index]
-        return {
-            "name": self.name,
-            "classes": [row(label) for label in self.classes],
-            "ignore": [row(label) for label in void],
-        }
+        void = (label for label in self.labels if label.train_id == self.ignore_index)
+        return {"name": self.name, "classes": rows(self.classes), "ignore": rows(void)}
 
     @classmethod
     def from_json(cls, content: object, name: str = "classes") -> "LabelSet":
@@ -205,29 +199,19 @@ def suspicious_labels(
         labels: the set of the data folder.
         has_train_ids: whether there are files of train ids that may have been taken instead.
     """
-    lines = []
+    lines, number = [], len(counts)
+    cure = f"save label ids of the set {labels.name}, such as {labels.classes[0].id} for "
+    cure += labels.names[0]
     found = [place for place, pixels in counts.items() if look_like_train_ids(pixels, labels)]
     if found and has_train_ids:
         lines.append(
-            f"warning: {where}: {len(found)} of the {len(counts)} targets read look like train "
-            f"ids, not label ids (none above {len(labels) - 1}, most pixels void), first "
-            f"{found[0]}; {save_label_ids(labels)}"
+            f"warning: {where}: {len(found)} of the {number} targets read look like train ids, not "
+            f"label ids (none above {len(labels) - 1}, most pixels void), first {found[0]}; {cure}"
         )
     if counts and not any(map(labels.has_class, counts.values())):
-        lines.append(f"warning: {all_void(where, len(counts), labels)}")
+        lines.append(
+            f"warning: {where}: every pixel of the {number} targets read is void, so that nothing "
+            f"can be learned or scored; take other images, or {cure} (a benchmark often keeps the "
+            "labels of its test split to itself)"
+        )
     return lines
-
-
-def save_label_ids(labels: LabelSet) -> str:
-    """What to do where a target holds other numbers than the set's."""
-    first = labels.classes[0]
-    return f"save label ids of the set {labels.name}, such as {first.id} for {first.name}"
-
-
-def all_void(where: str, number: int, labels: LabelSet) -> str:
-    """What to say where every pixel of so many targets is void."""
-    return (
-        f"{where}: every pixel of the {number} targets read is void, so that nothing can be "
-        f"learned or scored; take other images, or {save_label_ids(labels)} (a benchmark often "
-        "keeps the labels of its test split to itself)"
-    )
