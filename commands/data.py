@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 import torch
 from albumentations.pytorch import ToTensorV2
-from PIL import Image, ImageDraw
+from matplotlib.figure import Figure
 
 from commands.audit import audit_files, audit_prepared, class_remarks
 from commands.classes import draft_classes
+from commands.command_line import as_shown
 from commands.prepare import open_splits, prepare, prepared_bytes, read_known_ids
 from data import (
     MEAN,
@@ -34,12 +35,8 @@ from support.engine.loading import SeededSamples
 from support.formats.files import is_prepared, open_folder, open_source
 from support.formats.labels import ClassesError, LabelSet, suspicious_labels
 from support.plots import (
-    BACKGROUND,
-    GAP,
-    GRID_COLOR,
+    figure_picture,
     picture_grid,
-    text_font,
-    text_width,
     to_picture,
 )
 from utils import (
@@ -142,7 +139,7 @@ def stats(
         print(f"{cut(names[k]):<{width}}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
     void = 1 - labelled / total
     print(f"{'void':<{width}}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
-    title = f"{split}: {len(dataset)} images; {void:.1%} of all pixels are void"
+    title = f"{as_shown(split)}: {len(dataset)} images; {void:.1%} of all pixels are void"
     save_image(output, class_distribution(counts, names, palette, title))
     print(f"the shares in {len(dataset)} images are drawn in {output}")
     print(next_step("augment", datadir))
@@ -163,37 +160,25 @@ def class_distribution(
     """
     shares = 100 * np.asarray(counts, dtype=np.float64) / max(np.sum(counts), 1)
     shown, others = np.split(np.argsort(-shares, kind="stable"), [MOST_BARS])
-    positive = shares[shown][shares[shown] > 0]
-    lowest = int(np.floor(np.log10(positive.min(initial=1.0) * 0.999)))
-    font, name_width = text_font(), text_width([cut(class_names[k]) for k in shown])
-    left, top, row_height, decade = name_width + 2 * GAP, 40, 28, 640 // (2 - lowest)
-    bottom = top + row_height * len(shown)
-    canvas = Image.new("RGB", (left + 640 + 80, bottom + 60), BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
-    draw.text((left, top / 2), title, fill="black", font=font, anchor="lm")
-    for power in range(lowest, 3):
-        draw_power(draw, power, left + (power - lowest) * decade, top, bottom)
-    for row, k in enumerate(shown):
-        y = top + row * row_height
-        middle, end = y + row_height / 2, left
-        draw.text((left - GAP, middle), cut(class_names[k]), fill="black", font=font, anchor="rm")
-        if shares[k] > 0:
-            end += round((np.log10(shares[k]) - lowest) * decade)
-            color = tuple(int(value) for value in palette[k])
-            draw.rectangle((left, y + 3, end, y + row_height - 4), fill=color, outline="black")
+    lowest = 10 ** np.floor(np.log10(shares[shown][shares[shown] > 0].min(initial=1.0) * 0.999))
+    rows = range(len(shown))
+    figure = Figure((9, 1.4 + 0.26 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(rows, shares[shown], color=palette[shown] / 255, edgecolor="black", linewidth=0.8)
+    for row, k in zip(rows, shown, strict=True):
         text = f"{shares[k]:.3g} %" if shares[k] > 0 else "absent"
-        draw.text((end + GAP, middle), text, fill="black", font=font, anchor="lm")
-    caption = "share of the labelled pixels (logarithmic)"
+        axes.text(1.1 * max(shares[k], lowest), row, text, va="center")
+    axes.set_yticks(rows, [cut(class_names[k]) for k in shown], parse_math=False)
+    caption = "share of the labelled pixels in % (logarithmic)"
     if len(others):
         caption += f"; {len(others)} more classes, {(shares[others] == 0).sum()} of them absent"
-    draw.text((left + 320, bottom + 42), caption, fill="black", font=font, anchor="mm")
-    return np.array(canvas)
-
-
-def draw_power(draw: ImageDraw.ImageDraw, power: int, x: int, top: int, bottom: int) -> None:
-    """Draws the line of a power of ten on a log axis of shares, and writes it below."""
-    draw.line((x, top, x, bottom), fill=GRID_COLOR)
-    draw.text((x, bottom + 16), f"{10.0**power:g} %", fill="black", font=text_font(), anchor="mm")
+    axes.set_xlim(lowest, 300)
+    axes.set_xscale("log")
+    axes.set(title=title, xlabel=caption)
+    axes.set_ylim(len(shown) - 0.4, -0.6)  # the commonest above
+    axes.grid(axis="x", alpha=0.4)
+    axes.set_axisbelow(True)
+    return figure_picture(figure)
 
 
 def augment(

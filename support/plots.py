@@ -1,13 +1,16 @@
 """Pictures of samples, class distributions and confusion matrices, as arrays.
 
 Each function returns (H, W, 3) uint8 RGB, so that a picture can go to a file (`utils.save_image`)
-and to TensorBoard alike. All are drawn with Pillow: at the end of every epoch, milliseconds count.
+and to TensorBoard alike.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.utils.data import Dataset
@@ -17,8 +20,6 @@ from utils import VOID_COLOR, add_legend, colorize, cut, resize_image
 GAP = 8
 TEXT_SIZE = 15
 BACKGROUND = (255, 255, 255)
-GRID_COLOR = (222, 222, 222)
-DARK_BLUE = (8, 70, 150)
 CELL_WIDTH = 400  # in a grid of pictures, about
 PANEL_SAMPLES = 4
 MOST_CLASSES = 30  # in a confusion matrix, or named below a panel whether they occur or not
@@ -121,7 +122,7 @@ def picture_grid(
     columns = max(len(row) for row in rows)
     canvas_size = columns * step[0] + GAP, top + len(rows) * step[1] + GAP
     canvas = Image.new("RGB", canvas_size, BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), text_font(text_size)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(text_size)
     for column, title in enumerate(column_titles or ()):
         center = GAP + column * step[0] + width / 2
         draw.text((center, top / 2), title, fill="black", font=font, anchor="mm")
@@ -168,66 +169,27 @@ def confusion_picture(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndar
     totals = matrix.sum(axis=1)
     wrong = totals + matrix.sum(axis=0) - 2 * matrix.diagonal()
     shown = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
+    percent = 100 * matrix[np.ix_(shown, shown)] / np.maximum(totals[shown], 1)[:, None]
+    percent[totals[shown] == 0] = np.nan
+    side = 3.2 + 0.36 * len(shown)
+    figure = Figure((side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(percent, colormaps["Blues"].with_extremes(bad="lightgrey"), vmin=0, vmax=100)
+    for (row, column), value in np.ndenumerate(percent):
+        if value >= 0.5:
+            ink = "white" if value > 50 else "black"
+            axes.text(column, row, f"{value:.0f}", color=ink, ha="center", va="center")
     names = [cut(class_names[k], NAME_LENGTH) for k in shown]
-    cell, font = max(36, 120 // len(shown)), text_font()
-    left = top = text_width(names) + 2 * GAP + 24
-    side = cell * len(shown)
+    axes.set_xticks(range(len(shown)), names, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(shown)), names, parse_math=False)
     is_part = len(shown) < len(matrix)
-    canvas_size = left + side + GAP, top + side + GAP + 2 * TEXT_SIZE * is_part
-    canvas = Image.new("RGB", canvas_size, BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
-    draw.text((left + side / 2, 14), "prediction (%)", fill="black", font=font, anchor="mm")
-    _draw_upright(canvas, "target", 14, top + side // 2)
-    if is_part:
-        note = f"{len(shown)} of {len(matrix)} classes: those with the most wrong pixels"
-        draw.text((left, top + side + GAP), note, fill="black", font=font, anchor="lt")
-    for k, name in enumerate(names):
-        middle = top + k * cell + cell // 2
-        draw.text((left - GAP, middle), name, fill="black", font=font, anchor="rm")
-        width = text_width([name])
-        _draw_upright(canvas, name, left + k * cell + cell // 2, top - GAP - width // 2)
-    shares = matrix[shown] / np.maximum(totals[shown], 1)[:, None]
-    _draw_cells(draw, shares[:, shown], totals[shown] > 0, (left, top), cell)
-    return np.array(canvas)
+    title = f"{len(shown)} of {len(matrix)} classes: those with the most wrong pixels"
+    axes.set(xlabel="prediction (%)", ylabel="target", title=title if is_part else "")
+    return figure_picture(figure)
 
 
-def _draw_cells(
-    draw: ImageDraw.ImageDraw,
-    shares: np.ndarray,
-    has_pixels: np.ndarray,
-    corner: tuple[int, int],
-    cell: int,
-) -> None:
-    """Draws shares (N, N), each 0 ... 1, as squares; rows without pixels are grey."""
-    colors = BACKGROUND + shares[..., None] * np.subtract(DARK_BLUE, BACKGROUND)  # (N, N, 3)
-    colors = colors.round().astype(int)
-    colors[~has_pixels] = GRID_COLOR
-    font = text_font()
-    for (row, column), share in np.ndenumerate(shares):
-        x, y = corner[0] + column * cell, corner[1] + row * cell
-        color = tuple(colors[row, column].tolist())
-        draw.rectangle((x, y, x + cell - 2, y + cell - 2), fill=color)
-        if share >= 0.005:
-            ink = "white" if share > 0.5 else "black"
-            text = f"{100 * share:.0f}"
-            draw.text((x + cell / 2, y + cell / 2), text, fill=ink, font=font, anchor="mm")
-
-
-def text_font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont:
-    """The font of all texts."""
-    return ImageFont.load_default(size)
-
-
-def text_width(texts: Sequence[str]) -> int:
-    """The width of the longest text, in pixels."""
-    font = text_font()
-    return round(max(font.getlength(text) for text in texts))
-
-
-def _draw_upright(canvas: Image.Image, text: str, x: int, y: int) -> None:
-    """Writes a text turned by 90 degrees, centred at (x, y)."""
-    width, height = text_width([text]) + 2, round(1.4 * TEXT_SIZE)
-    strip = Image.new("RGB", (width, height), BACKGROUND)
-    place = (width / 2, height / 2)
-    ImageDraw.Draw(strip).text(place, text, fill="black", font=text_font(), anchor="mm")
-    canvas.paste(strip.rotate(90, expand=True), (x - height // 2, y - width // 2))
+def figure_picture(figure: Figure) -> np.ndarray:
+    """Draws a figure of matplotlib, without a window: (H, W, 3) uint8 RGB."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
