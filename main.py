@@ -275,28 +275,9 @@ def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
 
 def test(args: argparse.Namespace) -> None:
     """The command `test`: photos, or a whole split."""
-    if args.image is not None:
-        for flag in ("datadir", "cities", "limit", "batch-size", "save-predictions"):
-            if vars(args)[flag.replace("-", "_")]:
-                raise LabError(f"--{flag} goes with --split, not with --image")
-    from commands.test import open_segmenter, report_photos
-    from commands.test_time import extend_segmenter
+    from commands.test import test_model
 
-    views = {"scales": args.scales or [1.0], "flip": args.flip, "window": args.window}
-    views["overlap"] = args.overlap
-    model = open_segmenter(args.modelpath, args.device)
-    segmenter = extend_segmenter(model, **views)
-    if args.image is not None:
-        report_photos(segmenter, args.image, args.output or Path("predictions"))
-        return
-    from commands.evaluation import report_split
-
-    report_split(
-        segmenter, args.datadir, args.split, args.cities, args.limit, args.batch_size or 4,
-        output=args.output or args.modelpath.parent / f"test_{args.split}",
-        save_predictions=args.save_predictions, val_share=args.val_share or model.val_share,
-        about={"model": str(args.modelpath), **views},
-    )  # fmt: skip
+    test_model(**options_of(args))
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -310,8 +291,12 @@ def look_at_data(args: argparse.Namespace) -> int | None:
     """The commands that look at a data folder."""
     from commands.data import COMMANDS as DATA_COMMANDS
 
-    options = {name: value for name, value in vars(args).items() if name not in ("run", "command")}
-    return DATA_COMMANDS[args.command](**options)
+    return DATA_COMMANDS[args.command](**options_of(args))
+
+
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a command by name, without what argparse keeps for itself."""
+    return {key: value for key, value in vars(args).items() if key not in ("run", "command")}
 
 
 COMMANDS = {

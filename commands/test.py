@@ -5,11 +5,12 @@ With a `model.onnx` no torch is needed; `commands/evaluation.py` evaluates a who
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from commands.test_time import extend_segmenter
 from deploy import FORMAT_VERSION, OnnxSegmenter, Segmenter, finite, valid_metadata
 from utils import LabError, add_legend, colorize, cut, overlay, read_image, save_image
 
@@ -23,6 +24,55 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 MAX_NAMED = 5  # files in one message
 OUTPUT_KINDS = ("mask", "overlay", "trainIds")
+
+
+def test_model(
+    modelpath: Path,
+    image: Sequence[Path] | None,
+    split: str | None,
+    output: Path | None,
+    batch_size: int | None,
+    device: str,
+    scales: Sequence[float] | None,
+    flip: bool,
+    window: Sequence[int] | None,
+    overlap: float | None,
+    **of_split: Any,
+) -> None:
+    """Segments photos with a model, or evaluates it on a split.
+
+    Args:
+        modelpath: a model.onnx or a best.pt.
+        image: photos, or folders of them; None for the split.
+        split: such as val; None for photos.
+        output: the folder for the results; None for that of the command's help.
+        batch_size: images at once, with a split alone; None for 4.
+        device: where a best.pt runs.
+        scales, flip, window, overlap: as in `extend_segmenter`.
+        of_split: what else belongs to a split, as in `report_split`.
+
+    Raises:
+        LabError: for options that do not belong together, and for files that are not what they
+            should be.
+    """
+    wrong = {**of_split, "val_share": None, "batch_size": batch_size}
+    for name, value in wrong.items() if image is not None else ():
+        if value:
+            raise LabError(f"--{name.replace('_', '-')} goes with --split, not with --image")
+    model = open_segmenter(modelpath, device)
+    views = {"scales": scales or [1.0], "flip": flip, "window": window, "overlap": overlap}
+    segmenter = extend_segmenter(model, **views)
+    if image is not None:
+        report_photos(segmenter, image, output or Path("predictions"))
+        return
+    from commands.evaluation import report_split  # late: photos do without torch
+
+    of_split["val_share"] = of_split["val_share"] or model.val_share
+    report_split(
+        segmenter, split=split, batch_size=batch_size or 4,
+        output=output or modelpath.parent / f"test_{split}",
+        about={"model": str(modelpath), **views}, **of_split,
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------ models

@@ -393,25 +393,25 @@ def test_curves_of_a_run_that_went_on_inside_an_epoch_are_those_of_its_history(s
 
 
 def test_tensorboard_log_forgets_what_comes_again(tmp_path):
-    log = TensorBoardLog(tmp_path, ["road"])
+    log = TensorBoardLog(tmp_path)
     for step in (10, 20, 30):
-        log.step(step, 1.0, 0.1)
+        log.scalars({"step/loss": 1.0}, step)
     log.close()
-    log = TensorBoardLog(tmp_path, ["road"], purge_step=21)
-    log.step(30, 1.0, 0.1)
+    log = TensorBoardLog(tmp_path, purge_step=21)
+    log.scalars({"step/loss": 1.0}, 30)
     log.close()
     assert logged(tmp_path, "step/loss") == [10, 20, 30]
 
 
 def test_tensorboard_log_survives_a_record_that_was_cut_off(tmp_path):
-    log = TensorBoardLog(tmp_path, ["road"])
+    log = TensorBoardLog(tmp_path)
     for step in range(5):
-        log.step(step, 1.0, 0.1)
+        log.scalars({"step/loss": 1.0, "step/learning_rate": 0.1}, step)
     log.close()
     (path,) = tmp_path.glob("events*")
     path.write_bytes(path.read_bytes()[:-9])
-    log = TensorBoardLog(tmp_path, ["road"], purge_step=9)
-    log.step(9, 1.0, 0.1)
+    log = TensorBoardLog(tmp_path, purge_step=9)
+    log.scalars({"step/loss": 1.0}, 9)
     log.close()
     assert logged(tmp_path, "step/loss") == [0, 1, 2, 3, 4, 9]
 

@@ -259,6 +259,7 @@ def begin(
     options = {"logdir": str(run.parent), "name": run.name, "model": "unet", "loss": "wce"}
     labels = {"name": "squares", "classes": []}
     config = {"command": "", "arguments": options, "fingerprint": "a b", "labels": labels}
+    config["commit"] = None
     begun = {"arguments": options, "data_fingerprint": "a b", "labels": labels}
     is_there = run.exists()
     about = {"name": "unet", "classes": list(CITYSCAPES.names)}

@@ -232,12 +232,11 @@ class TensorBoardLog:
     """What TensorBoard shows of a run.
 
     Args:
-        class_names: (K,) names for the scores per class.
         purge_step: from this step on, TensorBoard forgets what earlier sessions have logged.
     """
 
-    def __init__(self, run: Path, class_names: Sequence[str], purge_step: int = 0) -> None:
-        self.run, self.class_names = run, class_names
+    def __init__(self, run: Path, purge_step: int = 0) -> None:
+        self.run = run
         threading.excepthook = keep_writer_quiet
         with self._writing():
             self.writer = SummaryWriter(str(run), purge_step=purge_step)
@@ -252,33 +251,19 @@ class TensorBoardLog:
                 f"cannot write TensorBoard's log in {self.run}: {error.strerror}; free some space"
             ) from error
 
-    def describe(self) -> None:
-        """Logs the run's config.json as text."""
-        with self._writing():
+    def describe(self, model: nn.Module, example: Tensor) -> None:
+        """Logs config.json as text, and the model's graph, traced on an example (1, 3, H, W)."""
+        with self._writing(), warnings.catch_warnings():
             text = (self.run / "config.json").read_text(encoding="utf-8")
             self.writer.add_text("arguments", textwrap.indent(text, "    "))  # Markdown's code
-
-    def graph(self, model: nn.Module, example: Tensor) -> None:
-        """Logs the model's graph in evaluation mode, traced on an example (1, 3, H, W)."""
-        # tracing is deprecated, but all that TensorBoard reads
-        with self._writing(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # tracing is deprecated, but all that it reads
             self.writer.add_graph(model.eval(), example)
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
-        """Logs one optimiser step."""
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Logs numbers by their tags, such as `epoch/val_loss`."""
         with self._writing():
-            self.writer.add_scalar("step/loss", loss, step)
-            self.writer.add_scalar("step/learning_rate", learning_rate, step)
-
-    def epoch(self, row: Mapping[str, float], f1: Tensor, iou: Tensor) -> None:
-        """Logs one epoch: its row of the history, and F1 and IoU (K,) of each class."""
-        with self._writing():
-            for column in HISTORY_COLUMNS[2:]:
-                self.writer.add_scalar(f"epoch/{column}", row[column], row["step"])
-            for name, f1_score, iou_score in zip(self.class_names, f1, iou, strict=True):
-                self.writer.add_scalar(f"f1/{name}", f1_score, row["step"])
-                self.writer.add_scalar(f"iou/{name}", iou_score, row["step"])
+            for tag, value in values.items():
+                self.writer.add_scalar(tag, value, step)
 
     def picture(self, tag: str, picture: np.ndarray, step: int) -> None:
         """Logs a picture (H, W, 3) uint8."""
@@ -297,8 +282,7 @@ class TensorBoardLog:
             # add_hparams would open a second log in a sub-folder, as if it were another run
             for summary in hparams(plain, dict(scores)):
                 self.writer.file_writer.add_summary(summary, step)
-            for name, score in scores.items():
-                self.writer.add_scalar(name, score, step)
+        self.scalars(scores, step)
 
     def flush(self) -> None:
         """Writes what is still in memory."""

@@ -187,8 +187,8 @@ def start_worker(worker_id: int) -> None:
 
 def count_steps(loader: DataLoader, epochs: int | None, max_steps: int | None) -> int:
     """The step at which training ends: after the epochs or `max_steps`, whichever comes first."""
-    limits = [] if epochs is None else [epochs * loader.sampler.steps_per_epoch]
-    return min([*limits, *([] if max_steps is None else [max_steps])])
+    limits = (epochs and epochs * loader.sampler.steps_per_epoch, max_steps)
+    return min(limit for limit in limits if limit is not None)
 
 
 @contextmanager

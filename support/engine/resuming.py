@@ -69,7 +69,7 @@ def with_beginning(config: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[
     A command that made the run longer or shorter, and a commit that differs, stand behind those.
     """
     command, commit = begun.get("command", config["command"]), config["commit"]
-    if any(begun["arguments"].get(key) != config["arguments"][key] for key in LENGTHS):
+    if any(begun["arguments"].get(key) != config["arguments"].get(key) for key in LENGTHS):
         command = f"{command}\n{config['command']}"
     if commits := str(begun.get("git_commit") or ""):
         commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"

@@ -90,8 +90,8 @@ class Run:
                 from support.engine.resuming import go_on  # late: a new run does without
 
                 purge_step = go_on(self, config, begun)
-            names, is_first = about_model["classes"], self.processes.is_first
-            self.log = TensorBoardLog(self.folder, names, purge_step) if is_first else None
+            is_first = self.processes.is_first
+            self.log = TensorBoardLog(self.folder, purge_step) if is_first else None
             self.closing = closing.pop_all()
         self.onnx_path, self.clock = self.folder / "model.onnx", Clock(state, stop.started)
         seconds = 0.5 if sys.stderr.isatty() else 10.0
@@ -147,8 +147,7 @@ class Run:
         if self.log is not None:
             print("\n".join(self.opening_lines), flush=True)
             if state.step == 0:
-                self.log.describe()
-                self.log.graph(state.model, self.panels.images[:1].to(self.machine.device))
+                self.log.describe(state.model, self.panels.images[:1].to(self.machine.device))
         self.decide()
         while not (self.limits.are_reached(state) or (self.time_is_up and state.is_evaluated)):
             is_inside = state.step > 0 and not state.is_evaluated
@@ -209,7 +208,8 @@ class Run:
         if self.state.step % CHECK_EVERY == 0:
             self.bar.set_postfix_str(f"loss {loss:.3f}, {self.clock.rate():.1f} images/s", False)
             if self.log is not None:
-                self.log.step(self.state.step, loss, self.state.optimizer.param_groups[0]["lr"])
+                rate = self.state.optimizer.param_groups[0]["lr"]
+                self.log.scalars({"step/loss": loss, "step/learning_rate": rate}, self.state.step)
 
     def decide(self) -> None:
         """Finds out, together with the other processes, what is to be done between two steps."""
@@ -306,8 +306,12 @@ class Run:
     def _log(self, row: Mapping[str, float], matrix: Tensor) -> None:
         """Writes an epoch into history.csv and TensorBoard."""
         write_csv(self.folder / "history.csv", HISTORY_COLUMNS, self.state.history)
-        self.log.epoch(row, f1_per_class(matrix), iou_per_class(matrix))
-        picture = confusion_picture(matrix.numpy(), self.about_model["classes"])
+        names = self.about_model["classes"]
+        values = {f"epoch/{column}": row[column] for column in HISTORY_COLUMNS[2:]}
+        for tag, scores_per_class in (("f1", f1_per_class(matrix)), ("iou", iou_per_class(matrix))):
+            values |= {f"{tag}/{names[k]}": score for k, score in enumerate(scores_per_class)}
+        self.log.scalars(values, row["step"])
+        picture = confusion_picture(matrix.numpy(), names)
         self.log.picture("confusion", picture, row["step"])
         panel = self.panels.paint(self.state.model.eval(), self.machine.device)
         self.log.picture("samples", panel, row["step"])

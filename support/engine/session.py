@@ -113,22 +113,11 @@ class TrainingState:
         of_all = processes.gather((random_states(), sums))
         if not processes.is_first:
             return
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "images_per_step": self.images_per_step,
-            "labels": self.labels,
-            "seconds": self.seconds,
-            "evaluation_seconds": self.evaluation_seconds,
-            "step": self.step,
-            "best_score": self.best_score,
-            "history": self.history,
-            "random": [random for random, _ in of_all],
-            "loss_sums": [sums for _, sums in of_all],
-        }
-        save_checkpoint(path, state)
+        whole = {name: value for name, value in vars(self).items() if name != "meter"}
+        parts = ("model", "optimizer", "scheduler", "scaler")
+        whole |= {name: whole[name].state_dict() for name in parts}
+        whole |= {"random": [random for random, _ in of_all], "loss_sums": [x for _, x in of_all]}
+        save_checkpoint(path, whole)
 
 
 @dataclass(frozen=True)

@@ -255,10 +255,9 @@ def open_source(
 
 def require_folder(root: Path) -> None:
     """Raises `LabError` when a data folder is missing, a file, or empty."""
-    if not root.exists():
-        raise LabError(f"the data folder {root} does not exist")
     if not root.is_dir():
-        raise LabError(f"{root} is a file, not a data folder")
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise LabError(f"the data folder {root} {what}")
     if not any(root.iterdir()):
         raise LabError(
             f"the data folder {root} is empty; images/ and masks/ belong in it, or a data set as "
@@ -276,10 +275,8 @@ def require_known(kind: str, wanted: Sequence[str], known: Sequence[str], where:
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted, but for hidden ones; none where there is no folder."""
-    if not folder.is_dir():
-        return []
-    paths = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(path for path in paths if path.is_dir())
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if path.is_dir() and not path.name.startswith("."))
 
 
 def select(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
