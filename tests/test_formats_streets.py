@@ -256,7 +256,7 @@ def test_pets_list_every_fault_of_a_listed_name(tmp_path: Path) -> None:
     train, val = (listing.faults for listing in divided(tmp_path))
     faults = {sample.name: fault for sample, fault in (train | val).items()}
     assert "mask without its image" in faults.pop("000002_10")
-    assert "neither an image nor a trimap" in faults.pop("000003_10")
+    assert "neither an image nor a mask" in faults.pop("000003_10")
     assert faults == {}
 
 

@@ -251,7 +251,7 @@ def test_images_on_no_list_are_a_note(tmp_path, capsys):
     write_flat(tmp_path, 4)
     (tmp_path / "train.txt").write_text("n0\nn2\nn3\n")
     code, text = check(tmp_path, capsys)
-    assert code == 0 and "1 images are on no list, the first n1; they are not read" in text
+    assert code == 0 and "on no list, and so not read: 1 of 4 images, such as n1" in text
 
 
 def test_masks_of_one_value_have_nothing_to_tell_apart(leaves, capsys):

@@ -12,62 +12,19 @@ the same name, and the wrong ones are read; here it is `labelIds`.
     gt/<condition>/<split>/<sequence>/<sequence>_frame_<frame>_gt_labelIds.png         label ids
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
+from support.formats.archives import ArchiveFolder
 from support.formats.cityscapes import CITYSCAPES
-from support.formats.files import DataFolder, Listing, Sample, subfolders
-from support.formats.listing import unpaired
-from utils import LabError
-
-IMAGES = ("rgb_anon", "_rgb_anon.png")
-MASKS = ("gt", "_gt_labelIds.png")
-ARCHIVES = {IMAGES: "rgb_anon_trainvaltest.zip", MASKS: "gt_trainval.zip"}
-SPLITS = ("test", "train", "val")
 
 
-class AcdcFolder(DataFolder):
+class AcdcFolder(ArchiveFolder):
     """A data folder in the layout of ACDC."""
 
     labels = CITYSCAPES
     image_kind = "PNG"
+    endings = ("_rgb_anon", "_gt_labelIds")
+    archives = ("rgb_anon_trainvaltest.zip", "gt_trainval.zip")
+    city_level = 1
 
-    def splits(self) -> list[str]:
-        """As `DataFolder.splits`; the test is one when its targets are there.
-
-        Raises:
-            LabError: when there are no images, or no targets.
-        """
-        found = {
-            layer: {split for split in SPLITS if self._files(layer, split)} for layer in ARCHIVES
-        }
-        for (folder, suffix), archive in ARCHIVES.items():
-            if not found[folder, suffix]:
-                pattern = f"{folder}/<condition>/<split>/<sequence>/*{suffix}"
-                raise LabError(f"{self.root} holds no {pattern}; unpack {archive} there")
-        return sorted((found[IMAGES] - {"test"}) | found[MASKS])
-
-    def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`; the cities are the conditions."""
-        images, masks = (self._files(layer, split, cities) for layer in ARCHIVES)
-        conditions = {
-            folder.name
-            for layer, _ in ARCHIVES
-            for folder in subfolders(self.root / layer)
-            if (folder / split).is_dir()
-        }
-        return Listing(sorted(conditions), images, masks, unpaired(images, masks))
-
-    def _files(
-        self, layer: tuple[str, str], split: str, cities: Sequence[str] | None = None
-    ) -> dict[Sample, Path]:
-        """The files of a split in one layer (folder, suffix) by sample, but for hidden ones."""
-        folder, suffix = layer
-        return {
-            Sample(condition.name, path.name.removesuffix(suffix)): path
-            for condition in subfolders(self.root / folder)
-            if cities is None or condition.name in cities
-            for sequence in subfolders(condition / split)
-            for path in sequence.glob(f"*{suffix}")
-            if not path.name.startswith(".")
-        }
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`."""
+        return f"rgb_anon/*/{split}/*/*_rgb_anon.png", f"gt/*/{split}/*/*_gt_labelIds.png"

@@ -10,12 +10,8 @@ of ADEChallengeData2016.zip:
     images/{training,validation}/<name>.jpg         annotations/{training,validation}/<name>.png
 """
 
-from collections.abc import Sequence
-
-from support.formats.files import DataFolder, Listing
+from support.formats.archives import ArchiveFolder
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired
-from utils import LabError
 
 FOLDERS = {"train": "training", "val": "validation"}
 
@@ -177,27 +173,13 @@ ADE20K = LabelSet(
 )
 
 
-class Ade20kFolder(DataFolder):
+class Ade20kFolder(ArchiveFolder):
     """A folder of the scene parsing benchmark."""
 
     labels = ADE20K
+    known_splits = tuple(FOLDERS)
+    archives = ("ADEChallengeData2016.zip", "ADEChallengeData2016.zip")
 
-    def splits(self) -> list[str]:
-        """As `DataFolder.splits`.
-
-        Raises:
-            LabError: when the images or the masks of a split are missing.
-        """
-        for layer in ("images", "annotations"):
-            for folder in FOLDERS.values():
-                if not (self.root / layer / folder).is_dir():
-                    raise LabError(
-                        f"{self.root}: ADE20K without {layer}/{folder}/; unpack all of "
-                        "ADEChallengeData2016.zip there"
-                    )
-        return sorted(FOLDERS)
-
-    def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`."""
-        images = by_stem(self.root / "images" / FOLDERS[split], "*.jpg")
-        return paired(images, by_stem(self.root / "annotations" / FOLDERS[split], "*.png"))
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`."""
+        return f"images/{FOLDERS[split]}/*.jpg", f"annotations/{FOLDERS[split]}/*.png"

@@ -12,20 +12,9 @@ validate; the targets of the 2,000 test images are withheld. The 19 classes are 
 In the first release a mask is named <name>_train_id.png; that name is read as well.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
+from support.formats.archives import ArchiveFolder
 from support.formats.cityscapes import CITYSCAPES
-from support.formats.files import DataFolder, Listing, Sample
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired
-from utils import LabError
-
-IMAGES = "images/10k/{split}/*.jpg"
-MASKS = "labels/sem_seg/masks/{split}/*.png"
-ARCHIVES = {IMAGES: "10K images", MASKS: "semantic segmentation labels"}
-OLD_SUFFIX = "_train_id"
-SPLITS = ("test", "train", "val")
 
 BDD100K = LabelSet(
     "BDD100K",
@@ -36,32 +25,15 @@ BDD100K = LabelSet(
 )
 
 
-class Bdd100kFolder(DataFolder):
+class Bdd100kFolder(ArchiveFolder):
     """A data folder of BDD100K's semantic segmentation."""
 
     labels = BDD100K
     image_kind = "JPEG"
     cure = "save train ids of Cityscapes, such as 0 for road, and 255 for void"
+    endings = ("", "_train_id")
+    archives = ("BDD100K's 10K images", "BDD100K's semantic segmentation labels")
 
-    def splits(self) -> list[str]:
-        """As `DataFolder.splits`; the test is one when its targets are there.
-
-        Raises:
-            LabError: when there are no images, or no targets.
-        """
-        found = {
-            pattern: {split for split in SPLITS if self._files(pattern, split)}
-            for pattern in ARCHIVES
-        }
-        for pattern, archive in ARCHIVES.items():
-            if not found[pattern]:
-                place = pattern.format(split="<split>")
-                raise LabError(f"{self.root} holds no {place}; unpack BDD100K's {archive} there")
-        return sorted((found[IMAGES] - {"test"}) | found[MASKS])
-
-    def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`; there are no cities."""
-        return paired(self._files(IMAGES, split), self._files(MASKS, split))
-
-    def _files(self, pattern: str, split: str) -> dict[Sample, Path]:
-        return by_stem(self.root, pattern.format(split=split), OLD_SUFFIX)
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`."""
+        return f"images/10k/{split}/*.jpg", f"labels/sem_seg/masks/{split}/*.png"

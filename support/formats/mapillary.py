@@ -14,13 +14,12 @@ A `config_v1.2.json` or `config.json` in the folder goes before the labels that 
 """
 
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from support.formats.files import ID_MODES, DataFolder, Listing
+from support.formats.archives import ArchiveFolder
+from support.formats.files import ID_MODES
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired
 from utils import LabError
 
 FOLDERS = {"train": "training", "val": "validation", "test": "testing"}
@@ -99,11 +98,12 @@ MAPILLARY = LabelSet(
 )
 
 
-class MapillaryFolder(DataFolder):
+class MapillaryFolder(ArchiveFolder):
     """A folder of Mapillary Vistas with the labels of version 1.2."""
 
     mask_modes = ID_MODES
     cure = "take the masks of version 1.2; those of 2.0 have other labels"
+    archives = ("all of its archive", "all of its archive")
 
     @cached_property
     def labels(self) -> LabelSet:
@@ -111,32 +111,12 @@ class MapillaryFolder(DataFolder):
         configs = [self.root / name for name in CONFIGS if (self.root / name).is_file()]
         return read_config(configs[0]) if configs else MAPILLARY
 
-    def splits(self) -> list[str]:
-        """As `DataFolder.splits`; `test` is one where there are masks of it.
-
-        Raises:
-            LabError: when the images or the masks of a split are missing.
-        """
-        for split in ("train", "val"):
-            for folder in (self._images(split), self._masks(split)):
-                if not folder.is_dir():
-                    raise LabError(
-                        f"{self.root}: Mapillary Vistas without {folder.relative_to(self.root)}/; "
-                        "unpack all of its archive there"
-                    )
-        return ["test", "train", "val"] if self._masks("test").is_dir() else ["train", "val"]
-
-    def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`."""
-        images, masks = self._images(split), self._masks(split)
-        return paired(by_stem(images, "*.jpg"), by_stem(masks, "*.png"))
-
-    def _images(self, split: str) -> Path:
-        return self.root / FOLDERS[split] / "images"
-
-    def _masks(self, split: str) -> Path:
-        newer = self.root / FOLDERS[split] / "v1.2" / "labels"
-        return newer if newer.is_dir() else self.root / FOLDERS[split] / "labels"
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`."""
+        folder = FOLDERS[split]
+        newer = f"{folder}/v1.2/labels"
+        masks = newer if (self.root / newer).is_dir() else f"{folder}/labels"
+        return f"{folder}/images/*.jpg", f"{masks}/*.png"
 
 
 def read_config(path: Path) -> LabelSet:

@@ -13,15 +13,13 @@ trimaps, and some of its images are damaged or of another kind than their name s
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from support.formats.files import DataFolder, Listing, Sample
+from support.formats.archives import ArchiveFolder, listed, read_names
+from support.formats.files import Listing
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired, restricted, split_off
+from support.formats.listing import split_off
 from utils import LabError
-
-IMAGES, MASKS = "images/*.jpg", "annotations/trimaps/*.png"
-ARCHIVES = {IMAGES: "images.tar.gz", MASKS: "annotations.tar.gz"}
-LISTS = {"train": "trainval.txt", "val": "trainval.txt", "test": "test.txt"}
 
 OXFORD_PETS = LabelSet(
     "Oxford-IIIT Pet",
@@ -33,52 +31,32 @@ OXFORD_PETS = LabelSet(
 )
 
 
-class OxfordPetsFolder(DataFolder):
+class OxfordPetsFolder(ArchiveFolder):
     """A data folder in the layout of Oxford-IIIT Pet."""
 
     labels = OXFORD_PETS
     cure = "save 1 for the pet, 2 for the background, 3 for the border between them"
+    archives = ("images.tar.gz", "annotations.tar.gz")
+
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`; all splits lie in one place."""
+        return "images/*.jpg", "annotations/trimaps/*.png"
 
     def splits(self) -> list[str]:
-        """As `DataFolder.splits`.
-
-        Raises:
-            LabError: when there are no images, no trimaps or no lists of the splits.
-        """
-        for pattern, archive in ARCHIVES.items():
-            if not by_stem(self.root, pattern):
-                raise LabError(f"{self.root} holds no {pattern}; unpack {archive} there")
-        for split in LISTS:
-            self._listed(split)
-        return sorted(LISTS)
+        """As `ArchiveFolder.splits`; `LabError` also for a list that is missing."""
+        for path in map(self._list_of, self.known_splits):
+            if not path.is_file():
+                raise LabError(f"{path} is missing; unpack {self.archives[1]} in {self.root}")
+        return super().splits()
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
-        """As `DataFolder.list_files`; there are no cities.
+        """As `DataFolder.list_files`."""
+        names = read_names(self._list_of(split))
+        if split != "test":
+            train, val = split_off(names, self.val_share)
+            names = val if split == "val" else train
+        return listed(super().list_files(split, cities), names, self._list_of(split))
 
-        Raises:
-            LabError: when the list of the split is missing.
-        """
-        whole = paired(*(by_stem(self.root, pattern) for pattern in (IMAGES, MASKS)))
-        chosen = self._chosen(split)
-        missing = {
-            sample: f"{self.root / 'annotations' / LISTS[split]}: names {sample.name}, which has "
-            "neither an image nor a trimap; unpack both archives again"
-            for sample in chosen.difference(whole.samples)
-        }
-        return restricted(whole._replace(faults=whole.faults | missing), chosen)
-
-    def _chosen(self, split: str) -> set[Sample]:
-        """The samples of a split."""
-        listed = self._listed(split)
-        if split == "test":
-            return set(listed)
-        train, val = split_off(listed, self.val_share)
-        return set(val if split == "val" else train)
-
-    def _listed(self, split: str) -> list[Sample]:
-        """The samples on the official list from which a split is taken."""
-        path = self.root / "annotations" / LISTS[split]
-        if not path.is_file():
-            raise LabError(f"{path} is missing; unpack {ARCHIVES[MASKS]} in {self.root}")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [Sample("", line.split()[0]) for line in lines if line.strip()]
+    def _list_of(self, split: str) -> Path:
+        """The official list from which a split is taken."""
+        return self.root / "annotations" / ("test.txt" if split == "test" else "trainval.txt")

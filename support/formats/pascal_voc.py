@@ -15,13 +15,10 @@ The folder may also be `VOC2012/` or `VOCdevkit/VOC2012/` in the one that is nam
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.formats.files import ID_MODES, DataFolder, Listing, Sample
+from support.formats.archives import ArchiveFolder, listed, read_names
+from support.formats.files import ID_MODES, Listing
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
-from support.formats.listing import by_stem, paired, restricted
 from utils import LabError
-
-IMAGE_FOLDER, MASK_FOLDER = "JPEGImages", "SegmentationClass"
-LIST_FOLDER = "ImageSets/Segmentation"
 
 PASCAL_VOC = LabelSet(
     "Pascal VOC",
@@ -52,43 +49,36 @@ PASCAL_VOC = LabelSet(
 )
 
 
-class PascalVocFolder(DataFolder):
+class PascalVocFolder(ArchiveFolder):
     """A folder of Pascal VOC 2012."""
 
     labels = PASCAL_VOC
     mask_modes = ID_MODES
+    archives = ("VOCtrainval_11-May-2012.tar", "VOCtrainval_11-May-2012.tar")
 
     @property
     def base(self) -> Path:
         """The folder that holds the images, the masks and the lists."""
         places = (self.root, self.root / "VOC2012", self.root / "VOCdevkit" / "VOC2012")
-        return next((path for path in places if (path / IMAGE_FOLDER).is_dir()), self.root)
+        return next((path for path in places if (path / "JPEGImages").is_dir()), self.root)
+
+    def patterns(self, split: str) -> tuple[str, str]:
+        """As `ArchiveFolder.patterns`; all splits lie in one place."""
+        return "JPEGImages/*.jpg", "SegmentationClass/*.png"
 
     def splits(self) -> list[str]:
-        """As `DataFolder.splits`; `test` is one where there are masks of it.
-
-        Raises:
-            LabError: when the masks or a list are missing.
-        """
-        for name in (MASK_FOLDER, f"{LIST_FOLDER}/train.txt", f"{LIST_FOLDER}/val.txt"):
-            if not (self.base / name).exists():
-                raise LabError(
-                    f"{self.base}: Pascal VOC without {name}; unpack all of "
-                    "VOCtrainval_11-May-2012.tar again"
-                )
-        has_test = (self.base / LIST_FOLDER / "test.txt").exists() and self.list_files("test").masks
+        """As `ArchiveFolder.splits`; `LabError` also for a list that is missing."""
+        for path in map(self._list_of, ("train", "val")):
+            if not path.is_file():
+                raise LabError(f"{path} is missing; unpack all of {self.archives[0]} again")
+        super().splits()
+        has_test = self._list_of("test").is_file() and self.list_files("test").masks
         return ["test", "train", "val"] if has_test else ["train", "val"]
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
-        list_path = self.base / LIST_FOLDER / f"{split}.txt"
-        words = list_path.read_text(encoding="utf-8", errors="replace").split()
-        names = {Sample("", word) for word in words}
-        images = by_stem(self.base / IMAGE_FOLDER, "*.jpg")
-        whole = paired(images, by_stem(self.base / MASK_FOLDER, "*.png"))
-        missing = {
-            sample: f"{list_path}: names {sample.name}, which has neither an image nor a mask; "
-            "unpack the archive again"
-            for sample in names.difference(whole.samples)
-        }
-        return restricted(whole._replace(faults=whole.faults | missing), names)
+        path = self._list_of(split)
+        return listed(super().list_files(split, cities), read_names(path), path)
+
+    def _list_of(self, split: str) -> Path:
+        return self.base / "ImageSets" / "Segmentation" / f"{split}.txt"
