@@ -30,6 +30,8 @@ LIKELY = {
 }
 """What PyTorch says → what a student has usually done."""
 
+MOST_LINES, MOST_CHARACTERS = 4, 300
+"""Of what pytest says of an assertion."""
 FAILED = pytest.StashKey[set]()
 
 
@@ -85,11 +87,21 @@ def explain(error: BaseException, number: str) -> tuple[str, str]:
     if isinstance(error, WrongAnswer):
         return "wrong", f"{title} is wrong\n{error}"
     place = place_in_lab(error)
+    if isinstance(error, AssertionError) and place is None:
+        return "wrong", f"{title} is wrong: {failed_line(error)}"
     text = str(error).strip().split("\n")[0][:300] or "no message"
     where = f" at {place}" if place else ""
     likely = next((f"\nlikely:   {c}" for said, c in LIKELY.items() if re.search(said, text)), "")
     raised = f"{title} is wrong: your code raised {type(error).__name__}{where}"
     return "wrong", f"{raised}\n{text}{likely}"
+
+
+def failed_line(error: AssertionError) -> str:
+    """The test whose assertion failed, that line, and the values that pytest saw in it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    seen = [line.rstrip()[:MOST_CHARACTERS] for line in str(error).split("\n") if line.strip()]
+    seen = [line for line in seen if not line.lstrip().startswith("+ ")]  # how it came about
+    return "\n".join([frame.name, f"  {frame.line}", *(f"  {line}" for line in seen[:MOST_LINES])])
 
 
 def answer_lines(number: str) -> list[tuple[int, str]]:

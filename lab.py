@@ -3,6 +3,7 @@
     python lab.py                    every TODO and its state, as far as it is known
     python lab.py check [3.2 | 3]    run the tests: of everything, of a TODO, of a chapter
     python lab.py hint 3.2           one step further at each call
+    python lab.py show 3.2           what is asked, its tests, and where the answer stands
     python lab.py watch [3.2]        check again whenever a file is saved
     python lab.py reset 3.2          put a TODO back to what it was, with a backup
     python lab.py update NEW         carry your answers into a newer edition
@@ -29,6 +30,7 @@ from commands.companion.report import (
     uses_colors,
     wrap,
 )
+from commands.companion.showing import in_colors, tests_of
 from commands.companion.todos import BY_NUMBER, TODOS, Todo
 from commands.companion.update import apply_update, describe, plan_update
 from commands.companion.verdicts import BLOCKED, DONE, TO_DO
@@ -53,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Begin with: python lab.py hint 1.1",
     )
     parser.set_defaults(run=progress_command, markdown=False)
-    commands = parser.add_subparsers(metavar="{progress,check,hint,watch,reset,update}")
+    commands = parser.add_subparsers(metavar="{progress,check,hint,show,watch,reset,update}")
 
     def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=f"{text}.")
@@ -74,6 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("hint", hint_command, "what a TODO asks, and one more hint at each call").add_argument(
         "number", metavar="TODO", help="number of a TODO, as 3.2"
     )
+    add(
+        "show", show_command, "what a TODO asks, its tests, and the place of the answer"
+    ).add_argument("number", metavar="TODO", help="number of a TODO, as 3.2")
     add("watch", watch_command, "test the TODO at work whenever a file is saved").add_argument(
         "number", nargs="?", metavar="TODO", help="number of a TODO (default: where you write)"
     )
@@ -170,6 +175,16 @@ def hint_command(args: argparse.Namespace) -> None:
         print("these are all the hints")
     elif shown < len(todo.hints):
         print(f"one more: {command('hint', todo.number)}")
+
+
+def show_command(args: argparse.Namespace) -> None:
+    """The command `show`: the statement and the tests of a TODO."""
+    lab = open_lab()
+    todo = find_todo(lab, args.number)
+    print(paint(f"{name_of(todo)}  {todo.title}  ({lab.places(todo)})", "title"))
+    print(wrap(todo.statement))
+    print(f"\n{in_colors(tests_of(HERE, todo.number))}\n")
+    print(f"your answer stands in {lab.places(todo)}; test it: {command('check', todo.number)}")
 
 
 def watch_command(args: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ COPIED = (
     "environment.yml",
     "LICENSE",
 )
-FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo"), "*.py")
+FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo", "checks"), "*.py")
 FOLDERS |= {"subject": "*.md", "subject/figures": "*.png", "pretrained": "*"}
 THEIRS = {"check.yml": ".github/workflows/check.yml", "gitignore": ".gitignore"}
 THEIRS |= {name: name for name in ("README.md", "Makefile", "pyproject.toml")}

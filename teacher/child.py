@@ -143,6 +143,7 @@ def run_tests(lab: Path, todos: tuple[str, ...], secret: str, writer: int) -> No
     import pytest
     import torch
 
+    from commands.companion.verdicts import test_files
     from teacher.watching import Reporter, syntax_fault
 
     def send(entry: dict[str, object]) -> None:
@@ -165,7 +166,7 @@ def run_tests(lab: Path, todos: tuple[str, ...], secret: str, writer: int) -> No
     os.environ.pop("PYTEST_ADDOPTS", None)
     sys.dont_write_bytecode = False
     random.seed(0)
-    tests = sorted(path.name for path in lab.glob("test_implementation*.py"))
+    tests = test_files(lab, todos)
     options = ["-s", "-q", "--tb=no"]
     for plugin in ("cacheprovider", "faulthandler", "logging", "doctest", "junitxml"):
         options += ["-p", f"no:{plugin}"]

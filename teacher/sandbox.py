@@ -43,7 +43,7 @@ from teacher.processes import (
 
 NEEDED = (
     *(name for name in LAB_FILES if "/" not in name),
-    *("utils.py", "conftest.py", "commands", "support", "toycity", "zoo"),
+    *("utils.py", "conftest.py", "commands", "support", "toycity", "zoo", "checks"),
 )
 CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 MAX_REPORT_BYTES = 4_000_000

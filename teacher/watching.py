@@ -30,6 +30,9 @@ WATCHED = (
 )
 """Packages whose modules the tests go by, besides those that `places` names."""
 
+OF_TESTS = ("test_implementation", "conftest", "checks", "commands.companion.checking")
+"""What the names of our own modules begin with: the tests, and what words their verdicts."""
+
 ANSWER = re.compile(r"^[ \t]*# <answer ", re.MULTILINE)
 
 
@@ -154,7 +157,7 @@ def places() -> Iterator[tuple[str, ModuleType | type]]:
 
 def is_of_tests(name: str) -> bool:
     """Whether a module is one of ours, whose every name counts."""
-    return name.startswith(("test_implementation", "conftest", "commands.companion.checking"))
+    return name.startswith(OF_TESTS)
 
 
 def is_closed(name: str) -> bool:

@@ -31,6 +31,7 @@ from commands.companion.update import (
     plan_update,
 )
 from commands.companion.verdicts import Finding, run_todos
+from commands.companion.verdicts import test_files as list_test_files
 from utils import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -218,6 +219,72 @@ def test_progress_shows_the_last_results_and_what_changed(checked, tmp_path):
     }
     fill(folder, {"4.3": "y = x / 3\n"})  # as it was when it passed
     assert Lab(folder).states()["4.3"] == "done"
+
+
+CASES = """
+import pytest
+
+import metrics
+from commands.companion.checking import wrong
+
+
+@pytest.mark.todo("4.2", points=2, needs=["4.1"])
+@pytest.mark.parametrize("x", [5, 6])
+def test_4_2_further_numbers(x):
+    if metrics.both(x) != 2 * x + 2:
+        likely = "the parts are in the wrong order" if metrics.both(x) == 2 * x + 1 else None
+        wrong(given=x, expected=2 * x + 2, got=metrics.both(x), likely=likely)
+"""
+
+
+@pytest.fixture
+def edition_with_cases(edition):
+    (edition / "checks" / "cases").mkdir(parents=True)
+    for name in ("checks", "checks/cases"):
+        (edition / name / "__init__.py").touch()
+    (edition / "checks" / "cases" / "chapter_4.py").write_text(CASES)
+    fill(edition, {each: ANSWERS[each] for each in ("4.1", "4.2a", "4.2b")})
+    return edition
+
+
+def test_check_runs_the_cases_after_the_tests(edition_with_cases):
+    path = edition_with_cases / "metrics.py"
+    path.write_text(path.read_text().replace("y = x + 1", "y = x + 1 if x != 5 else 9"))
+    findings, problem = run_todos(edition_with_cases, ["4.2", "4.3"])
+    assert problem == "" and findings["4.3"].state == "to do"
+    assert findings["4.2"].test == "test_4_2_further_numbers[5]" and findings["4.2"].failed == 1
+    assert "given:    5\nexpected: 12\ngot:      18" in findings["4.2"].message
+
+
+def test_check_shows_the_test_to_read_and_the_cause_that_a_case_knows(edition_with_cases):
+    path = edition_with_cases / "metrics.py"
+    wrong_order = (
+        path.read_text().replace("y = x + 1", "y = x").replace("y = double(y)", "y = 2 * y + 1")
+    )
+    path.write_text(wrong_order)
+    result = lab(edition_with_cases, "check", "4.2")
+    said = result.stdout.splitlines()
+    assert said[0].endswith("is wrong: test_4_2_both")
+    assert said[1:3] == ["  assert metrics.both(1) == 4", "  assert 3 == 4"]
+    assert said[3] == "given:    5" and said[6] == "likely:   the parts are in the wrong order"
+
+
+def test_test_files_are_those_of_the_chapters_that_are_wanted(tmp_path):
+    names = ["checks/cases/chapter_1.py", "checks/cases/chapter_4.py", "checks/cases/chapter_9.py"]
+    names = ["test_implementation.py", "test_implementation_zoo.py", *names]
+    (tmp_path / "checks" / "cases").mkdir(parents=True)
+    for name in names:
+        (tmp_path / name).touch()
+    assert list_test_files(tmp_path) == names
+    assert list_test_files(tmp_path, ["4.1", "4.2"]) == [names[0], names[3]]
+    assert list_test_files(tmp_path, ["9.4"]) == [names[1], names[4]]
+
+
+def test_show_prints_the_statement_the_tests_and_the_place(edition):
+    said = lab(edition, "show", "4.1").stdout
+    assert "TODO 4.1" in said and "def test_4_1_doubles(x):" in said and "parametrize" in said
+    assert "test_4_2_both" not in said and "pytest.mark.todo" not in said
+    assert "your answer stands in metrics.py:" in said and "lab.py check 4.1" in said
 
 
 def test_progress_without_results_says_what_to_do(edition):

@@ -30,7 +30,7 @@ NARROW = {
     "zoo": {"zoo", "metrics", "utils"},
 }
 """Rooms that may import these alone, of all that is the lab's own."""
-OUTSIDE = ("teacher", "tests", "benchmarks", "subject", "conftest", "relative")
+OUTSIDE = ("checks", "teacher", "tests", "benchmarks", "subject", "conftest", "relative")
 """What no room of the lab imports; nor does any import by a relative path."""
 TORCH_FREE = ("commands/slurm", "commands/comparison", "commands/companion", "support/formats")
 MOST_FILES, MOST_LINES = 26, 5500
@@ -153,6 +153,29 @@ def test_train_opens_few_files(tmp_path):
     print(f"{sum(lines.values())} lines in {len(files)} files")
     assert LAB / "training.py" in files
     assert len(files) <= MOST_FILES and sum(lines.values()) <= MOST_LINES
+
+
+def marked(path: Path) -> dict[str, list[ast.FunctionDef]]:
+    """The tests of each TODO in a file of the students' tests."""
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for each in getattr(node, "decorator_list", []):
+            if ast.unparse(each).startswith("pytest.mark.todo("):
+                found.setdefault(each.args[0].value, []).append(node)
+    return found
+
+
+@pytest.mark.parametrize("name", ["test_implementation.py", "test_implementation_zoo.py"])
+def test_students_tests_are_short_and_in_the_order_of_the_todos(name):
+    text = (LAB / name).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 1300
+    tests = marked(LAB / name)
+    assert list(tests) == sorted(tests) and {len(each) for each in tests.values()} <= {3, 4, 5, 6}
+    every = [test for each in tests.values() for test in each]
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            most = 12 if node in every or node.name.startswith("test_") else 10
+            assert node.end_lineno - node.lineno < most, node.name
 
 
 @pytest.mark.parametrize("words", [["main.py"], ["main.py", "train"], ["main.py", "show"],

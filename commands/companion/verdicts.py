@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 MODULE = "commands.companion.verdicts"
 VERDICTS_FILE = "LAB_VERDICTS"
 WANTED = "LAB_TODOS"
-TESTS = "test_implementation*.py"
+TESTS, CASES = "test_implementation*.py", "checks/cases/chapter_*.py"
+"""The short tests that a student reads, and the further cases that run after them."""
+ZOO_CHAPTER = "9"
 TEST_SECONDS = 60
 START_SECONDS = 300
 OUTPUT_CHARACTERS = 1500
@@ -107,6 +109,21 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     write("end", status=int(exitstatus))
 
 
+def test_files(lab: Path, numbers: Iterable[str] = ()) -> list[str]:
+    """The files with tests of some TODOs, of all when none is named: first those to read."""
+    chapters = {number.split(".")[0] for number in numbers}
+
+    def is_wanted(path: Path) -> bool:
+        is_zoo = path.stem.endswith("zoo")
+        own = {path.stem.removeprefix("chapter_")}
+        if path.parent == lab:
+            own = {ZOO_CHAPTER} if is_zoo else chapters - {ZOO_CHAPTER}
+        return not chapters or bool(own & chapters)
+
+    paths = [*sorted(lab.glob(TESTS)), *sorted(lab.glob(CASES))]
+    return [path.relative_to(lab).as_posix() for path in paths if is_wanted(path)]
+
+
 def describe(error: BaseException) -> str:
     """An error outside the tests in one line, with the innermost line of the lab's files."""
     error = error.__cause__ or error
@@ -168,7 +185,7 @@ def main(argv: list[str]) -> int:
     options = ["-q", "--tb=no", "--continue-on-collection-errors", "-o", "addopts="]
     options += ["-p", "no:cacheprovider", "-p", MODULE]
     options += [f"--rootdir={lab}", f"--confcutdir={lab}"]
-    return pytest.main([*options, *sorted(path.name for path in lab.glob(TESTS))])
+    return pytest.main([*options, *test_files(lab, filter(None, line.strip().split(",")))])
 
 
 # ------------------------------------------------------------------ the companion's end
@@ -331,12 +348,20 @@ def findings_of(lines: list[dict], numbers: Iterable[str]) -> dict[str, Finding]
 
 
 def sum_up(verdicts: list[dict]) -> Finding:
-    """One finding of the verdicts of all tests of a TODO: the worst counts."""
+    """One finding of the verdicts of all tests of a TODO: the worst counts.
+
+    The message is that of the first test that fails, with what the first further case says of it.
+    """
     states = {"wrong": WRONG, "to do": TO_DO, "blocked": BLOCKED, "passed": DONE}  # worst first
     worst = min(verdicts, key=lambda each: list(states).index(each["verdict"]))
     failed = len({each["test"] for each in verdicts if each["verdict"] != "passed"})
-    test = worst["test"].split("::")[-1]
-    return Finding(states[worst["verdict"]], worst["message"], test, worst["output"], failed)
+    test, message = worst["test"].split("::")[-1], worst["message"]
+    alike = [each["message"] for each in verdicts if each["verdict"] == worst["verdict"]]
+    told = [text for text in alike if "\nexpected: " in text]
+    if worst["verdict"] == "wrong" and told and "\nexpected: " not in message:
+        best = next((text for text in told if "\nlikely: " in text), told[0])
+        message += "\n" + best.partition("\n")[2]
+    return Finding(states[worst["verdict"]], message, test, worst["output"], failed)
 
 
 if __name__ == "__main__":

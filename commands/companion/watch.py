@@ -10,7 +10,7 @@ from commands.companion.folder import CHANGED, UNKNOWN, Lab, find_syntax_errors
 from commands.companion.markers import LAB_FILES
 from commands.companion.report import name_of, paint, show_first, show_states, sums, wrap
 from commands.companion.todos import BY_NUMBER
-from commands.companion.verdicts import DONE, TESTS, WRONG, Runner, run_todos
+from commands.companion.verdicts import DONE, TESTS, WRONG, Runner, run_todos, test_files
 from utils import LabError
 
 POLL_SECONDS = 0.5
@@ -125,7 +125,7 @@ def at_work(lab: Lab, known: dict[str, str], number: str | None) -> str | None:
 def stamps(folder: Path) -> dict[Path, tuple[int, int]]:
     """Path → time and size of the files that the tests depend on, as far as they can be seen."""
     found = {}
-    for path in [*(folder / name for name in LAB_FILES), *folder.glob(TESTS)]:
+    for path in (folder / name for name in [*LAB_FILES, *test_files(folder)]):
         try:
             info = path.stat()
         except OSError:  # an editor is just exchanging it

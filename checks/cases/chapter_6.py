@@ -1,0 +1,645 @@
+"""Further cases of chapter 6: training and evaluation."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from checks.common import (
+    VOID,
+    Batch,
+    Elsewhere,
+    describe,
+    elsewhere,
+    near,
+    numbers,
+    recognise,
+)
+from checks.diagnosis.chapter_6 import (
+    CHANNELS,
+    CLASSES,
+    MOMENTUM,
+    RATE,
+    mistakes_of_mean,
+    mistakes_of_training,
+    start_weight,
+    step_by_hand,
+    weights_after,
+)
+from commands.companion.checking import wrong
+from metrics import LossMeter
+from training import evaluate, train_one_epoch
+
+
+def make_batches(void: int = VOID) -> list[Batch]:
+    """Batches of 3, 1 and 2 images, with unequal sizes and unequal shares of void."""
+    random = np.random.default_rng(11)
+    batches = []
+    for images, height, width, share in ((3, 4, 5, 0.1), (1, 4, 5, 0.8), (2, 2, 3, 0.5)):
+        pictures = random.normal(0.3, 1.5, (images, CHANNELS, height, width))
+        target = random.integers(0, CLASSES, (images, height, width))
+        is_void = random.random(target.shape) < share
+        is_void.flat[:2] = False, True
+        target[is_void] = void
+        batches.append((torch.from_numpy(pictures).float(), torch.from_numpy(target)))
+    return batches
+
+
+class Pixelwise(nn.Module):
+    """A 1×1 convolution without bias: logits that numpy can compute too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(CHANNELS, CLASSES, 1, bias=False)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.from_numpy(start_weight())[:, :, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, K, H, W)."""
+        return self.conv(images)
+
+    def weight(self) -> np.ndarray:
+        """(K, C)."""
+        return self.conv.weight.detach().double().numpy()[:, :, 0, 0]
+
+
+class Log(list):
+    """What happened during the forward passes; copies of a model write into the same one."""
+
+    def __deepcopy__(self, memo: dict) -> "Log":
+        return self
+
+
+class Watched(nn.Module):
+    """Has what behaves differently in training, and notes how it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixelwise, self.log = Pixelwise(), Log()
+        self.rest = nn.Sequential(nn.BatchNorm2d(CLASSES), nn.Dropout(0.5))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, K, H, W)."""
+        logits = self.rest(self.pixelwise(images))
+        modes = {each.training for each in self.modules()}
+        self.log.append((modes, logits.requires_grad, logits.detach().clone()))
+        return logits
+
+
+class WeightedChannel(nn.Module):
+    """No real loss: the true class's weighted mean of the first logit, divided by Σ w."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor([0.5, 4.0, 1.0, 0.125]))
+        self.ignore_index = VOID
+
+    def pixel_weights(self, target: Tensor) -> Tensor:
+        """(B, H, W), 0 for void."""
+        return torch.cat((self.weights, torch.zeros(252)))[target.long()]
+
+    def denominator(self, target: Tensor) -> Tensor:
+        """Σ w."""
+        return self.pixel_weights(target).sum()
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Σ w·logit / Σ w, 0 where nothing counts."""
+        weights = self.pixel_weights(target)
+        return (weights * logits[:, 0]).sum() / weights.sum().clamp(min=1e-6)
+
+
+def has_parameter(function: Callable, name: str) -> bool:
+    """Whether a function has this option; answers may replace functions by simpler ones."""
+    return name in inspect.signature(function).parameters
+
+
+def sgd(model: nn.Module, rate: float = RATE, momentum: float = MOMENTUM) -> torch.optim.Optimizer:
+    """Descent over all parameters."""
+    return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
+
+
+def cross_entropy(void: int = VOID) -> nn.Module:
+    """PyTorch's own loss."""
+    return nn.CrossEntropyLoss(ignore_index=void)
+
+
+def check_weight(got: np.ndarray, expected: np.ndarray, mistakes: dict, given: str) -> None:
+    """Compares trained weights with those trained by hand."""
+    if np.allclose(got, expected, rtol=1e-3, atol=1e-4):
+        return
+    found = [
+        each for each, value in mistakes.items() if np.allclose(got, value, rtol=1e-3, atol=1e-4)
+    ]
+    likely = found[0] if found else None
+    wrong(
+        given=given,
+        expected=f"weights {numbers(expected[0])} for class 0",
+        got=numbers(got[0]),
+        likely=likely,
+    )
+
+
+def check_mean_loss(
+    value: object, losses: list[float], counts: list[float], mistakes: dict[str, float], given: str
+) -> None:
+    """Compares the mean loss with the sum of numerators over the sum of denominators."""
+    if not isinstance(value, float):
+        likely = "leave the graph and the tensor behind: .item(), or the meter's mean()"
+        wrong(given=given, expected="a float", got=describe(value), likely=likely)
+    expected = float(np.dot(losses, counts) / sum(counts))
+    if near(value, expected, 1e-4):
+        return
+    mistakes = {
+        **mistakes,
+        "this is the mean of the batches' losses; each weighs by its denominator": np.mean(losses),
+        "this is the last batch's loss": losses[-1],
+        "this is the first batch's loss": losses[0],
+        "this is the sum of the batches' losses": sum(losses),
+        "this is the sum of the losses of all pixels; divide by their number": (
+            np.dot(losses, counts)
+        ),
+        "nothing was counted: each batch goes to the meter": 0.0,
+        "the last batch is missing": np.dot(losses[:-1], counts[:-1]) / sum(counts[:-1]),
+        "the first batch is missing": np.dot(losses[1:], counts[1:]) / sum(counts[1:]),
+    }
+    likely = recognise(value, mistakes, 1e-4)
+    if likely is None and not math.isfinite(value):
+        likely = "0 / 0: nothing was counted, or the loss is no number"
+    given = f"{given}, their losses {numbers(losses)} with denominators {numbers(counts)}"
+    wrong(given=given, expected=f"{expected:.5g}", got=f"{value:.5g}", likely=likely)
+
+
+class OnDevice(nn.Module):
+    """Refuses what is still elsewhere: a model of images, or a loss of logits and target."""
+
+    def __init__(self, inner: nn.Module, words: str) -> None:
+        super().__init__()
+        self.inner, self.words = inner, words
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """As the inner module."""
+        if any(isinstance(each, Elsewhere) for each in inputs):
+            wrong(
+                given="batches that do not lie on the device",
+                expected=f"{self.words} taken to the device first",
+                got=f"{self.words} as the loader gave them",
+                likely="images, target = to_device(images, target, device)",
+            )
+        return self.inner(*inputs)
+
+
+class Noted(nn.Module):
+    """A loss that notes the logits that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.log = cross_entropy(), Log()
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The cross entropy."""
+        self.log.append(logits.detach().clone())
+        return self.inner(logits, target)
+
+
+def check_raw_logits(model: Watched, criterion: Noted, num_batches: int) -> None:
+    """The loss was given what the model gave, batch by batch."""
+    given = f"{num_batches} batches"
+    if len(model.log) != num_batches or len(criterion.log) < num_batches:
+        got = f"{len(model.log)} forward passes, {len(criterion.log)} losses"
+        wrong(given=given, expected=f"{num_batches} of each", got=got)
+    for (_, _, logits), seen in zip(model.log, criterion.log, strict=False):
+        if logits.shape == seen.shape and torch.allclose(logits, seen.float(), atol=1e-5):
+            continue
+        likely = None
+        if torch.allclose(seen.float(), logits.softmax(1), atol=1e-5):
+            likely = "these are probabilities: the loss has its own softmax, give it the logits"
+        elif torch.allclose(seen.float(), logits.log_softmax(1), atol=1e-5):
+            likely = "these are log-probabilities: the loss has its own softmax; give it the logits"
+        elif torch.allclose(seen.float(), logits.sigmoid(), atol=1e-5):
+            likely = "these are sigmoids: the loss has its own softmax, give it the logits"
+        expected = f"criterion(logits, target) with logits {numbers(logits.flatten()[:4])}"
+        wrong(given=given, expected=expected, got=numbers(seen.flatten()[:4]), likely=likely)
+
+
+def once(batches: list[Batch]) -> Iterator[Batch]:
+    """A loader that can be run through once, and has no length, as in `fit`."""
+    yield from batches
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_every_batch_makes_a_step_of_its_own() -> None:
+    model, batches = Pixelwise(), make_batches()
+    train_one_epoch(model, batches, cross_entropy(), sgd(model), "cpu")
+    expected = weights_after(batches, [RATE] * 3)
+    given = "three batches, SGD with momentum"
+    check_weight(model.weight(), expected, mistakes_of_training(batches), given)
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_every_parameter_forgets_the_batch_before() -> None:
+    torch.manual_seed(5)
+    layers = nn.Conv2d(CHANNELS, 5, 1), nn.Tanh(), nn.Conv2d(5, CLASSES, 1)
+    model, batches = nn.Sequential(*layers), make_batches()
+    names = [name for name, _ in model.named_parameters()]
+    expected = [parameter.detach().clone() for parameter in model.parameters()]
+    for images, target in batches:
+        values = dict(zip(names, (each.requires_grad_() for each in expected), strict=True))
+        logits = torch.func.functional_call(model, values, (images,))
+        slopes = torch.autograd.grad(cross_entropy()(logits, target), list(values.values()))
+        expected = [(a - RATE * b).detach() for a, b in zip(expected, slopes, strict=True)]
+    train_one_epoch(model, batches, cross_entropy(), sgd(model, momentum=0.0), "cpu")
+    for name, got, wanted in zip(names, model.parameters(), expected, strict=True):
+        if not torch.allclose(got, wanted, atol=1e-4):
+            wrong(
+                given="three batches, a model of two layers with biases",
+                expected=f"{name} becomes {numbers(wanted.flatten()[:4])}",
+                got=numbers(got.detach().flatten()[:4]),
+                likely="gradients of earlier batches are left in some parameters: "
+                "optimizer.zero_grad() clears them all",
+            )
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_epochs_go_on_from_each_other() -> None:
+    model, batches = Pixelwise(), make_batches()
+    optimizer = sgd(model)
+    for _ in range(2):
+        train_one_epoch(model, once(batches), cross_entropy(), optimizer, torch.device("cpu"))
+    expected = weights_after(batches * 2, [RATE] * 6)
+    mistakes = {
+        "gradients add up from batch to batch: zero_grad() is missing": (
+            weights_after(batches * 2, [RATE] * 6, "accumulate")
+        ),
+    }
+    check_weight(model.weight(), expected, mistakes, "two epochs of three batches")
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_mean_loss_weighs_the_batches_by_their_valid_pixels() -> None:
+    for options in ({}, {"ignore_index": 254}):
+        if options and not has_parameter(train_one_epoch, "ignore_index"):
+            continue
+        void = options.get("ignore_index", VOID)
+        model, batches = Pixelwise(), make_batches(void)
+        optimizer, weight = sgd(model, 0.1, 0.0), start_weight().astype(np.float64)
+        value = train_one_epoch(
+            model, once(batches), cross_entropy(void), optimizer, "cpu", **options
+        )
+        losses, counts = [], []
+        for images, target in batches:
+            loss, slope, count = step_by_hand(weight, images, target, void)
+            weight = weight - 0.1 * slope
+            losses.append(loss)
+            counts.append(count)
+        after = [step_by_hand(weight, *batch, void)[0] for batch in batches]
+        mistakes = mistakes_of_mean(batches, losses)
+        again = "this is the loss after the epoch; add up each batch's loss as it is trained on"
+        mistakes[again] = np.dot(after, counts) / sum(counts)
+        given = f"batches of 3, 1 and 2 images, {void} void"
+        check_mean_loss(value, losses, counts, mistakes, given)
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_mean_loss_weighs_by_the_denominators_of_a_weighted_loss() -> None:
+    check_weighted_mean(
+        lambda model, batches, criterion: train_one_epoch(
+            model, batches, criterion, sgd(model, 0.0, 0.0), "cpu"
+        )
+    )
+
+
+def check_weighted_mean(run: Callable[..., object]) -> None:
+    """The mean loss with class weights, and with a batch that is void altogether."""
+    images, target = make_batches()[0]
+    batches = [*make_batches(), (images, torch.full_like(target, VOID))]
+    criterion, weight = WeightedChannel(), start_weight().astype(np.float64)
+    losses, counts = [], []
+    for images, target in batches:
+        weights = np.array([0.5, 4.0, 1.0, 0.125, *[0.0] * 252])[target.numpy()]
+        first = np.einsum("bchw,c->bhw", images.double().numpy(), weight[0])
+        counts.append(float(weights.sum()))
+        losses.append(float((weights * first).sum() / max(counts[-1], 1e-6)))
+    value = run(Pixelwise(), once(batches), criterion)
+    mistakes = mistakes_of_mean(batches, losses, is_weighted=True)
+    given = "a loss with class weights, the last batch all void"
+    check_mean_loss(value, losses, counts, mistakes, given)
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+@pytest.mark.parametrize("mode", [True, False])
+def test_6_1_model_trains_in_training_mode(mode: bool) -> None:
+    model = Watched().train(mode)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    train_one_epoch(model, make_batches(), cross_entropy(), sgd(model, 0.01), "cpu")
+    given = f"a model in {'training' if mode else 'evaluation'} mode"
+    for number, (modes, _, _) in enumerate(model.log):
+        if modes != {True}:
+            got = "evaluation mode" if modes == {False} else "training mode for some layers only"
+            likely = "model.train() before the first batch, and no model.eval()"
+            where = f"training mode in all layers at batch {number}"
+            wrong(given=given, expected=where, got=got, likely=likely)
+    moved = not torch.equal(state["rest.0.running_mean"], model.rest[0].running_mean)
+    if len(model.log) != 3 or not moved:
+        expected = "a forward pass per batch, which the batch normalisation follows"
+        wrong(given=given, expected=expected, got=f"{len(model.log)} passes, statistics {moved}")
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_loss_is_given_the_logits() -> None:
+    model, criterion, batches = Watched(), Noted(), make_batches()
+    train_one_epoch(model, batches, criterion, sgd(model, 0.01), "cpu")
+    check_raw_logits(model, criterion, len(batches))
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_batches_are_taken_to_the_device() -> None:
+    model = OnDevice(Pixelwise(), "images")
+    criterion = OnDevice(cross_entropy(), "the target")
+    optimizer = sgd(model)
+    train_one_epoch(model, elsewhere(make_batches()), criterion, optimizer, torch.device("cpu"))
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_schedule_goes_on_after_every_step() -> None:
+    model, batches = Pixelwise(), make_batches()
+    optimizer = sgd(model)
+    options = {}
+    factors = [1.0, 0.5, 0.1, 0.0]
+    if has_parameter(train_one_epoch, "scheduler"):
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factors[min(step, 3)])
+        options["scheduler"] = schedule
+    else:
+        factors = [1.0] * 4
+    train_one_epoch(model, batches, cross_entropy(), optimizer, "cpu", **options)
+    rates = [RATE * each for each in factors]
+    mistakes = {
+        "the learning rate never changed: the scheduler was not stepped after each batch": (
+            weights_after(batches, [RATE] * 3)
+        ),
+        "the scheduler was stepped before the optimiser": weights_after(batches, rates[1:]),
+        "the scheduler was stepped twice": (weights_after(batches, [rates[0], rates[2], rates[3]])),
+        "the weights are as before: no step(), or zero_grad() between backward() and step()": (
+            start_weight()
+        ),
+    }
+    given = f"learning rates {numbers(rates)} by the scheduler"
+    check_weight(model.weight(), weights_after(batches, rates[:3]), mistakes, given)
+    if options and schedule.last_epoch != 3:
+        likely = "step it once after every step of the optimiser"
+        got = f"{schedule.last_epoch}"
+        wrong(given="3 batches", expected="3 steps of the scheduler", got=got, likely=likely)
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_scaled_losses_give_the_same_step() -> None:
+    model, batches = Pixelwise(), make_batches()
+    optimizer, options = sgd(model), {}
+    if has_parameter(train_one_epoch, "scaler"):
+        options["scaler"] = torch.amp.GradScaler("cpu", init_scale=256.0, growth_interval=1)
+    train_one_epoch(model, batches, cross_entropy(), optimizer, "cpu", **options)
+    expected = weights_after(batches, [RATE] * 3)
+    if np.abs(model.weight() - start_weight()).max() > 20:
+        likely = "the gradients are still scaled: scaler.step(optimizer), not optimizer.step()"
+        got = numbers(model.weight()[0])
+        given = "a scaler of 256"
+        wrong(given=given, expected=numbers(expected[0]), got=got, likely=likely)
+    check_weight(model.weight(), expected, mistakes_of_training(batches), "a scaler of 256")
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_meter_goes_on_counting() -> None:
+    model, batches = Pixelwise(), make_batches()
+    weight = start_weight().astype(np.float64)
+    parts = [step_by_hand(weight, images, target) for images, target in batches]
+    losses, counts = [part[0] for part in parts], [float(part[2]) for part in parts]
+    options = {}
+    if has_parameter(train_one_epoch, "meter"):
+        meter = options["meter"] = LossMeter()
+        meter.add(torch.tensor(7.0), torch.tensor(40))
+        losses, counts = [7.0, *losses], [40.0, *counts]
+    optimizer = sgd(model, 0.0, 0.0)
+    value = train_one_epoch(model, batches, cross_entropy(), optimizer, "cpu", **options)
+    here = float(np.dot(losses[1:], counts[1:]) / sum(counts[1:]))
+    words = "this leaves out what the meter had counted before; count with the meter given"
+    given = "a meter that has counted 40 pixels of loss 7" if options else "three batches"
+    check_mean_loss(value, losses, counts, {words: here} if options else {}, given)
+    if options and not near(meter.mean(), value, 1e-4):
+        likely = "an interrupted epoch goes on with this meter: meter.add for every batch"
+        got = f"{meter.mean():.5g}"
+        wrong(given=given, expected=f"its mean is {value:.5g}", got=got, likely=likely)
+
+
+@pytest.mark.todo("6.1", points=3, needs=[])
+def test_6_1_after_step_is_called_after_every_step() -> None:
+    model, batches = Pixelwise(), make_batches()
+    calls, options, meter = [], {}, LossMeter()
+
+    def after_step(images: int) -> None:
+        meter.settle()
+        calls.append((images, model.weight().copy(), meter.denominator))
+
+    if has_parameter(train_one_epoch, "after_step"):
+        options["after_step"] = after_step
+    if has_parameter(train_one_epoch, "meter"):
+        options["meter"] = meter
+    train_one_epoch(model, batches, cross_entropy(), sgd(model), "cpu", **options)
+    weights = [weights_after(batches[:n], [RATE] * n) for n in range(4)]
+    check_weight(model.weight(), weights[-1], mistakes_of_training(batches), "three batches")
+    if "after_step" not in options:
+        return
+    given, got = "batches of 3, 1 and 2 images", [images for images, _, _ in calls]
+    if got != [3, 1, 2]:
+        likely = "after_step(len(images)) at the end of every batch"
+        wrong(given=given, expected="after_step with 3, 1, 2", got=got, likely=likely)
+    for number, (_, weight, _) in enumerate(calls):
+        if not np.allclose(weight, weights[number + 1], atol=1e-3):
+            likely = "after_step comes after the optimiser's step: a run may be stopped there"
+            where = f"after_step of batch {number}"
+            wrong(given=where, expected="weights after it", got="other weights", likely=likely)
+    counted = np.cumsum([float((target != VOID).sum()) for _, target in batches]).tolist()
+    if "meter" in options and [each for _, _, each in calls] != counted:
+        likely = "meter.add comes before after_step: a run may be stopped there"
+        got = [each for _, _, each in calls]
+        wrong(given=given, expected=f"{counted} pixels counted then", got=got, likely=likely)
+
+
+def run_evaluate(
+    model: nn.Module, batches: object, criterion: nn.Module, **options: object
+) -> tuple[float, Tensor]:
+    """What `evaluate` returns, after a look at whether it is a loss and a matrix."""
+    was_enabled = torch.is_grad_enabled()
+    try:
+        result = evaluate(model, batches, criterion, torch.device("cpu"), CLASSES, **options)
+        is_enabled = torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(was_enabled)
+    given = "three batches"
+    if is_enabled is not was_enabled:
+        likely = "set_grad_enabled(False) stays; `with torch.no_grad():` ends with its block"
+        expected, got = "gradients possible again afterwards", "they stay switched off"
+        wrong(given=given, expected=expected, got=got, likely=likely)
+    expected = "(mean loss, confusion matrix)"
+    if not isinstance(result, tuple) or len(result) != 2:
+        wrong(given=given, expected=expected, got=describe(result))
+    if isinstance(result[1], float):
+        wrong(given=given, expected=expected, got="(matrix, loss)", likely="the order is swapped")
+    return result
+
+
+def matrix_by_hand(batches: list[Batch]) -> np.ndarray:
+    """Pixel by pixel: rows are the truth."""
+    weight, matrix = start_weight().astype(np.float64), np.zeros((CLASSES, CLASSES), np.int64)
+    for images, target in batches:
+        scores = np.einsum("bchw,kc->bhwk", images.double().numpy(), weight)
+        for truth, guess in zip(target.numpy().ravel(), scores.argmax(-1).ravel(), strict=True):
+            if truth != VOID:
+                matrix[truth, guess] += 1
+    return matrix
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_confusion_matrix_of_the_whole_set() -> None:
+    batches = make_batches()
+    for loader in (batches, once(batches)):
+        _, matrix = run_evaluate(Pixelwise(), loader, cross_entropy())
+        expected = matrix_by_hand(batches)
+        if not isinstance(matrix, Tensor) or matrix.shape != expected.shape:
+            wrong(given="K = 4", expected="a tensor (4, 4)", got=describe(matrix))
+        got = matrix.cpu().numpy()
+        if np.array_equal(got, expected) and not matrix.dtype.is_floating_point:
+            continue
+        guesses = {
+            "rows and columns are swapped: update(predictions, target)": expected.T,
+            "nothing was counted: confusion.update for every batch": np.zeros_like(expected),
+            "the matrix is divided; it holds counts": expected / expected.sum(),
+            "each row is divided by its sum; the matrix holds counts": (
+                expected / expected.sum(1, keepdims=True)
+            ),
+            "the matrix was averaged over the batches; it adds up": expected / len(batches),
+            "the prediction is the target itself: logits.argmax(dim=1)": np.diag(expected.sum(1)),
+            "every batch was counted twice": 2 * expected,
+        }
+        parts = [matrix_by_hand([batch]) for batch in batches]
+        guesses["only the last batch was counted; the matrix adds up"] = parts[-1]
+        guesses["only the first batch was counted; the matrix adds up"] = parts[0]
+        guesses["the last batch is missing"] = parts[0] + parts[1]
+        found = [text for text, value in guesses.items() if np.allclose(got, value)]
+        given = "three batches; rows are the truth"
+        likely = found[0] if found else None
+        if got.sum() == expected.sum() and np.array_equal(got.sum(1), expected.sum(1)):
+            likely = likely or "the predictions are wrong: the class of the largest logit, dim=1"
+        if got.sum() == sum(target.numel() for _, target in batches):
+            likely = likely or "void pixels are counted"
+        if np.array_equal(got, expected):
+            likely = "the matrix holds counts, int64"
+        wrong(given=given, expected=expected.tolist(), got=matrix.tolist(), likely=likely)
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_mean_loss_weighs_the_batches_by_their_valid_pixels() -> None:
+    for options in ({}, {"ignore_index": 254}):
+        if options and not has_parameter(evaluate, "ignore_index"):
+            continue
+        void = options.get("ignore_index", VOID)
+        batches, weight = make_batches(void), start_weight().astype(np.float64)
+        parts = [step_by_hand(weight, *batch, void) for batch in batches]
+        losses, counts = [part[0] for part in parts], [part[2] for part in parts]
+        value, _ = run_evaluate(Pixelwise(), once(batches), cross_entropy(void), **options)
+        given = f"batches of 3, 1 and 2 images, {void} void"
+        check_mean_loss(value, losses, counts, mistakes_of_mean(batches, losses), given)
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_mean_loss_weighs_by_the_denominators_of_a_weighted_loss() -> None:
+    check_weighted_mean(lambda model, batches, loss: run_evaluate(model, batches, loss)[0])
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+@pytest.mark.parametrize("mode", [True, False])
+def test_6_2_model_is_judged_in_evaluation_mode_and_gets_its_mode_back(mode: bool) -> None:
+    model = Watched().train(mode)
+    run_evaluate(model, make_batches(), cross_entropy())
+    given = f"a model in {'training' if mode else 'evaluation'} mode"
+    for number, (modes, _, _) in enumerate(model.log):
+        if modes != {False}:
+            got = "training mode" if modes == {True} else "training mode for some layers"
+            likely = "model.eval() before the first batch: no dropout, and statistics that stand"
+            where = f"evaluation mode in all layers at batch {number}"
+            wrong(given=given, expected=where, got=got, likely=likely)
+    modes = {each.training for each in model.modules()}
+    if modes != {mode}:
+        got = "evaluation mode" if mode else "training mode"
+        likely = "was_training = model.training; model.eval(); ...; model.train(was_training)"
+        wrong(given=given, expected="that mode afterwards", got=got, likely=likely)
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+@pytest.mark.parametrize("mode", [True, False])
+def test_6_2_nothing_of_the_model_changes(mode: bool) -> None:
+    model, batches = Watched().train(mode), make_batches()
+    model.rest[0].running_mean.fill_(0.3)
+    model.rest[0].running_var.fill_(1.7)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 0.25)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    run_evaluate(model, batches, cross_entropy())
+    given, expected = f"a model, training mode {mode}", "the same model afterwards"
+    for key, value in model.state_dict().items():
+        if not torch.equal(value, state[key]):
+            name = key.removeprefix("pixelwise.").removeprefix("rest.0.")
+            likely = "only training steps change weights"
+            if "running" in key or "batches" in key:
+                likely = "the batch normalisation learned from the validation pictures: eval()"
+            wrong(given=given, expected=expected, got=f"{name} has changed", likely=likely)
+    for parameter in model.parameters():
+        likely = "evaluation needs no backward(), no zero_grad() and no requires_grad_()"
+        if not parameter.requires_grad:
+            got = "parameters that can no longer be trained"
+            wrong(given=given, expected=expected, got=got, likely=likely)
+        if parameter.grad is None or not torch.equal(
+            parameter.grad, torch.full_like(parameter, 0.25)
+        ):
+            got = "other gradients in the parameters"
+            wrong(given=given, expected=expected, got=got, likely=likely)
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_no_gradients_are_recorded() -> None:
+    model = Watched()
+    _, matrix = run_evaluate(model, make_batches(), cross_entropy())
+    for number, (_, has_gradient, _) in enumerate(model.log):
+        if has_gradient:
+            likely = "with torch.no_grad(): around the forward pass; else memory is spent for it"
+            got = "logits with a graph"
+            wrong(given=f"batch {number}", expected="no graph of gradients", got=got, likely=likely)
+    if len(model.log) != 3 or matrix.requires_grad:
+        wrong(given="3 batches", expected="3 forward passes", got=len(model.log))
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_loss_is_given_the_logits() -> None:
+    model, criterion, batches = Watched(), Noted(), make_batches()
+    run_evaluate(model, batches, criterion)
+    check_raw_logits(model, criterion, len(batches))
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_evaluations_do_not_know_of_each_other() -> None:
+    model, batches = Pixelwise(), make_batches()
+    first = run_evaluate(model, batches, cross_entropy())
+    second = run_evaluate(model, batches, cross_entropy())
+    if not near(second[0], first[0]) or not torch.equal(first[1], second[1]):
+        expected = f"loss {first[0]:.5g}, {int(first[1].sum())} pixels, twice"
+        got = f"then loss {second[0]:.5g}, {int(second[1].sum())} pixels"
+        wrong(given="the same set twice", expected=expected, got=got)
+
+
+@pytest.mark.todo("6.2", points=3, needs=["4.1"])
+def test_6_2_batches_are_taken_to_the_device() -> None:
+    model = OnDevice(Pixelwise(), "images")
+    criterion = OnDevice(cross_entropy(), "the target")
+    evaluate(model, elsewhere(make_batches()), criterion, torch.device("cpu"), CLASSES)
