@@ -6,6 +6,7 @@ the companion and the grader go.
 """
 
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
     return report
 
 
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Switches gradients on again: an answer that leaves them off costs its own TODO alone."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_grad_enabled(True)
+
+
 def explain(error: BaseException, number: str) -> tuple[str, str]:
     """The verdict and the message for a failed test of TODO `number`."""
     todo = BY_NUMBER[number]
@@ -100,7 +107,7 @@ def failed_line(error: AssertionError) -> str:
     """The test whose assertion failed, that line, and the values that pytest saw in it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     seen = [line.rstrip()[:MOST_CHARACTERS] for line in str(error).split("\n") if line.strip()]
-    seen = [line for line in seen if not line.lstrip().startswith("+ ")]  # how it came about
+    seen = [line for line in seen if not line.lstrip().startswith(("+ ", "Use -v"))]
     return "\n".join([frame.name, f"  {frame.line}", *(f"  {line}" for line in seen[:MOST_LINES])])
 
 
