@@ -6,10 +6,12 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _default_sigint() -> None:
-    """Has the programs that tests start be stopped by SIGINT.
+def _default_signals() -> None:
+    """Has the programs that tests start be stopped by SIGINT and SIGHUP.
 
-    A shell starts its background jobs, such as `make test &`, with SIGINT ignored, and children
-    inherit that; a handler they do not.
+    A shell starts its background jobs, such as `make test &`, with SIGINT ignored, and `nohup` with
+    SIGHUP ignored; children inherit that, a handler they do not.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
