@@ -30,7 +30,7 @@ from support.engine.loading import (
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import VAL_SHARE, DataFolder, open_folder, open_source
 from support.formats.labels import IGNORE_INDEX, LabelSet, suspicious_labels
-from utils import LabError, python_command
+from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
 
@@ -280,8 +280,9 @@ def require_labels(dataset: SegmentationDataset) -> SegmentationDataset:
     if any(labels.has_class(labels.count(source.read_label_ids(i))) for i in range(len(dataset))):
         return dataset
     raise LabError(
-        f"split {source.split!r} of {source.root}: every pixel is void: there is nothing to learn "
-        f"or to score; `{python_command()} main.py check` says what may be wrong"
+        f"split {source.split!r} of {source.root}: every pixel is void, so that nothing can be "
+        f"learned or scored; take other images, or save label ids of the set {labels.name}, such "
+        f"as {labels.classes[0].id} for {labels.names[0]}"
     )
 
 

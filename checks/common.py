@@ -45,6 +45,7 @@ def few_of(values: Sequence[float], digits: int = 4) -> str:
 
 
 def random_tensor(seed: int, *shape: int) -> Tensor:
+    """Normally distributed numbers, the same for a seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -79,6 +80,7 @@ def kind_of(value: object) -> str:
 
 
 def is_equal(got: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether two arrays agree but for rounding."""
     size = max(1.0, float(np.abs(expected).max())) if expected.size else 1.0
     return got.shape == expected.shape and bool(np.abs(got - expected).max() < 2e-4 * size)
 

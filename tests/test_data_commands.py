@@ -265,6 +265,12 @@ def test_label_warnings_reads_a_few_targets_of_all_cities(tmp_path):
     assert len(data.label_warnings(dataset, most=1)) == 1
 
 
+def test_a_split_that_is_all_void_is_refused_with_the_cure(streets):
+    spoil_labels(streets, "val", lambda label_ids: label_ids * 0)
+    with pytest.raises(LabError, match=r"split 'val' .*every pixel is void.* such as 7 for road$"):
+        data.open_datasets(streets, (16, 32))
+
+
 def test_label_warnings_of_any_number_of_targets(streets):
     spoil_labels(streets, "train", as_train_ids)
     for limit in (1, 2, 7):

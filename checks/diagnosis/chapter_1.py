@@ -12,6 +12,7 @@ _ROAD = 7
 
 
 def train_id(label_id: int) -> int:
+    """The train id of a label id of Cityscapes."""
     return _LEARNED_LABELS.index(label_id) if label_id in _LEARNED_LABELS else VOID
 
 
@@ -59,6 +60,7 @@ def cause_of_train_ids(got: dict[int, int]) -> str | None:
 
 
 def by_class(targets: Sequence, num_classes: int) -> list[int]:
+    """The pixels of each of the K classes, counted one by one."""
     flat = [i for target in targets for row in target for i in row]
     return [flat.count(k) for k in range(num_classes)]
 

@@ -34,6 +34,7 @@ def agreement(image: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def cause_of_disagreement(image: np.ndarray, mask: np.ndarray) -> str | None:
+    """The mistake that moves the mask against its image so."""
     flips = {
         "horizontally": image[:, :, ::-1],
         "vertically": image[:, ::-1],

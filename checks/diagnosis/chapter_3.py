@@ -91,10 +91,12 @@ def _is_learned(weight: Tensor) -> bool:
 
 
 def as_array(tensor: Tensor | None) -> np.ndarray | None:
+    """A tensor as float64."""
     return None if tensor is None else tensor.detach().double().cpu().numpy().copy()
 
 
 def cause_of_count(found: int, wanted: int) -> str:
+    """What a wrong number of layers comes from."""
     if found == 0:
         return "the layers are built but not used in forward, or are not nn.Conv2d"
     if found < wanted:
@@ -103,6 +105,7 @@ def cause_of_count(found: int, wanted: int) -> str:
 
 
 def cause_of_weights(got: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
+    """The mistake that gives weights of these shapes."""
     if got[2:] != shape[2:]:
         return f"the kernel is {got[2]}x{got[3]} instead of {shape[2]}x{shape[3]}"
     if got[:2] == shape[1::-1]:

@@ -95,6 +95,7 @@ class Class(NamedTuple):
 
 
 def classes_of(matrix: list[list[int]]) -> list[Class]:
+    """The counts of each class of a matrix."""
     n = range(len(matrix))
     return [
         Class(
@@ -116,14 +117,17 @@ def _precision(c: Class) -> Fraction | None:
 
 
 def recall_of(c: Class) -> Fraction | None:
+    """TP / (TP + FN), None for 0 / 0."""
     return _over(c.tp, c.tp + c.fn)
 
 
 def f1(c: Class) -> Fraction | None:
+    """2 TP / (2 TP + FP + FN), None for 0 / 0."""
     return _over(2 * c.tp, 2 * c.tp + c.fp + c.fn)
 
 
 def iou(c: Class) -> Fraction | None:
+    """TP / (TP + FP + FN), None for 0 / 0."""
     return _over(c.tp, c.tp + c.fp + c.fn)
 
 
@@ -278,6 +282,7 @@ def wrong_means(
 
 
 def right_share(matrix: list[list[int]]) -> float:
+    """The share of pixels that are right."""
     total = sum(map(sum, matrix))
     return float(Fraction(sum(c.tp for c in classes_of(matrix)), total))
 

@@ -74,7 +74,7 @@ class StepDivision:
         return self.images_per_step == self.batch_size
 
     def in_words(self) -> str:
-        """How many images a step takes, and how that number comes about."""
+        """How many images a step takes."""
         return f"{self.images_per_step} images"
 
     def steps(self, length: int) -> int:

@@ -90,8 +90,7 @@ class Run:
                 from support.engine.resuming import go_on  # late: a new run does without
 
                 purge_step = go_on(self, config, begun)
-            is_first = self.processes.is_first
-            self.log = TensorBoardLog(self.folder, purge_step) if is_first else None
+            self.log = TensorBoardLog(self.folder, purge_step) if self.processes.is_first else None
             self.closing = closing.pop_all()
         self.onnx_path, self.clock = self.folder / "model.onnx", Clock(state, stop.started)
         seconds = 0.5 if sys.stderr.isatty() else 10.0
