@@ -8,7 +8,7 @@ the companion and the grader go.
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,18 @@ from utils import LabError
 
 LAB = Path(__file__).resolve().parent
 UNSOLVED = re.compile(r"TODO (\d+\.\d+)[a-z]?")
-DOTS = re.compile(r"(=|\(|(?<!\w)\[|^)\s*\.\.\.\s*([,)\]#]|$)")
+DOTS = re.compile(r"(=|\(|(?<![\w)\]])\[|^)\s*\.\.\.\s*([,)\]#]|$)")
 LIKELY = {
     "index 255 is out of bounds": "255 is void, not a class: it cannot be an index",
     "Expected Long|scalar type Long": "targets may be uint8; where ids are needed, target.long()",
     "Sizes of tensors must match except in dimension 0": "torch.cat joins along the batch unless "
     "told otherwise; the channels are dim=1",
-    r"expected input\[.* channels, but got": "the input has other channels than the layer takes: "
-    "is something concatenated along the batch (dim=0), or a cin wrong?",
 }
 """What PyTorch says → what a student has usually done."""
 
+NOISE = ("+ ", "Use -v", "comparison failed", "Max ", "Obtained:", "Expected:")
+"""Beginnings of lines in which pytest says once more what the line above says."""
+COLORS = re.compile(r"\033\[[0-9;]*m")
 MOST_LINES, MOST_CHARACTERS = 4, 300
 """Of what pytest says of an assertion."""
 FAILED = pytest.StashKey[set]()
@@ -96,18 +97,30 @@ def explain(error: BaseException, number: str) -> tuple[str, str]:
     place = place_in_lab(error)
     if isinstance(error, AssertionError) and place is None:
         return "wrong", f"{title} is wrong: {failed_line(error)}"
-    text = str(error).strip().split("\n")[0][:300] or "no message"
+    text = said(error)
+    caller = place_in_lab(error, {todo.file})
     where = f" at {place}" if place else ""
+    where += f", called from {caller}" if caller and caller != place else ""
     likely = next((f"\nlikely:   {c}" for said, c in LIKELY.items() if re.search(said, text)), "")
     raised = f"{title} is wrong: your code raised {type(error).__name__}{where}"
     return "wrong", f"{raised}\n{text}{likely}"
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, in one line; with where it came from, if that says more."""
+    lines = [" ".join(line.split()) for line in COLORS.sub("", str(error)).strip().split("\n")]
+    text = "; ".join(lines[:3]) if "validation error" in lines[0] else lines[0]
+    text = text[:MOST_CHARACTERS] or "no message"
+    if error.__cause__ is not None:
+        text += f" ({type(error.__cause__).__name__}: {said(error.__cause__)})"
+    return text
 
 
 def failed_line(error: AssertionError) -> str:
     """The test whose assertion failed, that line, and the values that pytest saw in it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     seen = [line.rstrip()[:MOST_CHARACTERS] for line in str(error).split("\n") if line.strip()]
-    seen = [line for line in seen if not line.lstrip().startswith(("+ ", "Use -v"))]
+    seen = [line for line in seen if not line.lstrip().startswith(NOISE)]
     return "\n".join([frame.name, f"  {frame.line}", *(f"  {line}" for line in seen[:MOST_LINES])])
 
 
@@ -159,12 +172,12 @@ def find_unsolved(error: BaseException) -> tuple[str, str] | None:
     return None
 
 
-def place_in_lab(error: BaseException) -> str | None:
+def place_in_lab(error: BaseException, files: Collection[str] = LAB_FILES) -> str | None:
     """The innermost line of the student's files in a traceback, as "models.py:118"."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename).resolve()
         name = path.relative_to(LAB).as_posix() if path.is_relative_to(LAB) else ""
-        if name in LAB_FILES:
+        if name in files:
             return f"{name}:{frame.lineno}"
     return None
 

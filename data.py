@@ -17,7 +17,6 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
-from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
 
 from support.engine.loading import (
@@ -133,8 +132,7 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
         [
             # One costly step from the photo's own size; all others work on few pixels.
             A.Resize(height, width, area_for_downscale="image", **resizing),
-            # A group, since padding and cropping only mend the size that scaling leaves; `augment`
-            # shows a group as one change.
+            # A group: padding and cropping mend the size. `augment` shows it as one change.
             A.Sequential(
                 [
                     A.RandomScale((-0.1, 0.15), p=1, **resizing),  # 0.9 to 1.15 times the size
@@ -147,7 +145,7 @@ def train_transforms(size: tuple[int, int]) -> A.Compose:
             A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
             A.GaussianBlur(sigma_limit=(0.3, 1.0), p=0.1),
             A.Normalize(mean=MEAN, std=STD),
-            ToTensorV2(),
+            A.ToTensorV2(),
         ]
     )
     # <student>
@@ -174,7 +172,7 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
                 area_for_downscale="image",  # averaging keeps a thin pole, sampling loses it
             ),
             A.Normalize(mean=MEAN, std=STD),
-            ToTensorV2(),
+            A.ToTensorV2(),
         ]
     )
     # <student>

@@ -11,28 +11,23 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data import count_pixels, encode_train_ids, eval_transforms, train_transforms
-from deploy import Segmenter, write_onnx
-from losses import FocalLoss, WeightedCrossEntropy, class_weights
-from metrics import (
-    ConfusionMatrix,
-    f1_per_class,
-    iou_per_class,
-    macro_f1,
-    mean_accuracy,
-    mean_iou,
-    pixel_accuracy,
-)
-from models import UNetConvBlock, UNetDecoder, UNetEncoder, UNetUpConvBlock, conv_relu_norm
+from commands.companion.checking import WhenUsed
 from support.formats.labels import Label, LabelSet
-from training import evaluate, train_one_epoch
 from utils import LabError
+
+# Each is imported when one of its functions is used: a TODO's tests wait for no other's libraries.
+data = WhenUsed("data")
+deploy = WhenUsed("deploy")
+losses = WhenUsed("losses")
+metrics = WhenUsed("metrics")
+models = WhenUsed("models")
+training = WhenUsed("training")
+onnxruntime = WhenUsed("onnxruntime")
 
 # ---- 1.1 label ids to train ids ------------------------------------------------------------------
 # What Cityscapes' ids mean: the table in support/formats/cityscapes.py.
@@ -40,34 +35,34 @@ from utils import LabError
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_road_becomes_zero() -> None:
-    assert encode_train_ids(np.array([7])).tolist() == [0]
+    assert data.encode_train_ids(np.array([7])).tolist() == [0]
 
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_each_class_becomes_its_train_id() -> None:
     road, sidewalk, building, car = 7, 8, 11, 26
     label_ids = np.array([road, sidewalk, building, car])
-    assert encode_train_ids(label_ids).tolist() == [0, 1, 2, 13]
+    assert data.encode_train_ids(label_ids).tolist() == [0, 1, 2, 13]
 
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_what_is_not_learned_becomes_255() -> None:
     unlabeled, ego_vehicle, parking, caravan = 0, 1, 9, 29
     label_ids = np.array([unlabeled, ego_vehicle, parking, caravan])
-    assert encode_train_ids(label_ids).tolist() == [255, 255, 255, 255]
+    assert data.encode_train_ids(label_ids).tolist() == [255, 255, 255, 255]
 
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_any_shape_is_kept() -> None:
-    assert encode_train_ids(np.array([[7, 8, 0]])).tolist() == [[0, 1, 255]]
-    assert encode_train_ids(np.array([[[7]], [[8]]])).tolist() == [[[0]], [[1]]]
+    assert data.encode_train_ids(np.array([[7, 8, 0]])).tolist() == [[0, 1, 255]]
+    assert data.encode_train_ids(np.array([[[7]], [[8]]])).tolist() == [[[0]], [[1]]]
 
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 def test_1_1_result_is_a_new_uint8_array(dtype: type) -> None:
     label_ids = np.array([7, 8], dtype=dtype)
-    train_ids = encode_train_ids(label_ids)
+    train_ids = data.encode_train_ids(label_ids)
     assert isinstance(train_ids, np.ndarray) and train_ids.dtype == np.uint8
     assert label_ids.tolist() == [7, 8]  # the input stays
 
@@ -78,7 +73,7 @@ def test_1_1_other_sets_have_gaps_and_large_ids() -> None:
     leaf = Label("leaf", id=7, train_id=1, category="", color=(0, 128, 0))
     stem = Label("stem", id=263, train_id=0, category="", color=(128, 64, 0))
     plants = LabelSet("plants", labels=(sky, leaf, stem))
-    assert encode_train_ids(np.array([0, 7, 263]), plants).tolist() == [255, 1, 0]
+    assert data.encode_train_ids(np.array([0, 7, 263]), plants).tolist() == [255, 1, 0]
 
 
 # ---- 1.2 pixels of each class --------------------------------------------------------------------
@@ -88,32 +83,32 @@ def test_1_1_other_sets_have_gaps_and_large_ids() -> None:
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_counts_pixels_not_images() -> None:
     target = np.array([[0, 1, 1], [0, 1, 1]])
-    assert count_pixels([(None, target)], num_classes=2).tolist() == [2, 4]
+    assert data.count_pixels([(None, target)], num_classes=2).tolist() == [2, 4]
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_absent_classes_have_zero_pixels() -> None:
     target = np.array([[1, 1, 1]])
-    assert count_pixels([(None, target)], num_classes=4).tolist() == [0, 3, 0, 0]
+    assert data.count_pixels([(None, target)], num_classes=4).tolist() == [0, 3, 0, 0]
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_void_counts_for_no_class() -> None:
     target = np.array([[0, 255], [1, 255]])
-    assert count_pixels([(None, target)], num_classes=2).tolist() == [1, 1]
+    assert data.count_pixels([(None, target)], num_classes=2).tolist() == [1, 1]
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_all_targets_are_added_up_whatever_their_size() -> None:
     first, second, third = np.array([[255, 255]]), np.array([[0]]), np.array([[0, 1, 1]])
     dataset = [(None, first), (None, second), (None, third)]
-    assert count_pixels(dataset, num_classes=2).tolist() == [2, 2]
+    assert data.count_pixels(dataset, num_classes=2).tolist() == [2, 2]
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_result_is_an_int64_tensor() -> None:
     many_pixels = np.zeros((300, 300), np.uint8)  # more than 8 or 16 bits can count
-    counts = count_pixels([(None, many_pixels)], num_classes=2)
+    counts = data.count_pixels([(None, many_pixels)], num_classes=2)
     assert isinstance(counts, torch.Tensor) and counts.dtype == torch.int64
     assert counts.tolist() == [90_000, 0]
 
@@ -121,7 +116,7 @@ def test_1_2_result_is_an_int64_tensor() -> None:
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_read_class_ids_reports_ids_of_no_class() -> None:
     with pytest.raises(LabError):
-        count_pixels([(None, np.array([[0, 7]]))], num_classes=2)
+        data.count_pixels([(None, np.array([[0, 7]]))], num_classes=2)
 
 
 # ---- 2.1 transforms for training -----------------------------------------------------------------
@@ -131,7 +126,7 @@ def test_1_2_read_class_ids_reports_ids_of_no_class() -> None:
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_every_draw_gives_tensors_of_the_size_asked() -> None:
     image, mask = np.zeros((64, 96, 3), np.uint8), np.zeros((64, 96), np.uint8)
-    transform = train_transforms((32, 64))  # height, width
+    transform = data.train_transforms((32, 64))  # height, width
     draws = [transform(image=image, mask=mask) for _ in range(20)]
     assert {draw["image"].shape for draw in draws} == {(3, 32, 64)}
     assert {draw["image"].dtype for draw in draws} == {torch.float32}
@@ -143,7 +138,7 @@ def test_2_1_every_draw_gives_tensors_of_the_size_asked() -> None:
 def test_2_1_geometry_differs_between_draws() -> None:
     image, mask = np.zeros((64, 128, 3), np.uint8), np.zeros((64, 128), np.uint8)
     mask[:32, :64] = 1  # the upper left quarter
-    transform = train_transforms((32, 64))
+    transform = data.train_transforms((32, 64))
     masks = [transform(image=image, mask=mask)["mask"].tolist() for _ in range(20)]
     assert any(mask != masks[0] for mask in masks)
 
@@ -153,7 +148,7 @@ def test_2_1_mask_follows_the_image() -> None:
     stripes = np.repeat([0, 1, 0, 1, 0, 1, 0, 1], 8)  # each is 8 pixels wide; a flip swaps 0 and 1
     mask = np.tile(stripes, (32, 1)).astype(np.uint8)
     image = np.stack([255 * mask] * 3, axis=2)  # white where the mask is 1, else black
-    transform = train_transforms((32, 64))
+    transform = data.train_transforms((32, 64))
     for _ in range(20):
         result = transform(image=image, mask=mask)
         red, mask_now = result["image"][0], result["mask"]
@@ -165,7 +160,7 @@ def test_2_1_mask_follows_the_image() -> None:
 def test_2_1_mask_ids_are_never_mixed() -> None:
     image, mask = np.zeros((64, 128, 3), np.uint8), np.ones((64, 128), np.uint8)
     mask[:, ::3] = 255  # every third column is void; between it and a 1 would be 128
-    transform = train_transforms((32, 64))
+    transform = data.train_transforms((32, 64))
     masks = [transform(image=image, mask=mask)["mask"] for _ in range(20)]
     assert set(torch.stack(masks).unique().tolist()) <= {1, 255}
 
@@ -173,7 +168,7 @@ def test_2_1_mask_ids_are_never_mixed() -> None:
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_mask_is_255_where_there_is_no_image() -> None:
     image, mask = np.zeros((64, 128, 3), np.uint8), np.ones((64, 128), np.uint8)
-    transform = train_transforms((32, 64))
+    transform = data.train_transforms((32, 64))
     masks = [transform(image=image, mask=mask)["mask"] for _ in range(20)]
     assert set(torch.stack(masks).unique().tolist()) <= {1, 255}  # 0 would be the class road
 
@@ -182,7 +177,7 @@ def test_2_1_mask_is_255_where_there_is_no_image() -> None:
 def test_2_1_image_is_normalised() -> None:
     image, mask = np.zeros((64, 128, 3), np.uint8), np.zeros((64, 128), np.uint8)
     image[:, 64:] = (255, 0, 0)  # black on the left, red on the right
-    transform = train_transforms((32, 64))
+    transform = data.train_transforms((32, 64))
     images = [transform(image=image, mask=mask)["image"] for _ in range(20)]
     red, green, blue = torch.stack(images, dim=1)
     # normalised, 0 is -MEAN / STD: -2.118, -2.036, -1.804; and 255 red is (1 - MEAN) / STD: 2.249
@@ -197,7 +192,7 @@ def test_2_1_image_is_normalised() -> None:
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_gives_tensors_of_the_size_asked() -> None:
     image, mask = np.zeros((4, 8, 3), np.uint8), np.zeros((4, 8), np.uint8)
-    result = eval_transforms((2, 3))(image=image, mask=mask)  # height, width
+    result = data.eval_transforms((2, 3))(image=image, mask=mask)  # height, width
     assert result["image"].shape == (3, 2, 3) and result["image"].dtype == torch.float32
     assert result["mask"].shape == (2, 3) and result["mask"].dtype == torch.uint8
 
@@ -205,7 +200,9 @@ def test_2_2_gives_tensors_of_the_size_asked() -> None:
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_a_red_pixel_is_normalised() -> None:
     image, mask = np.uint8([[[255, 0, 0]]]), np.uint8([[0]])
-    red, green, blue = eval_transforms((1, 1))(image=image, mask=mask)["image"].flatten().tolist()
+    red, green, blue = (
+        data.eval_transforms((1, 1))(image=image, mask=mask)["image"].flatten().tolist()
+    )
     assert red == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)  # MEAN[0], STD[0]
     assert green == pytest.approx((0 - 0.456) / 0.224, abs=1e-3)
     assert blue == pytest.approx((0 - 0.406) / 0.225, abs=1e-3)
@@ -215,7 +212,7 @@ def test_2_2_a_red_pixel_is_normalised() -> None:
 def test_2_2_at_its_own_size_nothing_changes_place() -> None:
     mask = np.uint8([[0, 1], [18, 255]])
     image = np.uint8([[[0] * 3, [255] * 3], [[0] * 3, [0] * 3]])  # white at the upper right
-    result = eval_transforms((2, 2))(image=image, mask=mask)
+    result = data.eval_transforms((2, 2))(image=image, mask=mask)
     assert result["mask"].tolist() == [[0, 1], [18, 255]]
     black, white = (0 - 0.485) / 0.229, (1 - 0.485) / 0.229
     red = result["image"][0].flatten().tolist()
@@ -225,21 +222,21 @@ def test_2_2_at_its_own_size_nothing_changes_place() -> None:
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_shrinking_cuts_nothing_off() -> None:
     image, mask = np.zeros((1, 8, 3), np.uint8), np.uint8([[1, 1, 2, 2, 3, 3, 4, 4]])
-    result = eval_transforms((1, 4))(image=image, mask=mask)
+    result = data.eval_transforms((1, 4))(image=image, mask=mask)
     assert result["mask"].tolist() == [[1, 2, 3, 4]]
 
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_mask_ids_are_never_mixed() -> None:
     image, mask = np.zeros((1, 2, 3), np.uint8), np.uint8([[0, 18]])
-    result = eval_transforms((1, 4))(image=image, mask=mask)
+    result = data.eval_transforms((1, 4))(image=image, mask=mask)
     assert result["mask"].tolist() == [[0, 0, 18, 18]]  # in between, 5 and 14 would be wrong
 
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_nothing_is_random() -> None:
     image, mask = np.uint8([[[200, 100, 50], [90, 60, 30]]]), np.uint8([[0, 1]])
-    transform = eval_transforms((1, 2))
+    transform = data.eval_transforms((1, 2))
     draws = [transform(image=image, mask=mask) for _ in range(20)]
     assert all(torch.equal(draw["image"], draws[0]["image"]) for draw in draws)
     assert all(torch.equal(draw["mask"], draws[0]["mask"]) for draw in draws)
@@ -268,18 +265,18 @@ def count_norms(module: nn.Module) -> int:
 
 @pytest.mark.todo("3.1", points=1, needs=[])
 def test_3_1_keeps_the_size_and_changes_the_channels() -> None:
-    assert conv_relu_norm(3, 5)(torch.rand(2, 3, 4, 6)).shape == (2, 5, 4, 6)
+    assert models.conv_relu_norm(3, 5)(torch.rand(2, 3, 4, 6)).shape == (2, 5, 4, 6)
 
 
 @pytest.mark.todo("3.1", points=1, needs=[])
 def test_3_1_has_one_3x3_convolution() -> None:
-    assert kernels(conv_relu_norm(3, 5)) == [(5, 3, 3, 3)]
-    assert kernels(conv_relu_norm(4, 4)) == [(4, 4, 3, 3)]
+    assert kernels(models.conv_relu_norm(3, 5)) == [(5, 3, 3, 3)]
+    assert kernels(models.conv_relu_norm(4, 4)) == [(4, 4, 3, 3)]
 
 
 @pytest.mark.todo("3.1", points=1, needs=[])
 def test_3_1_zeros_surround_the_image() -> None:
-    layers = conv_relu_norm(1, 1).eval()
+    layers = models.conv_relu_norm(1, 1).eval()
     set_weights(layers, 1)
     # a corner sees 4 pixels, the middle all 9; a norm that has seen nothing changes nothing
     sums = layers(torch.full((1, 1, 3, 3), 1000.0))[0, 0] / 1000
@@ -288,14 +285,14 @@ def test_3_1_zeros_surround_the_image() -> None:
 
 @pytest.mark.todo("3.1", points=1, needs=[])
 def test_3_1_relu_makes_negative_sums_zero() -> None:
-    layers = conv_relu_norm(1, 1).eval()
+    layers = models.conv_relu_norm(1, 1).eval()
     set_weights(layers, -1)
     assert layers(torch.full((1, 1, 1, 2), 1000.0)).tolist() == [[[[0, 0]]]]
 
 
 @pytest.mark.todo("3.1", points=1, needs=[])
 def test_3_1_norm_comes_last() -> None:
-    layers = conv_relu_norm(1, 1).train()
+    layers = models.conv_relu_norm(1, 1).train()
     set_weights(layers, 1)
     # the sums are 0, 0, 1000, 1000: mean 500, standard deviation 500
     normalised = layers(torch.tensor([[[[0.0, 0.0, 0.0, 1000.0]]]]))
@@ -304,7 +301,7 @@ def test_3_1_norm_comes_last() -> None:
 
 @pytest.mark.todo("3.1", points=1, needs=[])
 def test_3_1_training_changes_what_evaluation_gives() -> None:
-    layers, x = conv_relu_norm(3, 5), torch.rand(2, 3, 4, 4)
+    layers, x = models.conv_relu_norm(3, 5), torch.rand(2, 3, 4, 4)
     before = layers.eval()(x)
     layers.train()(x)  # moves the running mean and variance
     assert not torch.allclose(layers.eval()(x), before)
@@ -315,27 +312,27 @@ def test_3_1_training_changes_what_evaluation_gives() -> None:
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
 def test_3_2_pooled_has_half_the_size_of_features() -> None:
-    pooled, features = UNetConvBlock(3, 5)(torch.rand(2, 3, 4, 6))
+    pooled, features = models.UNetConvBlock(3, 5)(torch.rand(2, 3, 4, 6))
     assert pooled.shape == (2, 5, 2, 3)
     assert features.shape == (2, 5, 4, 6)
 
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
 def test_3_2_pooled_is_the_maximum_of_the_features() -> None:
-    pooled, features = UNetConvBlock(3, 5)(torch.rand(2, 3, 8, 8))
+    pooled, features = models.UNetConvBlock(3, 5)(torch.rand(2, 3, 8, 8))
     assert torch.equal(pooled, F.max_pool2d(features, 2))
 
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
 def test_3_2_has_two_convolutions_with_norms() -> None:
-    block = UNetConvBlock(3, 5)
+    block = models.UNetConvBlock(3, 5)
     assert kernels(block) == [(5, 3, 3, 3), (5, 5, 3, 3)]
     assert count_norms(block) == 2
 
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
 def test_3_2_values_by_hand() -> None:
-    block = UNetConvBlock(1, 1).eval()
+    block = models.UNetConvBlock(1, 1).eval()
     set_weights(block, 1)
     x = torch.tensor([[[[-1000.0, 0.0, 0.0, 1000.0], [0.0, 0.0, 0.0, 0.0]]]])
     pooled, features = block(x)
@@ -346,7 +343,7 @@ def test_3_2_values_by_hand() -> None:
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
 def test_3_2_features_end_with_relu_then_norm() -> None:
-    block, x = UNetConvBlock(3, 5), torch.randn(2, 3, 8, 8)
+    block, x = models.UNetConvBlock(3, 5), torch.randn(2, 3, 8, 8)
     assert block.eval()(x)[1].min() >= 0  # a new norm leaves the signs that the ReLU gave
     means = block.train()(x)[1].mean(dim=(0, 2, 3))
     assert torch.allclose(means, torch.zeros(5), atol=1e-4)
@@ -354,7 +351,7 @@ def test_3_2_features_end_with_relu_then_norm() -> None:
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
 def test_3_2_gradients_flow_through_both() -> None:
-    block = UNetConvBlock(3, 5)
+    block = models.UNetConvBlock(3, 5)
     pooled, features = block(torch.rand(2, 3, 4, 4, requires_grad=True))
     assert pooled.requires_grad and features.requires_grad
     pooled.sum().backward()
@@ -366,19 +363,19 @@ def test_3_2_gradients_flow_through_both() -> None:
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_sizes_halve_and_channels_double() -> None:
-    bottom, features = UNetEncoder(3, num_blocks=2, base_channels=4)(torch.rand(2, 3, 8, 12))
+    bottom, features = models.UNetEncoder(3, num_blocks=2, base_channels=4)(torch.rand(2, 3, 8, 12))
     assert [each.shape for each in features] == [(2, 4, 8, 12), (2, 8, 4, 6)]
     assert bottom.shape == (2, 16, 2, 3)
 
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_cout_is_the_channels_of_the_bottom() -> None:
-    assert UNetEncoder(3, num_blocks=2, base_channels=4).cout == 16
+    assert models.UNetEncoder(3, num_blocks=2, base_channels=4).cout == 16
 
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_pytorch_knows_all_blocks() -> None:
-    encoder = UNetEncoder(1, num_blocks=2, base_channels=4)
+    encoder = models.UNetEncoder(1, num_blocks=2, base_channels=4)
     blocks = [(4, 1, 3, 3), (4, 4, 3, 3), (8, 4, 3, 3), (8, 8, 3, 3)]
     assert kernels(encoder) == [*blocks, (16, 8, 3, 3)]
     assert count_norms(encoder) == 5
@@ -386,7 +383,7 @@ def test_3_3_pytorch_knows_all_blocks() -> None:
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_bottom_takes_what_is_pooled() -> None:
-    encoder = UNetEncoder(1, num_blocks=1, base_channels=1).eval()
+    encoder = models.UNetEncoder(1, num_blocks=1, base_channels=1).eval()
     set_weights(encoder, 1)
     x = torch.tensor([[[[-1000.0, 0.0, 0.0, 1000.0], [0.0, 0.0, 0.0, 0.0]]]])
     bottom, features = encoder(x)
@@ -396,7 +393,7 @@ def test_3_3_bottom_takes_what_is_pooled() -> None:
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_bottom_ends_with_relu_then_norm() -> None:
-    encoder, x = UNetEncoder(3, num_blocks=1, base_channels=4), torch.randn(2, 3, 8, 8)
+    encoder, x = models.UNetEncoder(3, num_blocks=1, base_channels=4), torch.randn(2, 3, 8, 8)
     assert encoder.eval()(x)[0].min() >= 0
     means = encoder.train()(x)[0].mean(dim=(0, 2, 3))
     assert torch.allclose(means, torch.zeros(8), atol=1e-4)
@@ -404,7 +401,7 @@ def test_3_3_bottom_ends_with_relu_then_norm() -> None:
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_gradients_flow_and_each_call_starts_a_new_list() -> None:
-    encoder, x = UNetEncoder(3, num_blocks=2, base_channels=4), torch.rand(2, 3, 8, 8)
+    encoder, x = models.UNetEncoder(3, num_blocks=2, base_channels=4), torch.rand(2, 3, 8, 8)
     encoder(x)
     bottom, features = encoder(x)
     assert [each.requires_grad for each in features] == [True, True]
@@ -418,12 +415,12 @@ def test_3_3_gradients_flow_and_each_call_starts_a_new_list() -> None:
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
 def test_3_4_gives_the_shape_of_the_encoder_features() -> None:
     below, across = torch.rand(2, 8, 3, 5), torch.rand(2, 4, 6, 10)
-    assert UNetUpConvBlock(8, 4)(below, across).shape == (2, 4, 6, 10)
+    assert models.UNetUpConvBlock(8, 4)(below, across).shape == (2, 4, 6, 10)
 
 
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
 def test_3_4_has_three_convolutions_and_no_learned_upsampling() -> None:
-    block = UNetUpConvBlock(8, 4)  # upconv: 8 to 4; convblock: 4 + 4 to 4, and 4 to 4
+    block = models.UNetUpConvBlock(8, 4)  # upconv: 8 to 4; convblock: 4 + 4 to 4, and 4 to 4
     assert kernels(block) == [(4, 4, 3, 3), (4, 8, 3, 3), (4, 8, 3, 3)]
     assert count_norms(block) == 3
 
@@ -431,7 +428,7 @@ def test_3_4_has_three_convolutions_and_no_learned_upsampling() -> None:
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
 @pytest.mark.parametrize(("below", "expected"), [(1000.0, 160), (-1000.0, 32)])
 def test_3_4_values_by_hand(below: float, expected: int) -> None:
-    block = UNetUpConvBlock(2, 1).eval()
+    block = models.UNetUpConvBlock(2, 1).eval()
     set_weights(block, 1)
     out = block(torch.full((1, 2, 1, 1), below), torch.full((1, 1, 2, 2), 2000.0))
     # up: 4 pixels x 2 channels = 8; joined: 4 x (8 + 2) = 40; last: 4 x 40 = 160
@@ -441,7 +438,7 @@ def test_3_4_values_by_hand(below: float, expected: int) -> None:
 
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
 def test_3_4_what_is_at_the_top_stays_at_the_top() -> None:
-    block = UNetUpConvBlock(2, 1).eval()
+    block = models.UNetUpConvBlock(2, 1).eval()
     set_weights(block, 1)
     below = torch.zeros(1, 2, 8, 1)
     below[:, :, 0] = 1000
@@ -451,7 +448,7 @@ def test_3_4_what_is_at_the_top_stays_at_the_top() -> None:
 
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
 def test_3_4_ends_with_relu_then_norm() -> None:
-    block = UNetUpConvBlock(8, 4)
+    block = models.UNetUpConvBlock(8, 4)
     below, across = torch.randn(2, 8, 4, 4), torch.randn(2, 4, 8, 8)
     assert block.eval()(below, across).min() >= 0
     means = block.train()(below, across).mean(dim=(0, 2, 3))
@@ -460,7 +457,7 @@ def test_3_4_ends_with_relu_then_norm() -> None:
 
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
 def test_3_4_each_image_depends_on_its_own_two_inputs() -> None:
-    block = UNetUpConvBlock(2, 1).eval()
+    block = models.UNetUpConvBlock(2, 1).eval()
     set_weights(block, 1)
     below = torch.ones(2, 2, 1, 1, requires_grad=True)
     across = torch.ones(2, 1, 2, 2, requires_grad=True)
@@ -476,13 +473,13 @@ def test_3_4_each_image_depends_on_its_own_two_inputs() -> None:
 @pytest.mark.todo("3.5", points=2, needs=["3.1", "3.4"])
 def test_3_5_deepest_features_come_first() -> None:
     features = [torch.rand(2, 2, 8, 12), torch.rand(2, 4, 4, 6)]  # full resolution first
-    decoder = UNetDecoder(8, num_blocks=2, num_classes=5)
+    decoder = models.UNetDecoder(8, num_blocks=2, num_classes=5)
     assert decoder(torch.rand(2, 8, 2, 3), features).shape == (2, 5, 8, 12)
 
 
 @pytest.mark.todo("3.5", points=2, needs=["3.1", "3.4"])
 def test_3_5_has_a_bottom_an_up_block_and_a_1x1_head() -> None:
-    decoder = UNetDecoder(4, num_blocks=1, num_classes=3)
+    decoder = models.UNetDecoder(4, num_blocks=1, num_classes=3)
     up = [(2, 2, 3, 3), (2, 4, 3, 3), (2, 4, 3, 3)]
     assert kernels(decoder) == [*up, (3, 2, 1, 1), (4, 4, 3, 3)]
     assert count_norms(decoder) == 4  # the head has none
@@ -490,7 +487,7 @@ def test_3_5_has_a_bottom_an_up_block_and_a_1x1_head() -> None:
 
 @pytest.mark.todo("3.5", points=2, needs=["3.1", "3.4"])
 def test_3_5_logits_by_hand() -> None:
-    decoder = UNetDecoder(2, num_blocks=1, num_classes=2).eval()
+    decoder = models.UNetDecoder(2, num_blocks=1, num_classes=2).eval()
     set_weights(decoder, 1)
     logits = decoder(torch.full((1, 2, 1, 1), 1000.0), [torch.full((1, 1, 2, 2), 4000.0)])
     # bottom: 2 channels = 2; up: 4 x 2 x 2 = 16; joined: 4 x (16 + 4) = 80; last: 4 x 80 = 320
@@ -499,7 +496,7 @@ def test_3_5_logits_by_hand() -> None:
 
 @pytest.mark.todo("3.5", points=2, needs=["3.1", "3.4"])
 def test_3_5_no_activation_before_or_after_the_head() -> None:
-    decoder = UNetDecoder(4, num_blocks=1, num_classes=3).train()
+    decoder = models.UNetDecoder(4, num_blocks=1, num_classes=3).train()
     set_weights(decoder, 1000)
     logits = decoder(torch.randn(2, 4, 4, 4), [torch.randn(2, 2, 8, 8)])
     # the last norm gives mean 0, which the head keeps, up to its bias; a ReLU would raise it
@@ -508,7 +505,7 @@ def test_3_5_no_activation_before_or_after_the_head() -> None:
 
 @pytest.mark.todo("3.5", points=2, needs=["3.1", "3.4"])
 def test_3_5_each_image_depends_on_its_own_inputs() -> None:
-    decoder = UNetDecoder(2, num_blocks=1, num_classes=3).eval()
+    decoder = models.UNetDecoder(2, num_blocks=1, num_classes=3).eval()
     set_weights(decoder, 1)
     bottom = torch.ones(2, 2, 1, 1, requires_grad=True)
     across = torch.ones(2, 1, 2, 2, requires_grad=True)
@@ -523,7 +520,7 @@ def test_3_5_each_image_depends_on_its_own_inputs() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_rows_are_target_and_columns_prediction() -> None:
-    confusion = ConfusionMatrix(num_classes=3)
+    confusion = metrics.ConfusionMatrix(num_classes=3)
     predictions = torch.tensor([[[0, 0], [2, 2]]])  # one image of 2x2 pixels
     target = torch.tensor([[[0, 1], [2, 2]]])
     confusion.update(predictions, target)
@@ -536,7 +533,7 @@ def test_4_1_rows_are_target_and_columns_prediction() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_matrix_is_k_by_k_int64_whatever_classes_occur() -> None:
-    confusion = ConfusionMatrix(num_classes=3)
+    confusion = metrics.ConfusionMatrix(num_classes=3)
     confusion.update(predictions=torch.tensor([[[1]]]), target=torch.tensor([[[0]]]))
     assert confusion.matrix.tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert confusion.matrix.dtype == torch.int64
@@ -544,7 +541,7 @@ def test_4_1_matrix_is_k_by_k_int64_whatever_classes_occur() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_void_pixels_are_not_counted() -> None:
-    confusion = ConfusionMatrix(num_classes=2, ignore_index=255)
+    confusion = metrics.ConfusionMatrix(num_classes=2, ignore_index=255)
     target = torch.tensor([[[0, 255, 1]]])
     confusion.update(torch.tensor([[[0, 1, 1]]]), target)
     assert confusion.matrix.tolist() == [[1, 0], [0, 1]]
@@ -553,7 +550,7 @@ def test_4_1_void_pixels_are_not_counted() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_only_the_target_decides_what_is_ignored() -> None:
-    confusion = ConfusionMatrix(num_classes=2, ignore_index=0)
+    confusion = metrics.ConfusionMatrix(num_classes=2, ignore_index=0)
     predictions = torch.tensor([[[1, 0, 1]]])  # this 0 counts: its target is 1
     target = torch.tensor([[[0, 1, 1]]])
     confusion.update(predictions, target)
@@ -562,7 +559,7 @@ def test_4_1_only_the_target_decides_what_is_ignored() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_images_and_batches_add_up() -> None:
-    confusion = ConfusionMatrix(num_classes=2)
+    confusion = metrics.ConfusionMatrix(num_classes=2)
     two_images = torch.tensor([[[0]], [[1]]])
     confusion.update(two_images, two_images)
     confusion.update(two_images, two_images)
@@ -571,7 +568,7 @@ def test_4_1_images_and_batches_add_up() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_class_ids_may_be_bytes() -> None:
-    confusion = ConfusionMatrix(num_classes=19)
+    confusion = metrics.ConfusionMatrix(num_classes=19)
     pixel = torch.tensor([[[18]]], dtype=torch.uint8)
     confusion.update(pixel, pixel)
     assert confusion.matrix[18, 18] == 1  # 18 * 19 + 18 = 360 does not fit into a byte
@@ -582,7 +579,7 @@ def test_4_1_class_ids_may_be_bytes() -> None:
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_f1_is_2_tp_over_2_tp_plus_fp_plus_fn() -> None:
-    f1 = f1_per_class(torch.tensor([[3, 2], [0, 1]]))
+    f1 = metrics.f1_per_class(torch.tensor([[3, 2], [0, 1]]))
     # class 0: TP 3, FP 0, FN 2; class 1: TP 1, FP 2, FN 0
     assert f1.tolist() == pytest.approx([6 / 8, 2 / 4])
     assert f1.dtype == torch.float64
@@ -590,19 +587,19 @@ def test_4_2_f1_is_2_tp_over_2_tp_plus_fp_plus_fn() -> None:
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_class_that_is_only_predicted_scores_0() -> None:
-    f1 = f1_per_class(torch.tensor([[1, 1], [0, 0]]))
+    f1 = metrics.f1_per_class(torch.tensor([[1, 1], [0, 0]]))
     assert f1.tolist() == pytest.approx([2 / 3, 0])
 
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_class_that_occurs_nowhere_is_nan() -> None:
-    f1 = f1_per_class(torch.tensor([[1, 0], [0, 0]]))
+    f1 = metrics.f1_per_class(torch.tensor([[1, 0], [0, 0]]))
     assert f1.tolist() == pytest.approx([1, math.nan], nan_ok=True)
 
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_macro_f1_counts_every_class_alike() -> None:
-    score = macro_f1(torch.tensor([[3, 2], [0, 1]]))
+    score = metrics.macro_f1(torch.tensor([[3, 2], [0, 1]]))
     assert score == pytest.approx((6 / 8 + 2 / 4) / 2)
     assert isinstance(score, float)
 
@@ -615,12 +612,12 @@ def test_4_2_macro_f1_leaves_out_nan_but_not_0() -> None:
         [1, 0, 0, 0],  # never predicted: 0
         [0, 0, 0, 0],  # nowhere: NaN
     ]
-    assert macro_f1(torch.tensor(counts)) == pytest.approx((4 / 6 + 0 + 0) / 3)
+    assert metrics.macro_f1(torch.tensor(counts)) == pytest.approx((4 / 6 + 0 + 0) / 3)
 
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_macro_f1_of_nothing_is_0() -> None:
-    assert macro_f1(torch.tensor([[0, 0], [0, 0]])) == 0.0
+    assert metrics.macro_f1(torch.tensor([[0, 0], [0, 0]])) == 0.0
 
 
 # ---- 4.3 IoU and mean IoU ------------------------------------------------------------------------
@@ -628,7 +625,7 @@ def test_4_2_macro_f1_of_nothing_is_0() -> None:
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_iou_is_tp_over_tp_plus_fp_plus_fn() -> None:
-    iou = iou_per_class(torch.tensor([[3, 2], [0, 1]]))
+    iou = metrics.iou_per_class(torch.tensor([[3, 2], [0, 1]]))
     # class 0: TP 3, FP 0, FN 2; class 1: TP 1, FP 2, FN 0
     assert iou.tolist() == pytest.approx([3 / 5, 1 / 3])
     assert iou.dtype == torch.float64
@@ -636,26 +633,26 @@ def test_4_3_iou_is_tp_over_tp_plus_fp_plus_fn() -> None:
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_only_predicted_scores_0_and_nowhere_is_nan() -> None:
-    iou = iou_per_class(torch.tensor([[1, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    iou = metrics.iou_per_class(torch.tensor([[1, 1, 0], [0, 0, 0], [0, 0, 0]]))
     assert iou.tolist() == pytest.approx([1 / 2, 0, math.nan], nan_ok=True)
 
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_mean_iou_counts_every_class_alike() -> None:
-    score = mean_iou(torch.tensor([[3, 2], [0, 1]]))
+    score = metrics.mean_iou(torch.tensor([[3, 2], [0, 1]]))
     assert score == pytest.approx((3 / 5 + 1 / 3) / 2)
     assert isinstance(score, float)
 
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_mean_iou_leaves_out_nan_but_not_0() -> None:
-    score = mean_iou(torch.tensor([[1, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    score = metrics.mean_iou(torch.tensor([[1, 1, 0], [0, 0, 0], [0, 0, 0]]))
     assert score == pytest.approx((1 / 2 + 0) / 2)
 
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_mean_iou_of_nothing_is_0() -> None:
-    assert mean_iou(torch.tensor([[0, 0], [0, 0]])) == 0.0
+    assert metrics.mean_iou(torch.tensor([[0, 0], [0, 0]])) == 0.0
 
 
 # ---- 4.4 pixel accuracy and mean accuracy --------------------------------------------------------
@@ -663,14 +660,14 @@ def test_4_3_mean_iou_of_nothing_is_0() -> None:
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_pixel_accuracy_is_the_share_of_right_pixels() -> None:
-    accuracy = pixel_accuracy(torch.tensor([[2, 2, 0], [0, 1, 0], [0, 0, 1]]))
+    accuracy = metrics.pixel_accuracy(torch.tensor([[2, 2, 0], [0, 1, 0], [0, 0, 1]]))
     assert accuracy == pytest.approx(4 / 6)
     assert isinstance(accuracy, float)
 
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_mean_accuracy_is_the_mean_recall() -> None:
-    accuracy = mean_accuracy(torch.tensor([[2, 2, 0], [0, 1, 0], [0, 0, 1]]))
+    accuracy = metrics.mean_accuracy(torch.tensor([[2, 2, 0], [0, 1, 0], [0, 0, 1]]))
     assert accuracy == pytest.approx((2 / 4 + 1 / 1 + 1 / 1) / 3)
     assert isinstance(accuracy, float)
 
@@ -678,29 +675,29 @@ def test_4_4_mean_accuracy_is_the_mean_recall() -> None:
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_mean_accuracy_leaves_out_classes_without_target_pixels() -> None:
     # class 1 is only predicted, class 2 occurs nowhere
-    accuracy = mean_accuracy(torch.tensor([[1, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    accuracy = metrics.mean_accuracy(torch.tensor([[1, 1, 0], [0, 0, 0], [0, 0, 0]]))
     assert accuracy == pytest.approx(1 / 2)
 
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_class_that_is_never_right_has_recall_0() -> None:
-    assert mean_accuracy(torch.tensor([[1, 0], [1, 0]])) == pytest.approx((1 + 0) / 2)
+    assert metrics.mean_accuracy(torch.tensor([[1, 0], [1, 0]])) == pytest.approx((1 + 0) / 2)
 
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_both_accuracies_of_a_perfect_prediction_are_1() -> None:
     perfect = torch.tensor([[1, 0], [0, 1]])
-    assert pixel_accuracy(perfect) == 1.0
-    assert mean_accuracy(perfect) == 1.0
+    assert metrics.pixel_accuracy(perfect) == 1.0
+    assert metrics.mean_accuracy(perfect) == 1.0
 
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_both_accuracies_of_nothing_are_0() -> None:
     nothing = torch.tensor([[0, 0], [0, 0]])
-    assert pixel_accuracy(nothing) == 0.0
-    assert mean_accuracy(nothing) == 0.0
-    assert isinstance(pixel_accuracy(nothing), float)
-    assert isinstance(mean_accuracy(nothing), float)
+    assert metrics.pixel_accuracy(nothing) == 0.0
+    assert metrics.mean_accuracy(nothing) == 0.0
+    assert isinstance(metrics.pixel_accuracy(nothing), float)
+    assert isinstance(metrics.mean_accuracy(nothing), float)
 
 
 # ---- 5.1 class weights ---------------------------------------------------------------------------
@@ -708,25 +705,25 @@ def test_4_4_both_accuracies_of_nothing_are_0() -> None:
 
 @pytest.mark.todo("5.1", points=2, needs=[])
 def test_5_1_inverse_goes_by_1_over_the_share() -> None:
-    weights = class_weights([2, 3, 6], "inverse")
+    weights = losses.class_weights([2, 3, 6], "inverse")
     assert weights.tolist() == pytest.approx([1.5, 1, 0.5])  # 1/2 : 1/3 : 1/6, scaled to mean 1
 
 
 @pytest.mark.todo("5.1", points=2, needs=[])
 def test_5_1_sqrt_goes_by_1_over_the_root_of_the_share() -> None:
-    weights = class_weights([4, 9, 36], "sqrt")
+    weights = losses.class_weights([4, 9, 36], "sqrt")
     assert weights.tolist() == pytest.approx([1.5, 1, 0.5])  # 1/2 : 1/3 : 1/6, scaled to mean 1
 
 
 @pytest.mark.todo("5.1", points=2, needs=[])
 def test_5_1_median_equals_inverse_once_scaled() -> None:
-    weights = class_weights([2, 3, 6], "median")
+    weights = losses.class_weights([2, 3, 6], "median")
     assert weights.tolist() == pytest.approx([1.5, 1, 0.5])
 
 
 @pytest.mark.todo("5.1", points=2, needs=[])
 def test_5_1_weight_of_a_rare_class_is_not_capped() -> None:
-    weights = class_weights([1, 999], "inverse")
+    weights = losses.class_weights([1, 999], "inverse")
     assert weights.tolist() == pytest.approx([1.998, 0.002])  # 999 : 1, scaled to mean 1
 
 
@@ -736,7 +733,7 @@ def test_5_1_weight_of_a_rare_class_is_not_capped() -> None:
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_one_pixel_costs_minus_log_of_its_probability() -> None:
     logits = torch.tensor([3.0, 1.0]).log().view(1, 2, 1, 1)  # their softmax is 3/4, 1/4
-    loss = WeightedCrossEntropy()(logits, target=torch.tensor([[[1]]]))
+    loss = losses.WeightedCrossEntropy()(logits, target=torch.tensor([[[1]]]))
     assert loss.item() == pytest.approx(-math.log(1 / 4))
 
 
@@ -746,7 +743,7 @@ def test_5_2_without_weights_it_is_the_cross_entropy_of_pytorch() -> None:
     second = [[[0.0, 3.0]], [[4.0, 1.0]]]
     logits = torch.tensor([first, second])
     target = torch.tensor([[[1, 0]], [[0, 255]]])
-    loss = WeightedCrossEntropy()(logits, target)
+    loss = losses.WeightedCrossEntropy()(logits, target)
     assert torch.allclose(loss, F.cross_entropy(logits, target, ignore_index=255))
 
 
@@ -755,7 +752,7 @@ def test_5_2_without_weights_it_is_the_cross_entropy_of_pytorch() -> None:
 def test_5_2_divides_by_the_weights_of_the_pixels(weights: list[float]) -> None:
     logits = torch.tensor([[[[1.0, 1.0, 3.0]], [[1.0, 1.0, 1.0]]]]).log()
     target = torch.tensor([[[0, 0, 1]]])  # probabilities of the true class: 1/2, 1/2, 1/4
-    loss = WeightedCrossEntropy(torch.tensor(weights))(logits, target)
+    loss = losses.WeightedCrossEntropy(torch.tensor(weights))(logits, target)
     expected = (1 * math.log(2) + 1 * math.log(2) + 3 * math.log(4)) / (1 + 1 + 3)
     assert loss.item() == pytest.approx(expected)
 
@@ -765,7 +762,7 @@ def test_5_2_divides_by_the_weights_of_the_pixels(weights: list[float]) -> None:
 def test_5_2_void_pixels_change_nothing(void: int) -> None:
     logits = torch.tensor([[[[1.0, 1.0]], [[1.0, 3.0]]]]).log()
     target = torch.tensor([[[0, void]]])
-    loss = WeightedCrossEntropy(ignore_index=void)(logits, target)
+    loss = losses.WeightedCrossEntropy(ignore_index=void)(logits, target)
     assert loss.item() == pytest.approx(math.log(2))
     assert target.tolist() == [[[0, void]]]  # the caller still needs it
 
@@ -774,7 +771,7 @@ def test_5_2_void_pixels_change_nothing(void: int) -> None:
 @pytest.mark.parametrize("only_pixel", [255, 0])  # void, or of a class that weighs 0
 def test_5_2_nothing_counted_is_0_with_zero_gradients(only_pixel: int) -> None:
     logits = torch.tensor([[[[1.0]], [[2.0]]]], requires_grad=True)
-    criterion = WeightedCrossEntropy(weights=torch.tensor([0.0, 1.0]))
+    criterion = losses.WeightedCrossEntropy(weights=torch.tensor([0.0, 1.0]))
     loss = criterion(logits, torch.tensor([[[only_pixel]]]))
     loss.backward()
     assert loss.item() == 0
@@ -784,7 +781,7 @@ def test_5_2_nothing_counted_is_0_with_zero_gradients(only_pixel: int) -> None:
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_is_right_at_logits_of_1000() -> None:
     logits = torch.tensor([[[[1000.0, 0.0]], [[-1000.0, 0.0]]]])
-    loss = WeightedCrossEntropy()(logits, target=torch.tensor([[[1, 0]]]))
+    loss = losses.WeightedCrossEntropy()(logits, target=torch.tensor([[[1, 0]]]))
     assert loss.item() == pytest.approx((2000 + math.log(2)) / 2)
 
 
@@ -795,7 +792,7 @@ def test_5_2_is_right_at_logits_of_1000() -> None:
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_5_3_factor_is_1_minus_p_to_the_power_of_gamma(gamma: float) -> None:
     logits = torch.tensor([2.0, 1.0]).log().view(1, 2, 1, 1)  # their softmax is 2/3, 1/3
-    loss = FocalLoss(gamma)(logits, target=torch.tensor([[[1]]]))
+    loss = losses.FocalLoss(gamma)(logits, target=torch.tensor([[[1]]]))
     assert loss.item() == pytest.approx((1 - 1 / 3) ** gamma * math.log(3))
 
 
@@ -806,7 +803,7 @@ def test_5_3_gamma_0_is_the_weighted_cross_entropy() -> None:
     logits = torch.tensor([first, second])
     target = torch.tensor([[[1, 0]], [[0, 255]]])
     weights = torch.tensor([1.0, 3.0])
-    loss = FocalLoss(0.0, weights)(logits, target)
+    loss = losses.FocalLoss(0.0, weights)(logits, target)
     assert torch.allclose(loss, F.cross_entropy(logits, target, weights, ignore_index=255))
 
 
@@ -814,7 +811,7 @@ def test_5_3_gamma_0_is_the_weighted_cross_entropy() -> None:
 def test_5_3_weights_multiply_the_loss_but_not_the_probability() -> None:
     logits = torch.tensor([[[[1.0, 3.0]], [[1.0, 1.0]]]]).log()
     target = torch.tensor([[[0, 1]]])  # probabilities of the true class: 1/2, 1/4
-    loss = FocalLoss(1.0, weights=torch.tensor([1.0, 3.0]))(logits, target)
+    loss = losses.FocalLoss(1.0, weights=torch.tensor([1.0, 3.0]))(logits, target)
     expected = (1 * 1 / 2 * math.log(2) + 3 * 3 / 4 * math.log(4)) / (1 + 3)
     assert loss.item() == pytest.approx(expected)
 
@@ -822,7 +819,7 @@ def test_5_3_weights_multiply_the_loss_but_not_the_probability() -> None:
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_factor_takes_part_in_the_gradient() -> None:
     logits = torch.tensor([[[[0.0]], [[0.0]]]], requires_grad=True)
-    FocalLoss(1.0)(logits, target=torch.tensor([[[0]]])).backward()
+    losses.FocalLoss(1.0)(logits, target=torch.tensor([[[0]]])).backward()
     # (1 - p) * -log p has the slope log p - (1 - p) / p = -(log 2 + 1) at p = 1/2; and the
     # softmax has the slopes p (1 - p) = 1/4 and -1/4
     slope = (math.log(2) + 1) / 4
@@ -833,7 +830,7 @@ def test_5_3_factor_takes_part_in_the_gradient() -> None:
 def test_5_3_nothing_but_void_is_0_with_zero_gradients() -> None:
     logits = torch.tensor([[[[1.0]], [[2.0]]]], requires_grad=True)
     target = torch.tensor([[[255]]])
-    loss = FocalLoss()(logits, target)
+    loss = losses.FocalLoss()(logits, target)
     loss.backward()
     assert loss.item() == 0
     assert logits.grad.tolist() == [[[[0]], [[0]]]]
@@ -843,7 +840,7 @@ def test_5_3_nothing_but_void_is_0_with_zero_gradients() -> None:
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_is_right_at_logits_of_1000() -> None:
     logits = torch.tensor([[[[1000.0]], [[-1000.0]]]])
-    loss = FocalLoss()(logits, target=torch.tensor([[[1]]]))
+    loss = losses.FocalLoss()(logits, target=torch.tensor([[[1]]]))
     assert loss.item() == pytest.approx(2000)  # the factor is 1: the pixel is all wrong
 
 
@@ -874,7 +871,7 @@ def test_6_1_each_batch_makes_one_step_with_its_own_gradients() -> None:
     model = one_weight()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
     loader = [batch([1.0], [0]), batch([1.0], [0])]
-    loss = train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu")
+    loss = training.train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu")
     # the loss w² has the gradient 2w, so a step halves w: w - 0.25 * 2w = w / 2
     assert model.weight.item() == pytest.approx(1 / 2 / 2)
     assert loss == pytest.approx((1 + 0.25) / 2)  # w² before each step: w was 1, then 0.5
@@ -886,7 +883,7 @@ def test_6_1_layers_are_in_training_mode() -> None:
     model = nn.Sequential(norm).eval()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
     loader = [batch([1.0, 3.0], [0, 0]), batch([1.0, 3.0], [0, 0])]
-    train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu")
+    training.train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu")
     assert norm.num_batches_tracked == 2  # it counts batches in training mode only
 
 
@@ -896,7 +893,7 @@ def test_6_1_scheduler_steps_after_each_step_of_the_optimizer() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
     loader = [batch([1.0], [0]), batch([1.0], [0])]
-    train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu", scheduler=scheduler)
+    training.train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu", scheduler=scheduler)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.25 / 2 / 2)
     # the first step with the rate 0.25: w = 0.5; the second with 0.125: 0.5 - 0.125 * 2 * 0.5
     assert model.weight.item() == pytest.approx(0.375)
@@ -909,7 +906,7 @@ def test_6_1_losses_weigh_by_the_pixels_that_are_not_void() -> None:
     three_pixels = batch([1.0, 1.0, 1.0], [0, 0, 0])  # loss 1
     one_pixel = batch([2.0, 2.0, 2.0], [0, 9, 9])  # loss 4; here 9 is void
     loader = [three_pixels, one_pixel]
-    loss = train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu", ignore_index=9)
+    loss = training.train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu", ignore_index=9)
     assert loss == pytest.approx((3 * 1 + 1 * 4) / 4)
 
 
@@ -919,7 +916,7 @@ def test_6_1_losses_weigh_by_the_denominator_of_the_criterion() -> None:
     criterion.denominator = lambda target: target.sum()  # e.g. class weights: 5, then 1
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     loader = [batch([1.0], [5]), batch([2.0], [1])]  # losses 1 and 4
-    loss = train_one_epoch(model, loader, criterion, optimizer, "cpu")
+    loss = training.train_one_epoch(model, loader, criterion, optimizer, "cpu")
     assert loss == pytest.approx((5 * 1 + 1 * 4) / (5 + 1))
 
 
@@ -933,7 +930,7 @@ def test_6_1_after_step_gets_the_number_of_images() -> None:
     def note(images: int) -> None:
         calls.append((images, model.weight.item()))
 
-    train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu", after_step=note)
+    training.train_one_epoch(model, loader, SquaredLoss(), optimizer, "cpu", after_step=note)
     assert calls == [(2, 0.5), (1, 0.25)]  # each step has halved the weight by then
 
 
@@ -946,7 +943,7 @@ def test_6_2_matrix_counts_the_largest_logits_of_all_batches() -> None:
     other = torch.tensor([[[[6.0, 6.0]], [[5.0, 5.0]]]])  # both pixels: class 0
     loader = [(logits, torch.tensor([[[0, 0]]])), (other, torch.tensor([[[0, 255]]]))]
     model = nn.Identity()  # its logits are the image
-    _, matrix = evaluate(model, loader, SquaredLoss(), "cpu", num_classes=2)
+    _, matrix = training.evaluate(model, loader, SquaredLoss(), "cpu", num_classes=2)
     assert matrix.tolist() == [[1, 2], [0, 0]]  # row: target, column: prediction; void not counted
 
 
@@ -955,7 +952,9 @@ def test_6_2_losses_weigh_by_the_pixels_that_are_not_void() -> None:
     three_pixels = batch([1.0, 1.0, 1.0], [0, 0, 0])  # loss 1
     one_pixel = batch([2.0, 2.0, 2.0], [0, 9, 9])  # loss 4; here 9 is void
     loader = [three_pixels, one_pixel]
-    loss, _ = evaluate(one_weight(), loader, SquaredLoss(), "cpu", num_classes=1, ignore_index=9)
+    loss, _ = training.evaluate(
+        one_weight(), loader, SquaredLoss(), "cpu", num_classes=1, ignore_index=9
+    )
     assert loss == pytest.approx((3 * 1 + 1 * 4) / 4)
 
 
@@ -964,7 +963,9 @@ def test_6_2_layers_are_in_evaluation_mode() -> None:
     # In evaluation mode, neither changes a pixel. In training mode, this dropout makes all of them
     # 0, and batch normalisation makes -1 and 1 of 1 and 3.
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(p=1.0)).train()
-    loss, _ = evaluate(model, [batch([1.0, 3.0], [0, 0])], SquaredLoss(), "cpu", num_classes=1)
+    loss, _ = training.evaluate(
+        model, [batch([1.0, 3.0], [0, 0])], SquaredLoss(), "cpu", num_classes=1
+    )
     assert loss == pytest.approx((1 + 9) / 2, rel=1e-4)
 
 
@@ -972,7 +973,7 @@ def test_6_2_layers_are_in_evaluation_mode() -> None:
 @pytest.mark.parametrize("was_training", [True, False])
 def test_6_2_model_gets_its_mode_back(was_training: bool) -> None:
     model = nn.Sequential(nn.Dropout()).train(was_training)
-    evaluate(model, [batch([1.0], [0])], SquaredLoss(), "cpu", num_classes=1)
+    training.evaluate(model, [batch([1.0], [0])], SquaredLoss(), "cpu", num_classes=1)
     assert model.training is was_training
     assert model[0].training is was_training
 
@@ -981,7 +982,7 @@ def test_6_2_model_gets_its_mode_back(was_training: bool) -> None:
 def test_6_2_nothing_of_the_model_changes() -> None:
     norm = nn.BatchNorm2d(1)
     norm.weight.grad = torch.tensor([7.0])  # left from training
-    evaluate(norm, [batch([1.0, 3.0], [0, 0])], SquaredLoss(), "cpu", num_classes=1)
+    training.evaluate(norm, [batch([1.0, 3.0], [0, 0])], SquaredLoss(), "cpu", num_classes=1)
     assert norm.running_mean.item() == 0  # it learned nothing from these images
     assert norm.weight.item() == 1
     assert norm.weight.grad == 7
@@ -993,7 +994,7 @@ def test_6_2_logits_are_computed_without_gradients() -> None:
     model, found = nn.Sequential(one_weight()), []
     # called with the logits of the layer
     model[0].register_forward_hook(lambda layer, images, y: found.append(y.requires_grad))
-    evaluate(model, [batch([1.0], [0])], SquaredLoss(), "cpu", num_classes=1)
+    training.evaluate(model, [batch([1.0], [0])], SquaredLoss(), "cpu", num_classes=1)
     assert found == [False]
     assert torch.is_grad_enabled()  # on again, for the next epoch of training
 
@@ -1014,10 +1015,10 @@ NETWORK = AddsOne().train()
 
 
 @functools.cache  # an export takes some seconds
-def exported() -> onnxruntime.InferenceSession:
+def exported() -> object:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        write_onnx(NETWORK, path, metadata={})
+        deploy.write_onnx(NETWORK, path, metadata={})
         return onnxruntime.InferenceSession(path.read_bytes())
 
 
@@ -1053,10 +1054,10 @@ def test_7_1_model_itself_stays_in_training_mode() -> None:
 
 def segmenter(
     size: tuple[int, int], stride: int, mean: tuple = (0, 0, 0), std: tuple = (1, 1, 1)
-) -> Segmenter:
+) -> "deploy.Segmenter":
     """Of a network that was trained on images of this size, (height, width)."""
     numbers = {"size": size, "stride": stride, "mean": mean, "std": std}
-    return Segmenter({"classes": ["road"], "palette": [[0, 0, 0]], **numbers})
+    return deploy.Segmenter({"classes": ["road"], "palette": [[0, 0, 0]], **numbers})
 
 
 @pytest.mark.todo("7.2", points=3, needs=[])

@@ -1,8 +1,8 @@
 """The training loop: one epoch, the evaluation, and the fit that joins them.
 
-The student's part is `train_one_epoch` and `evaluate`; `fit` calls them in turn.
-`support.engine.runs` decides when a run begins, saves and ends. Steps of several batches, or in
-several processes, come in through what the loop is handed (`support.engine.accumulation`).
+The student's part is `train_one_epoch` and `evaluate`; `fit` calls them in turn. When a run begins,
+saves and ends is for `support.engine.runs`, what several batches or processes need for a step for
+`support.engine.accumulation`.
 
 Mixed precision as in Micikevicius et al. (ICLR 2018): the forward pass runs in bfloat16 (or float16
 with a scaled loss) where the hardware is made for it, weights and losses stay in float32.
@@ -10,6 +10,7 @@ with a scaled loss) where the hardware is made for it, weights and losses stay i
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,10 @@ from torch.utils.data import DataLoader
 
 from metrics import ConfusionMatrix, LossMeter, loss_denominator
 from support.engine.hardware import to_device
-from support.engine.runs import Run
 from support.formats.labels import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from support.engine.runs import Run
 
 
 def train_one_epoch(
@@ -160,7 +163,7 @@ def fit(
     criterion: nn.Module,
     optimizer: Optimizer,
     scheduler: LRScheduler,
-    run: Run,
+    run: "Run",
 ) -> None:
     """Trains epoch after epoch until the run is over; evaluates and records after each.
 

@@ -14,7 +14,6 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
-from albumentations.pytorch import ToTensorV2
 from matplotlib.figure import Figure
 
 from commands.audit import audit_files, audit_prepared, class_remarks
@@ -240,7 +239,7 @@ def single_changes(pipeline: Callable[..., dict]) -> list[tuple[str, A.Compose]]
     """Takes the random changes out of a pipeline, each named and applied for certain."""
     found = []
     for change in pipeline.transforms if isinstance(pipeline, A.BaseCompose) else []:
-        if not isinstance(change, A.Resize | A.Normalize | ToTensorV2):
+        if not isinstance(change, A.Resize | A.Normalize | A.ToTensorV2):
             change = copy.deepcopy(change)
             change.p = 1.0
             parts = change.transforms if isinstance(change, A.BaseCompose) else [change]

@@ -4,6 +4,8 @@ A file per TODO, blocks like these, in the marker syntax of the student edition:
 
     # wrong: features_after_pooling          (or, among the alternatives, `# right: name`)
     # says: after the pooling                (what a message must contain)
+    # unlisted: pooling | the features       (instead: a cause that the diagnosis does not know;
+                                              one that is named must contain one of these)
     # <answer 3.2b>
     ...
     # </answer 3.2b>
@@ -26,7 +28,7 @@ from utils import LabError
 
 TEACHER = Path(__file__).resolve().parent
 LAB = TEACHER.parent
-HEAD = re.compile(r"^# (wrong|right): (\S+)\n(?:# says: (.+)\n)?", re.MULTILINE)
+HEAD = re.compile(r"^# (wrong|right): (\S+)\n(?:# (says|unlisted): (.+)\n)?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,15 @@ class Answer:
     Attributes:
         todo: its number.
         name: what it is called.
-        says: what a failing test's message must contain; None for a right answer.
+        says: what a failing test's message must contain, or None.
+        unlisted: what a cause must contain, one of these, if any is named; or None.
         parts: part → code.
     """
 
     todo: str
     name: str
     says: str | None
+    unlisted: tuple[str, ...] | None
     parts: dict[str, str]
 
 
@@ -71,11 +75,14 @@ def _read_file(path: Path, number: str, kind: str) -> list[Answer]:
         place = f"{kind}/{path.name}: {head[2]}"
         regions = parse_answers(text[head.end() : end], place)
         if head[1] != wanted or (wanted == "wrong") != (head[3] is not None):
-            raise LabError(f"{place}: must begin with `# {wanted}: name`, then `# says:` if wrong")
+            then = "then `# says:` or `# unlisted:` if wrong"
+            raise LabError(f"{place}: must begin with `# {wanted}: name`, {then}")
         if not regions or any(region.todo != number for region in regions):
             raise LabError(f"{place}: has no answer, or one of another TODO")
         parts = {region.part: region.answer() for region in regions}
-        answers.append(Answer(number, head[2], head[3], parts))
+        says = head[4] if head[3] == "says" else None
+        words = tuple(head[4].split(" | ")) if head[3] == "unlisted" else None
+        answers.append(Answer(number, head[2], says, words, parts))
     names = [answer.name for answer in answers]
     if len(set(names)) < len(names):
         raise LabError(f"{kind}/{path.name}: two answers have one name")

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from commands.companion.markers import graft, todo_of
 from commands.companion.todos import BY_NUMBER
+from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, all_parts, solved_texts
 from teacher.reports import (
     MAX_MESSAGE,
@@ -226,8 +227,10 @@ def mark_tested(outcome: Outcome, number: str, submission: Submission) -> TodoMa
         verdict = "wrong" if "syntax error" in message else "stopped"
         return TodoMark(number, 0, verdict, f"TODO {number}: {message}")
     failures = [result for result in outcome.results if result.verdict != "passed"]
-    messages = list(dict.fromkeys(result.message for result in failures))
-    text = "\n\n".join(messages)[:MAX_MESSAGE] or f"TODO {number} has no test"
+    text = f"TODO {number} has no test"
+    if failures:
+        found = [vars(result) | {"output": ""} for result in failures]
+        text = sum_up(found).message[:MAX_MESSAGE]
     is_open = failures and all(result.verdict == "to do" for result in failures)
     return TodoMark(number, 0, "to do" if is_open else "wrong", text)
 

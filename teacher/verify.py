@@ -4,14 +4,20 @@ Five proofs (the sixth, of the built edition, is in tests/test_teacher.py): the 
 all; with one TODO empty exactly its tests fail, others pass or are blocked by it; every
 misconception fails a test of its own TODO, with the message that names it, and no test of a TODO
 that does not build upon it; every alternative passes; no solution is left in an edition.
+
+Some misconceptions are not on the diagnosis' list: they show what happens to the next one that
+nobody has thought of. They must not get a wrong cause; how many get a cause, or an example that can
+be followed by hand, is printed.
 """
 
 import os
+from collections import Counter
 
 from tqdm import tqdm
 
 from commands.companion.markers import parse_solutions, to_edition
 from commands.companion.todos import BY_NUMBER, TODOS, all_needs
+from commands.companion.verdicts import SHORT, SMALLEST, sum_up
 from teacher.catalogue import Answer, all_parts, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, Outcome, run_jobs
 
@@ -34,6 +40,7 @@ def verify(numbers: list[str], workers: int) -> list[str]:
     all_parts()
     solved = solved_texts()
     every = tuple(todo.number for todo in TODOS)
+    shares: dict[str, Counter] = {"listed": Counter(), "unlisted": Counter()}
     checks = {"solved": (Job("solved", {}, every), lambda outcome: _passes(outcome, every))}
     for number in numbers:
         job = Job(f"empty {number}", _emptied(number, solved), affected(number))
@@ -42,7 +49,8 @@ def verify(numbers: list[str], workers: int) -> list[str]:
         if answer.todo in numbers:
             name = f"{answer.todo} {answer.name}"
             job = Job(name, grafted(answer.parts, solved), affected(answer.todo))
-            checks[name] = job, lambda outcome, answer=answer: _exposes(outcome, answer)
+            count = shares["listed" if answer.unlisted is None else "unlisted"]
+            checks[name] = job, lambda o, a=answer, count=count: _exposes(o, a, count)
     for answer in read_answers("alternatives"):
         if answer.todo in numbers:
             name, tests = f"right {answer.todo} {answer.name}", affected(answer.todo)
@@ -54,6 +62,10 @@ def verify(numbers: list[str], workers: int) -> list[str]:
     for outcome in tqdm(outcomes, "verify", len(jobs), disable=None):
         _, check = checks[outcome.job.name]
         faults += [f"{outcome.job.name}: {fault}" for fault in check(outcome)]
+    for kind, count in shares.items():
+        if count:
+            parts = ", ".join(f"{number} {what}" for what, number in count.most_common())
+            print(f"{kind} misconceptions: {count.total()}, of which {parts}")
     return faults
 
 
@@ -104,7 +116,7 @@ def _isolates(outcome: Outcome, number: str) -> list[str]:
     return faults
 
 
-def _exposes(outcome: Outcome, answer: Answer) -> list[str]:
+def _exposes(outcome: Outcome, answer: Answer, count: Counter) -> list[str]:
     """A test of its own TODO fails and names it; TODOs that do not build upon it pass."""
     if outcome.trouble:
         return [outcome.trouble]
@@ -112,13 +124,34 @@ def _exposes(outcome: Outcome, answer: Answer) -> list[str]:
     faults = []
     if not own:
         faults.append("passes all tests of its TODO")
-    elif not any(answer.says in result.message for result in own):
-        faults.append(f"no message says {answer.says!r}; the first: {own[0].message}")
+    else:
+        shown = sum_up([vars(result) | {"output": ""} for result in own]).message
+        count[help_in(shown)] += 1
+        faults += misleads(shown, answer)
     for result in outcome.results:
         unrelated = result.todo != answer.todo and answer.todo not in all_needs(result.todo)
         if unrelated and result.verdict != "passed":
             faults.append(f"{result.test}, of another TODO, is {result.verdict}: {result.message}")
     return faults
+
+
+def help_in(message: str) -> str:
+    """What helps in a message: the cause, or numbers that can be followed by hand."""
+    if "\nlikely: " in message:
+        return "name the cause"
+    is_example = SMALLEST in message or " is wrong: test_" in message or len(message) <= SHORT
+    return "show a small example" if is_example else "show numbers alone"
+
+
+def misleads(message: str, answer: Answer) -> list[str]:
+    """What is wrong with the message that a student sees of a wrong answer."""
+    if answer.unlisted is None:
+        is_there = answer.says in message
+        return [] if is_there else [f"the message does not say {answer.says!r}: {message}"]
+    likely = message.partition("\nlikely: ")[2].partition("\n")[0].strip()
+    if not likely or any(words in likely for words in answer.unlisted):
+        return []
+    return [f"names a cause that is not it: {likely}"]
 
 
 def leaks(solved: dict[str, str]) -> list[str]:

@@ -100,16 +100,18 @@ def _checked(
     image: np.ndarray, mask: np.ndarray, size: tuple[int, int], given: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Checks sizes and types, which the other tests presuppose."""
-    expected = f"image (3, {size[0]}, {size[1]}) float32, mask {size} of an integer type"
+    expected = f"image (3, {size[0]}, {size[1]}) float32, mask {size} uint8"
     got = f"image {image.shape} {image.dtype}, mask {mask.shape} {mask.dtype}"
     integer = np.issubdtype(mask.dtype, np.integer)
     sizes = image.shape == (3, *size) and mask.shape == size
-    if sizes and image.dtype == np.float32 and integer:
+    if sizes and image.dtype == np.float32 and mask.dtype == np.uint8:
         return image, mask
     height, width = size
     likely = None
     if image.shape in ((*size, 3), (width, height, 3)):
-        likely = "the channels come last: ToTensorV2 is missing, which makes (3, H, W) of (H, W, 3)"
+        likely = (
+            "the channels come last: A.ToTensorV2 is missing, which makes (3, H, W) of (H, W, 3)"
+        )
     elif image.shape == (3, width, height):
         likely = "height and width are swapped; size is (height, width)"
     elif image.shape == (3, *size) and mask.shape != size:
@@ -118,9 +120,9 @@ def _checked(
         likely = "the size differs from what was asked: resize, or pad and crop after a scale"
     elif image.dtype == np.uint8:
         likely = "bytes 0 ... 255: the normalisation is missing"
-    elif image.dtype != np.float32:
-        likely = "the network computes in float32"
-    elif not integer:
+    elif image.dtype == np.float32 and integer:
+        likely = "the mask keeps its type, uint8: the loss makes int64 of it"
+    elif image.dtype == np.float32:
         likely = "class ids are whole numbers: nothing may be computed with them"
     wrong(given=given, expected=expected, got=got, likely=likely)
 
@@ -154,6 +156,7 @@ def test_2_1_mask_follows_the_photo() -> None:
         causes = [cause_of_disagreement(image, mask) for _, image, mask in bad[:30]]
         named = [cause for cause in causes if cause]
         likely = "photo and mask do not undergo the same geometry: give both to one pipeline"
+        likely = likely if len(bad) >= len(found) / 4 else None
         if named and len(named) >= len(causes) / 2:
             likely = max(set(named), key=named.count)
         wrong(
@@ -283,7 +286,9 @@ def test_2_1_photo_is_rgb() -> None:
                 given=f"{_DRAWS} draws of a photo of the colour (R, G, B) = {color}",
                 expected="channel 0 red, channel 2 blue",
                 got=f"channel 0 is {red:.0f} and channel 2 is {blue:.0f}, of 255",
-                likely="the channels are in BGR order; photos are RGB all the way",
+                likely="the channels are in BGR order; photos are RGB all the way"
+                if abs(red - color[2]) < 60 and abs(blue - color[0]) < 60
+                else None,
             )
 
 
@@ -304,7 +309,9 @@ def test_2_1_draws_follow_the_seed() -> None:
             expected="the same 12 draws",
             got=f"{same.count(False)} of 12 differ",
             likely="a change is drawn by a generator that is not the pipeline's own, so that the "
-            "same command would not give the same training again",
+            "same command would not give the same training again"
+            if hasattr(transform, "set_random_state")
+            else "a function around the pipeline hides its generator: return the A.Compose itself",
         )
 
 
@@ -351,27 +358,34 @@ def test_2_2_nothing_is_random() -> None:
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_photo_is_normalised() -> None:
     mean, std = np.array(data.MEAN), np.array(data.STD)
-    for color in ((200, 60, 20), (0, 0, 0), (255, 255, 255), (15, 90, 240)):
-        given = f"a photo of the colour (R, G, B) = {color}"
-        image, _ = _evaluated(_flat(color), (40, 64))
-        expected = (np.array(color) / 255 - mean) / std
-        got = image.astype(np.float64).reshape(3, -1)
-        if np.abs(got - expected[:, None]).max() <= 2e-3:
-            continue
-        likely = None
-        for cause, formula in other_normalisations().items():
-            values = formula(np.array(color) / 255)[:, None]
-            if np.abs(got - values).max() < 1e-2 + 1e-3 * np.abs(values).max():
-                likely = cause
-                break
-        if likely is None and np.ptp(got, axis=1).max() > 0.01:
-            likely = "one colour became several: is something padded?"
-        wrong(
-            given=given,
-            expected=f"{few_of(expected)} everywhere: (x / 255 - MEAN) / STD",
-            got=few_of(np.median(got, axis=1)),
-            likely=likely,
-        )
+    colors = [np.array(each) for each in ((200, 60, 20), (0, 0, 0), (255, 255, 255), (15, 90, 240))]
+    seen = [_evaluated(_flat(color), (40, 64))[0].astype(np.float64) for color in colors]
+
+    def holds(formula: Callable[[np.ndarray], np.ndarray], most: float) -> list[bool]:
+        values = [formula(color / 255)[:, None, None] for color in colors]
+        return [
+            np.abs(image - value).max() <= most + 1e-3 * np.abs(value).max()
+            for image, value in zip(seen, values, strict=True)
+        ]
+
+    is_right = holds(lambda x: (x - mean) / std, 1e-3)
+    if all(is_right):
+        return
+    color, image = next(
+        each
+        for each, right in zip(zip(colors, seen, strict=True), is_right, strict=True)
+        if not right
+    )
+    named = (cause for cause, f in other_normalisations().items() if all(holds(f, 1e-2)))
+    got = few_of(np.median(image.reshape(3, -1), axis=1))
+    if np.ptp(image.reshape(3, -1), axis=1).max() > 0.01:
+        got += " in the middle; one colour became several"
+    wrong(
+        given=f"a photo of the colour (R, G, B) = {color.tolist()}",
+        expected=f"{few_of((color / 255 - mean) / std)} everywhere: (x / 255 - MEAN) / STD",
+        got=got,
+        likely=next(named, None),
+    )
 
 
 @pytest.mark.todo("2.2", points=1, needs=[])
@@ -388,6 +402,10 @@ def test_2_2_size_kept_is_exact() -> None:
         same = float((mask == sample.mask).mean())
         flips = (sample.mask[:, ::-1], sample.mask[::-1], sample.mask[::-1, ::-1])
         likely = "the mask is flipped" if any(np.array_equal(mask, f) for f in flips) else None
+        photos = (sample.image[:, ::-1], sample.image[::-1], sample.image[::-1, ::-1])
+        colors = np.moveaxis(pixel_values(image), 0, 2)
+        if likely and any(np.abs(colors - photo).max() < 1 for photo in photos):
+            likely = "photo and mask are flipped"
         got = f"{same:.0%} of the ids are as before"
         wrong(given=given, expected="the mask as it is", got=got, likely=likely)
     expected = sample.image.transpose(2, 0, 1)
@@ -395,10 +413,16 @@ def test_2_2_size_kept_is_exact() -> None:
     if error > 0.3:
         wrong(
             given=given,
-            expected="the colours as they are, normalised",
+            expected="the colours as they are, normalised, and nothing else is done",
             got=f"colours that are up to {error:.0f} of 255 off",
-            likely="something else is done than to resize and normalise",
         )
+
+
+def _has_right_colors(size: tuple[int, int]) -> bool:
+    """Whether one colour is normalised as it should be."""
+    color = np.array([200, 60, 20])
+    image, _ = _evaluated(_flat(color), size)
+    return bool(np.abs(pixel_values(image) - color[:, None, None]).max() < 1)
 
 
 @pytest.mark.todo("2.2", points=1, needs=[])
@@ -421,7 +445,8 @@ def test_2_2_shows_the_whole_photo() -> None:
         if off_x <= scale_x / 2 + 1.2 and off_y <= scale_y / 2 + 1.2:
             continue
         spans = (x[0, 0], x[0, -1], y[0, 0], y[-1, 0])
-        likely = "a part is cut off: resize the whole photo instead of cropping"
+        is_cut = x.min() > 3 or x.max() < width - 4 or y.min() > 3 or y.max() < height - 4
+        likely = "a part is cut off: resize the whole photo instead of cropping" if is_cut else None
         if spans[0] > spans[1] + 5 or spans[2] > spans[3] + 5:
             likely = "the photo is flipped"
         elif np.abs(y[:, 0] - y[-1, 0]).max() < 3 and np.abs(y[:, -1] - y[0, -1]).max() < 3:
@@ -430,6 +455,8 @@ def test_2_2_shows_the_whole_photo() -> None:
             np.abs(np.diff(y[:, y.shape[1] // 2])) < 1e-4
         ).sum() > 6:
             likely = "there are borders without photo: resize to the size, do not pad"
+        if not _has_right_colors(size):
+            likely = None  # the places were read off the colours
         wrong(
             given=given,
             expected=f"columns 0 ... {width - 1} and rows 0 ... {height - 1} of the photo",
@@ -467,7 +494,7 @@ def test_2_2_mask_keeps_its_ids() -> None:
                 near_by = mask[max(top, 0) : bottom, max(left, 0) : right]
                 off += not (near_by == got[i, j]).any()
         if off:
-            likely = "the mask must be resized with the photo, with the same geometry"
+            likely = None
             for how, other in (("flipped", mask[:, ::-1]), ("flipped", mask[::-1])):
                 rows = (np.arange(size[0]) * scale_y).astype(int)
                 columns = (np.arange(size[1]) * scale_x).astype(int)
@@ -475,7 +502,7 @@ def test_2_2_mask_keeps_its_ids() -> None:
                     likely = f"the mask is {how}"
             wrong(
                 given=given,
-                expected="each id where it was",
+                expected="each id where it was: resized with the photo, by the same geometry",
                 got=f"{off} of {got.size} pixels have an id that is not near by in the mask",
                 likely=likely,
             )

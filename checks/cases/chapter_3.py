@@ -1,6 +1,7 @@
 """Further cases of chapter 3: the UNet."""
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ from checks.diagnosis.chapter_3 import (
     cause_in_calls,
     cause_of_count,
     cause_of_weights,
+    first_difference,
     variant,
 )
 from commands.companion.checking import wrong
@@ -38,7 +40,11 @@ def _follow(
     held = [t for x in copies for t in (x if isinstance(x, list) else [x])]
     module.train(training)
     with torch.no_grad(), LayerRecorder() as recorder:
-        output = module(*copies)
+        try:
+            output = module(*copies)
+        except RuntimeError as error:
+            _explain_channels(error, given, originals)
+            raise
     for original, copy in zip(originals, held, strict=True):
         if not torch.equal(original, copy):
             wrong(
@@ -48,6 +54,35 @@ def _follow(
                 likely="an operation changes its input in place (+=, relu_, inplace=True)",
             )
     return output, recorder
+
+
+def _explain_channels(error: RuntimeError, given: str, inputs: list[Tensor]) -> None:
+    """Fails with the cause where a convolution's input shows along which axis it was joined."""
+    found = re.search(
+        r"expected input\[([\d, ]+)\] to have (\d+) channels, but got (\d+)", str(error)
+    )
+    if found is None:
+        return
+    shape = [int(each) for each in found[1].split(",")]
+    sizes = {tuple(each.shape[2:]) for each in inputs}
+    sizes |= {(2 * height, 2 * width) for height, width in sizes}
+    causes = {
+        "joined along the batch (dim=0); the channels are dim=1": (
+            shape[0] == 2 * len(inputs[0]) and tuple(shape[2:]) in sizes
+        ),
+        "joined along the height (dim=2); the channels are dim=1": (
+            (shape[2] // 2, shape[3]) in sizes and tuple(shape[2:]) not in sizes
+        ),
+        "joined along the width (dim=3); the channels are dim=1": (
+            (shape[2], shape[3] // 2) in sizes and tuple(shape[2:]) not in sizes
+        ),
+    }
+    wrong(
+        given=given,
+        expected=f"a convolution for {found[2]} channels gets as many",
+        got=f"a tensor {tuple(shape)}: {found[3]} channels",
+        likely=next((cause for cause, holds in causes.items() if holds), None),
+    )
 
 
 def _check_tensor(
@@ -87,14 +122,16 @@ def _check_layers(
             given=given,
             expected="no weights in the upsampling",
             got=f"a transposed convolution with weights {recorder.transposed[0]}",
-            likely="the upsampling is learned; here it is fixed: nn.Upsample or F.interpolate",
+            likely="the upsampling is learned; here it is fixed: nn.Upsample or F.interpolate"
+            if units > 1
+            else "a transposed convolution; this one is nn.Conv2d",
         )
     if len(found) != len(shapes):
         wrong(
             given=given,
             expected=f"{len(shapes)} convolutions run",
             got=f"{len(found)}, with weights {[tuple(map(int, shape)) for shape in found][:12]}",
-            likely=cause_of_count(len(found), len(shapes)),
+            likely=cause_of_count(recorder, module, len(shapes)),
         )
     for position, (got, shape) in enumerate(zip(found, shapes, strict=True), start=1):
         if got != shape:
@@ -142,6 +179,13 @@ def _check_layers(
 
 def _check_norm_count(recorder: LayerRecorder, units: int, given: str) -> None:
     """Fails unless `units` batch normalisations ran."""
+    if any(norm.scale is None or norm.shift is None for norm in recorder.norms):
+        wrong(
+            given=given,
+            expected="batch normalisation scales and shifts by two learned numbers per channel",
+            got="one that does not",
+            likely="nn.BatchNorm2d as it is: no affine=False",
+        )
     channels = [len(next((v for v in n[1:5] if v is not None), ())) for n in recorder.norms]
     wanted = [len(conv.weight) for conv in recorder.convs][:units]
     if len(recorder.norms) == units and channels in (wanted, [0] * units):
@@ -216,6 +260,8 @@ def _check_values(
     given: str,
     training: bool = False,
     causes: dict[str, Callable[[], np.ndarray]] | None = None,
+    steps: Sequence[tuple[str, np.ndarray]] = (),
+    known: Callable[[], dict[str, np.ndarray]] = dict,
 ) -> None:
     """Fails unless `got` has the values of `expect()`, and says which mistake gives those it has.
 
@@ -227,6 +273,8 @@ def _check_values(
         given: for the message.
         training: whether the module was in training mode.
         causes: sentences and what they would give.
+        steps: what should go into each convolution, in their order, with its name.
+        known: makes other arrays that it may be, by name.
     """
     expected = expect(training=training)
     _check_tensor(name, got, expected.shape, given)
@@ -247,12 +295,16 @@ def _check_values(
         )
     if likely is None and is_equal(values, np.maximum(expected, 0)):
         likely = "there is a second ReLU after batch normalisation"
+    if likely is None:
+        likely = next(
+            (f"this is {what}" for what, x in known().items() if is_equal(values, x)), None
+        )
     place = np.unravel_index(np.nanargmax(np.abs(values - expected)), expected.shape)
     where = f"{name}[{', '.join(str(int(i)) for i in place)}]"
     wrong(
         given=given + (", in training mode" if training else ", in evaluation mode"),
         expected=f"{where} = {expected[place]:.4f}, computed from your weights",
-        got=f"{values[place]:.4f}",
+        got=f"{values[place]:.4f}; {first_difference(recorder, steps, name)}",
         likely=likely or cause_in_calls(recorder),
     )
 
@@ -297,7 +349,10 @@ def _check_gradients(
             )
     for tensor in inputs.values():
         tensor.requires_grad_(True)
-    for number, (name, output) in enumerate(outputs().items()):
+    with LayerRecorder() as recorder:
+        found = outputs()
+    ran = {id(conv.parameter) for conv in recorder.convs}
+    for number, (name, output) in enumerate(found.items()):
         if not output.requires_grad:
             wrong(
                 given=given,
@@ -312,13 +367,14 @@ def _check_gradients(
         )
         for source, gradient in zip(wanted, gradients, strict=True):
             if gradient is None or not gradient.abs().sum() > 0:
+                is_unused = source.endswith("weight") and wanted[source].dim() == 4
+                is_unused = is_unused and id(wanted[source]) not in ran
                 wrong(
                     given=given,
-                    expected=f"the gradient of {name} reaches {source}",
+                    expected=f"the gradient of {name} reaches {source}: no detach(), .data or "
+                    "torch.no_grad() between them",
                     got="it does not",
-                    likely="the way is cut: detach(), .data or torch.no_grad()"
-                    if source in inputs
-                    else "it was built but is not used, or the way to it is cut (detach, no_grad)",
+                    likely="it was built but is not used" if is_unused else None,
                 )
 
 
@@ -327,6 +383,27 @@ def _pooled(x: np.ndarray, how: str = "max") -> np.ndarray:
     batch, channels, height, width = x.shape
     windows = x.reshape(batch, channels, height // 2, 2, width // 2, 2)
     return getattr(windows, how)(axis=(3, 5))
+
+
+def _relatives(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by name, and what is made of each by pooling, repeating channels and enlarging."""
+    made = dict(found)
+    for name, x in found.items():
+        pooled, words = x, name
+        for _ in range(3):
+            if pooled.shape[2] % 2 or pooled.shape[3] % 2:
+                break
+            pooled, words = _pooled(pooled), f"{words}, pooled"
+            made[words] = pooled
+            for times in (2, 4, 8):
+                made[f"{words}, its channels {times} times"] = np.tile(pooled, (1, times, 1, 1))
+                repeated = pooled.repeat(times, axis=1)
+                made[f"{words}, each channel {times} times"] = repeated
+            if pooled.shape[2] * 2 == x.shape[2]:
+                enlarged = pooled.repeat(2, axis=2).repeat(2, axis=3)
+                made[f"{name}, pooled and enlarged again"] = enlarged
+        made[f"{name}, the samples of the batch mixed up"] = x[::-1]
+    return made
 
 
 # ------------------------------------------------------------------ 3.1
@@ -425,7 +502,7 @@ def _conv_block(
 def test_3_2_shapes() -> None:
     """Pooled has half the size, the features the full one; both have cout channels."""
     for cin, cout, (height, width) in ((3, 5, (8, 12)), (6, 4, (6, 10)), (4, 4, (10, 4))):
-        _, pooled, features, _, _, given = _conv_block(cin, cout, (height, width))
+        _, pooled, features, recorder, _, given = _conv_block(cin, cout, (height, width))
         full, half = (2, cout, height, width), (2, cout, height // 2, width // 2)
         if isinstance(pooled, Tensor) and isinstance(features, Tensor):
             found = tuple(pooled.shape), tuple(features.shape)
@@ -436,8 +513,11 @@ def test_3_2_shapes() -> None:
                     got=f"{full}, {half}",
                     likely="the two are swapped: features are taken before the pooling",
                 )
+        is_small = bool(recorder.convs) and recorder.convs[0].x.shape[2:] == half[2:]
         causes = {
-            half: "these are the features after the pooling; take them before it",
+            half: "the picture is pooled before the convolutions; it is pooled after them"
+            if is_small
+            else "these are the features after the pooling; take them before it",
             (2, cout, height - 4, width - 4): "a convolution lacks its padding",
         }
         _check_tensor("features", features, full, given, causes)
@@ -478,7 +558,12 @@ def _check_conv_block(training: bool) -> None:
             pool(training=training).repeat(2, axis=2).repeat(2, axis=3)
         ),
     }
-    _check_values("features", features, second, recorder, given, training, causes)
+    steps = [("block1", as_array(x)), ("block2", first(training=training))]
+
+    def known() -> dict[str, np.ndarray]:
+        return {"x": as_array(x), "x, pooled": _pooled(as_array(x))}
+
+    _check_values("features", features, second, recorder, given, training, causes, steps, known)
     full = second(training=training)
     causes = {
         "this is average pooling; max pooling keeps the strongest answer": lambda: _pooled(
@@ -488,7 +573,7 @@ def _check_conv_block(training: bool) -> None:
         "this is the minimum of 2x2": lambda: _pooled(full, "min"),
         "the pooling is applied to block1's output": lambda: _pooled(first(training=training)),
     }
-    _check_values("pooled", pooled, pool, recorder, given, training, causes)
+    _check_values("pooled", pooled, pool, recorder, given, training, causes, steps, known)
 
 
 @pytest.mark.todo("3.2", points=2, needs=["3.1"])
@@ -555,11 +640,12 @@ def test_3_3_shapes() -> None:
                 likely = f"there are {len(found)} features for {n} blocks"
             elif found == [(2, base * 2**i, height >> i + 1, width >> i + 1) for i in range(n)]:
                 likely = "these are the features after the pooling"
-            elif len(found) == n and found != shapes[:n]:
-                likely = "block i must give base * 2^i channels at 1/2^i of the size"
-            elif len(found) < n:
-                likely = "every block has features that go across"
-            wrong(given=given, expected=f"features {shapes[:n]}", got=found, likely=likely)
+            elif found == [(2, cin, height, width), *shapes[: n - 1]] and n > 1:
+                likely = "these are what goes into the blocks; take what comes out of them"
+            expected = (
+                f"features {shapes[:n]}: of block i, base * 2^i channels at 1/2^i of the size"
+            )
+            wrong(given=given, expected=expected, got=found, likely=likely)
         deep = shapes[n]
         causes = {
             shapes[n - 1]: "this is what the last block gives before pooling",
@@ -572,23 +658,35 @@ def test_3_3_shapes() -> None:
 
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
+def test_3_3_widths_have_no_limit() -> None:
+    """With 64 channels and 4 blocks, the bottom has 1024."""
+    given = "UNetEncoder(3, 4, 64)"
+    shapes = {tuple(each.shape) for each in models.UNetEncoder(3, 4, 64).parameters()}
+    if (1024, 512, 3, 3) not in shapes:
+        got = f"at most {max(shape[0] for shape in shapes)} channels"
+        wrong(given=given, expected="a bottom from 512 to 64 * 2^4 = 1024 channels", got=got)
+
+
+@pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
 def test_3_3_cout() -> None:
     """`cout` says how many channels the bottom has."""
-    for cin, n, base in ((3, 3, 2), (2, 1, 5), (3, 1, None)):
-        options = {} if base is None else {"base_channels": base}
-        encoder = models.UNetEncoder(cin, n, **options)
-        base = 64 if base is None else base
-        given = f"UNetEncoder(cin={cin}, num_blocks={n}, base_channels={base})"
-        expected = base * 2**n
+    cases = [((3, 3), 2), ((2, 1), 5), ((3, 1), 64)]
+    built = [models.UNetEncoder(*sizes, base) for sizes, base in cases[:2]]
+    built.append(models.UNetEncoder(3, 1))
+    for (sizes, base), encoder in zip(cases, built, strict=True):
+        given = f"UNetEncoder(cin={sizes[0]}, num_blocks={sizes[1]}, base_channels={base})"
+        expected = base * 2 ** sizes[1]
         if not hasattr(encoder, "cout"):
             wrong(given=given, expected=f"cout = {expected}", got="no attribute cout")
         if encoder.cout != expected or not isinstance(encoder.cout, int):
-            causes = {
-                base * 2 ** (n - 1): "these are the channels of the last block, not of the bottom",
-                base * 2 ** (n + 1): "this is twice the bottom's channels",
-                base: "these are the channels of the first block",
+            factors = {
+                each.cout / (b * 2**n) for ((_, n), b), each in zip(cases, built, strict=True)
             }
-            likely = causes.get(encoder.cout) if isinstance(encoder.cout, int) else None
+            causes = {
+                0.5: "these are the channels of the last block, not of the bottom",
+                2.0: "this is twice the bottom's channels",
+            }
+            likely = causes.get(next(iter(factors))) if len(factors) == 1 else None
             got = f"cout = {encoder.cout!r}"
             wrong(given=given, expected=f"cout = {expected}", got=got, likely=likely)
 
@@ -612,6 +710,18 @@ def _check_encoder(cin: int, n: int, base: int, size: tuple[int, int], training:
 
     if len(features) != n:
         wrong(given=given, expected=f"{n} features", got=kind_of(features))
+    steps = []
+    for i in range(n + 1):
+        source = _pooled(level(i - 1, training=training)) if i else as_array(x)
+        steps.append((f"block1 of block {i}" if i < n else "the bottom", source))
+        if i < n:
+            once = _unit(source, recorder, 2 * i, training=training)
+            steps.append((f"block2 of block {i}", once))
+
+    def known() -> dict[str, np.ndarray]:
+        levels = {f"features[{i}]": level(i, training=training) for i in range(n)}
+        return _relatives(levels) | {"x": as_array(x)}
+
     for i, got in enumerate(features):
         causes = {
             "these features are from block1": lambda i=i: _unit(
@@ -622,7 +732,8 @@ def _check_encoder(cin: int, n: int, base: int, size: tuple[int, int], training:
             )
         }
         expect = functools.partial(level, i)
-        _check_values(f"features[{i}]", got, expect, recorder, given, training, causes)
+        name = f"features[{i}]"
+        _check_values(name, got, expect, recorder, given, training, causes, steps, known)
     above = level(n - 1, training=training)
     causes = {
         "the way down must take what the block pools": lambda: _unit(
@@ -633,7 +744,7 @@ def _check_encoder(cin: int, n: int, base: int, size: tuple[int, int], training:
         ),
     }
     expect = functools.partial(_unit, _pooled(above), recorder, 2 * n)
-    _check_values("bottom", bottom, expect, recorder, given, training, causes)
+    _check_values("bottom", bottom, expect, recorder, given, training, causes, steps, known)
 
 
 @pytest.mark.todo("3.3", points=2, needs=["3.1", "3.2"])
@@ -678,7 +789,9 @@ def test_3_3_each_call_starts_afresh() -> None:
             given=given,
             expected="2 features each time",
             got=f"{len(second)} the second time",
-            likely="the list is kept in self and grows: make a new one in forward",
+            likely="the list is kept in self and grows: make a new one in forward"
+            if (isinstance(second, list) and len(second) > 2) or first is second
+            else None,
         )
     if not all(torch.equal(a, b) for a, b in zip(first, before, strict=True)):
         wrong(given=given, expected="the first features stay", got="the second call changed them")
@@ -737,8 +850,17 @@ def _check_enlarged(x: np.ndarray, large: np.ndarray, given: str) -> None:
     )
 
 
-def _check_joined(got: np.ndarray, below: np.ndarray, across: np.ndarray, given: str) -> None:
-    """Fails unless `got` is both, concatenated along the channels, in either order."""
+def _check_joined(
+    got: np.ndarray,
+    below: np.ndarray,
+    across: np.ndarray,
+    given: str,
+    known: Callable[[], dict[str, np.ndarray]],
+) -> None:
+    """Fails unless `got` is both, concatenated along the channels, in either order.
+
+    `known` makes other arrays that may stand there by mistake, by name.
+    """
     if any(is_equal(got, np.concatenate(pair, 1)) for pair in ((below, across), (across, below))):
         return
     half = got.shape[1] // 2
@@ -748,10 +870,17 @@ def _check_joined(got: np.ndarray, below: np.ndarray, across: np.ndarray, given:
         "the encoder's features are concatenated twice": all(is_equal(p, across) for p in parts),
         "the samples of the batch are mixed up": any(is_equal(p, across[::-1]) for p in parts)
         or any(is_equal(p, below[::-1]) for p in parts),
-        "the encoder's features are changed on the way": any(is_equal(p, below) for p in parts),
-        "what comes from below is not upsampled x after convolution, ReLU and batch "
-        "normalisation": any(is_equal(p, across) for p in parts),
     }
+    even, odd = got[:, ::2], got[:, 1::2]
+    causes["the channels of both alternate; torch.cat puts one behind the other"] = any(
+        is_equal(even, a) and is_equal(odd, b) for a, b in ((below, across), (across, below))
+    )
+    for name, other in known().items():
+        causes[f"{name} stands there instead"] = any(is_equal(p, other) for p in parts)
+    sources = {"what comes from below": below, "the encoder's features": across}
+    for name, source in sources.items():
+        cause = f"one half is {name}, as it should be; the other half is something else"
+        causes[cause] = any(is_equal(p, source) for p in parts)
     wrong(
         given=given,
         expected="the next convolution gets what comes from below and the encoder's features, "
@@ -794,6 +923,17 @@ def test_3_4_shapes() -> None:
         _check_tensor("the output", output, (3, cout, 2 * height, 2 * width), given, causes)
 
 
+@pytest.mark.todo("3.4", points=2, needs=["3.1"])
+def test_3_4_type_of_the_input() -> None:
+    """In double precision the block computes in double precision throughout."""
+    block = models.UNetUpConvBlock(6, 3).double().eval()
+    x, across = random_tensor(14, 1, 6, 2, 3).double(), random_tensor(15, 1, 3, 4, 6).double()
+    with LayerRecorder() as recorder, torch.no_grad():
+        output = block(x, across)
+    if output.dtype != torch.float64 or not recorder.convs:
+        wrong(given="UNetUpConvBlock(6, 3).double()", expected="float64", got=output.dtype)
+
+
 def _check_up_block(training: bool) -> None:
     block, output, recorder, x, across, given = _up_block(3, (4, 6), training)
     _check_layers(recorder, block, [(3, 6, 3, 3), (3, 6, 3, 3), (3, 3, 3, 3)], given)
@@ -829,6 +969,7 @@ def _check_first_unit(
     given: str,
     training: bool,
     index: int = 0,
+    known: Callable[[], dict[str, np.ndarray]] = dict,
 ) -> None:
     """Fails unless `joined` holds `across` and the upsampled x after its conv, ReLU and norm."""
     below = _unit(large, recorder, index, training=training)
@@ -849,7 +990,7 @@ def _check_first_unit(
                 got="other values",
                 likely=cause,
             )
-    _check_joined(joined, below, across, given)
+    _check_joined(joined, below, across, given, known)
 
 
 @pytest.mark.todo("3.4", points=2, needs=["3.1"])
@@ -929,7 +1070,9 @@ def _decoder(
     try:
         output, recorder = _follow(decoder, given, bottom, features, training=training)
     except RuntimeError as error:
-        if n == 1 or not _takes(decoder, bottom, features[::-1]):
+        deep, three = models.UNetDecoder(8, 3, 2), _decoder_inputs(8, 3, (2, 2))
+        is_reversed = _takes(deep, three[0], three[1][::-1])
+        if n == 1 or not is_reversed or not _takes(decoder, bottom, features[::-1]):
             raise
         wrong(
             given=given,
@@ -991,6 +1134,7 @@ def _check_decoder(cin: int, n: int, classes: int, size: tuple[int, int], traini
     _check_layers(recorder, decoder, shapes, given)
     if training:
         _check_statistics_move(recorder, given)
+    maps = {f"features[{i}]": as_array(each) for i, each in enumerate(features)}
     for i in range(n):
         first = 1 + 3 * i
         large, joined = recorder.convs[first].x, recorder.convs[first + 1].x
@@ -1000,7 +1144,8 @@ def _check_decoder(cin: int, n: int, classes: int, size: tuple[int, int], traini
             _check_level(large, below, i, recorder, as_array(bottom), where, training)
         _check_enlarged(below, large, where)
         across = as_array(features[n - 1 - i])
-        _check_first_unit(joined, large, across, recorder, where, training, first)
+        known = functools.partial(_relatives, maps)
+        _check_first_unit(joined, large, across, recorder, where, training, first, known)
     _check_logits(output, recorder, as_array(bottom), n, given, training)
 
 

@@ -1,6 +1,6 @@
 """The likely causes of wrong answers of chapter 3: the UNet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from checks.common import is_equal
 
 # ------------------------------------------------------------------ chapter 3: helpers
 
@@ -95,13 +97,32 @@ def as_array(tensor: Tensor | None) -> np.ndarray | None:
     return None if tensor is None else tensor.detach().double().cpu().numpy().copy()
 
 
-def cause_of_count(found: int, wanted: int) -> str:
-    """What a wrong number of layers comes from."""
-    if found == 0:
-        return "the layers are built but not used in forward, or are not nn.Conv2d"
-    if found < wanted:
-        return "a convolution is missing: was a block left out, or built but not used?"
-    return "there is one convolution too many, or a block runs twice"
+def cause_of_count(recorder: LayerRecorder, module: nn.Module, wanted: int) -> str | None:
+    """What a wrong number of convolutions comes from."""
+    weights = [id(conv.parameter) for conv in recorder.convs]
+    built = {id(each) for each in module.parameters() if each.dim() == 4}
+    if any(isinstance(each, nn.Linear) for each in module.modules()):
+        return "there is an nn.Linear; at every pixel, that is nn.Conv2d with kernel_size=1"
+    if len(weights) < wanted:
+        is_unused = bool(built - set(weights))
+        return (
+            "a convolution is built but not used in forward"
+            if is_unused
+            else "a convolution is missing"
+        )
+    if len(set(weights)) < len(weights):
+        return "a block runs twice"
+    return "there is one convolution too many" if len(weights) == wanted + 1 else None
+
+
+def first_difference(
+    recorder: LayerRecorder, steps: Sequence[tuple[str, np.ndarray]], name: str
+) -> str:
+    """The first convolution into which goes something else than it should."""
+    for conv, (step, expected) in zip(recorder.convs, steps, strict=False):
+        if not is_equal(conv.x, expected):
+            return f"the first step that differs: what goes into {step}"
+    return f"what goes into each convolution is right, {name} is not"
 
 
 def cause_of_weights(got: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
@@ -114,9 +135,7 @@ def cause_of_weights(got: tuple[int, ...], shape: tuple[int, ...]) -> str | None
         return "it takes half the channels: both sources must be concatenated, not added"
     if got[0] == shape[0] and got[1] == shape[0] * 3:
         return "something is concatenated twice"
-    if got[0] == shape[0] and got[1] > 0 and shape[1] % got[1] == 0 and shape[0] % got[1] == 0:
-        return "is it a grouped convolution, or does it take the wrong number of channels?"
-    return "these are the wrong numbers of channels: do they follow the arguments?"
+    return None
 
 
 _VARIANTS = {

@@ -1,14 +1,43 @@
 """The likely causes of wrong answers of chapter 6: training and evaluation."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from torch import Tensor
 
-from checks.common import VOID, Batch, log_softmax_by_hand
+from checks.common import VOID, Batch, describe, log_softmax_by_hand, near, numbers
+from checks.diagnosis.search import NoValue, Question
 
 # ---- 6.1 and 6.2 training and evaluation ---------------------------------------------------------
 
 CHANNELS, CLASSES = 3, 4
 RATE, MOMENTUM = 0.2, 0.9
+CLASS_WEIGHTS = (0.5, 4.0, 1.0, 0.125)
+
+
+class Epoch(NamedTuple):
+    """The batches of an epoch, the void value, the rate of descent, and whether classes weigh."""
+
+    batches: list[Batch]
+    void: int = VOID
+    rate: float = RATE
+    is_weighted: bool = False
+
+
+def make_batches(void: int = VOID, seed: int = 11) -> list[Batch]:
+    """Batches of 3, 1 and 2 images, with unequal sizes and unequal shares of void."""
+    random = np.random.default_rng(seed)
+    batches = []
+    for images, height, width, share in ((3, 4, 5, 0.1), (1, 4, 5, 0.8), (2, 2, 3, 0.5)):
+        pictures = random.normal(0.3, 1.5, (images, CHANNELS, height, width))
+        target = random.integers(0, CLASSES, (images, height, width))
+        is_void = random.random(target.shape) < share
+        is_void.flat[:2] = False, True
+        target[is_void] = void
+        batches.append((torch.from_numpy(pictures).float(), torch.from_numpy(target)))
+    return batches
 
 
 def start_weight() -> np.ndarray:
@@ -106,3 +135,182 @@ def mistakes_of_mean(
             losses, valid
         ) / sum(valid)
     return found
+
+
+def weights_question(answer: Callable[[Epoch], np.ndarray], given: str) -> Question:
+    """The weights (K, C) after an epoch of descent with momentum."""
+
+    def rates(x: Epoch) -> list[float]:
+        return [x.rate] * len(x.batches)
+
+    return Question(
+        answer=answer,
+        right=lambda x: weights_after(x.batches, rates(x)),
+        mistakes=lambda x: mistakes_of_training(x.batches),
+        more=lambda seed: Epoch(make_batches(seed=seed)),
+        small=lambda: (),
+        given=lambda x: given,
+        shown=lambda weights: f"weights {numbers(weights[0])} for class 0",
+        same=lambda got, other: np.allclose(got, other, rtol=1e-3, atol=1e-4),
+    )
+
+
+def parts_of(x: Epoch) -> tuple[list[float], list[float], np.ndarray]:
+    """The losses of the batches, their denominators, and the weights at the end."""
+    weight, losses, counts = start_weight().astype(np.float64), [], []
+    for images, target in x.batches:
+        if x.is_weighted:
+            weights = np.array([*CLASS_WEIGHTS, *[0.0] * 252])[target.numpy()]
+            first = np.einsum("bchw,c->bhw", images.double().numpy(), weight[0])
+            counts.append(float(weights.sum()))
+            losses.append(float((weights * first).sum() / max(counts[-1], 1e-6)))
+        else:
+            loss, slope, count = step_by_hand(weight, images, target, x.void)
+            weight = weight - x.rate * slope
+            losses.append(loss)
+            counts.append(count)
+    return losses, counts, weight
+
+
+def _mean_of(x: Epoch) -> float:
+    losses, counts, _ = parts_of(x)
+    return float(np.dot(losses, counts) / sum(counts))
+
+
+def _mistakes_of_epoch(x: Epoch) -> dict[str, object]:
+    """Likely cause → the mean loss that it gives."""
+    losses, counts, weight = parts_of(x)
+    found = mistakes_of_mean(x.batches, losses, x.is_weighted)
+    if x.rate and not x.is_weighted:
+        after = [step_by_hand(weight, *batch, x.void)[0] for batch in x.batches]
+        again = "this is the loss after the epoch; add up each batch's loss as it is trained on"
+        found[again] = np.dot(after, counts) / sum(counts)
+    if not x.is_weighted:
+        pixels = [float((target != VOID).sum()) for _, target in x.batches]
+        always = "void is what ignore_index says, not always 255"
+        found[always] = np.dot(losses, pixels) / sum(pixels)
+    return found | mistakes_of_counting(losses, counts)
+
+
+def mistakes_of_counting(losses: list[float], counts: list[float]) -> dict[str, object]:
+    """Likely cause → the mean that comes of the batches' losses and denominators."""
+    return {
+        "this is the mean of the batches' losses; each weighs by its denominator": np.mean(losses),
+        "this is the last batch's loss": losses[-1],
+        "this is the first batch's loss": losses[0],
+        "this is the sum of the batches' losses": sum(losses),
+        "this is the sum of the losses of all pixels; divide by their number": (
+            np.dot(losses, counts)
+        ),
+        "each loss is multiplied by its denominator, and by it once more in the meter": (
+            np.dot(losses, np.square(counts)) / sum(counts)
+        ),
+        "nothing was counted: each batch goes to the meter": 0.0,
+        "the last batch is missing": np.dot(losses[:-1], counts[:-1]) / sum(counts[:-1]),
+        "the first batch is missing": np.dot(losses[1:], counts[1:]) / sum(counts[1:]),
+        "0 / 0: nothing was counted": np.isnan,
+    }
+
+
+def mean_question(
+    answer: Callable[[Epoch], object], rate: float, is_weighted: bool = False
+) -> Question:
+    """The mean loss of an epoch: the sum of numerators over the sum of denominators."""
+
+    def value(x: Epoch) -> object:
+        got = answer(x)
+        if isinstance(got, float):
+            return got
+        return NoValue(f"{describe(got)}: leave the graph and the tensor behind")
+
+    def given(x: Epoch) -> str:
+        losses, counts, _ = parts_of(x)
+        kind = "a loss with class weights, " if x.is_weighted else f"{x.void} void, "
+        text = f"batches of {', '.join(str(len(target)) for _, target in x.batches)} images, {kind}"
+        return text + f"their losses {numbers(losses)} with denominators {numbers(counts)}"
+
+    def more(seed: int) -> Epoch:
+        return Epoch(make_batches(seed=seed), VOID, rate, is_weighted)
+
+    return Question(
+        answer=value,
+        right=_mean_of,
+        mistakes=_mistakes_of_epoch,
+        more=more,
+        small=lambda: (),
+        given=given,
+        shown=lambda value: f"a float {value:.5g}",
+        same=lambda got, other: near(got, other, 1e-4),
+    )
+
+
+def matrix_by_hand(batches: list[Batch]) -> np.ndarray:
+    """Pixel by pixel: rows are the truth."""
+    weight, matrix = start_weight().astype(np.float64), np.zeros((CLASSES, CLASSES), np.int64)
+    for images, target in batches:
+        scores = np.einsum("bchw,kc->bhwk", images.double().numpy(), weight)
+        for truth, guess in zip(target.numpy().ravel(), scores.argmax(-1).ravel(), strict=True):
+            if truth != VOID:
+                matrix[truth, guess] += 1
+    return matrix
+
+
+def _mistakes_of_evaluation(x: Epoch) -> dict[str, object]:
+    """Likely cause → the confusion matrix that it gives, or a test of it."""
+    expected, batches = matrix_by_hand(x.batches), x.batches
+    parts = [matrix_by_hand([batch]) for batch in batches]
+    pixels = sum(target.numel() for _, target in batches)
+    first = matrix_by_hand([(images[:1], target[:1]) for images, target in batches])
+    return {
+        "rows and columns are swapped: update(predictions, target)": expected.T,
+        "nothing was counted: confusion.update for every batch": np.zeros_like(expected),
+        "the matrix is divided; it holds counts": expected / expected.sum(),
+        "each row is divided by its sum; the matrix holds counts": (
+            expected / expected.sum(1, keepdims=True)
+        ),
+        "the matrix was averaged over the batches; it adds up": expected / len(batches),
+        "the prediction is the target itself: logits.argmax(dim=1)": np.diag(expected.sum(1)),
+        "every batch was counted twice": 2 * expected,
+        "every batch was counted once for each of its images": sum(
+            part * len(target) for part, (_, target) in zip(parts, batches, strict=True)
+        ),
+        "only the first image of each batch was counted": first,
+        "only the last batch was counted; the matrix adds up": parts[-1],
+        "only the first batch was counted; the matrix adds up": parts[0],
+        "the last batch is missing": sum(parts[:-1]),
+        "the predictions are wrong: the class of the largest logit, dim=1": (
+            lambda got: np.array_equal(got.sum(1), expected.sum(1)) and got.dtype.kind in "iu"
+        ),
+        "void pixels are counted": lambda got: got.sum() == pixels,
+    }
+
+
+def evaluation_question(answer: Callable[[Epoch], object]) -> Question:
+    """The confusion matrix of an evaluation."""
+
+    def value(x: Epoch) -> object:
+        got = answer(x)
+        is_fine = isinstance(got, Tensor) and got.shape == (CLASSES, CLASSES)
+        return got.cpu().numpy() if is_fine else NoValue(describe(got))
+
+    def same(got: np.ndarray, other: np.ndarray) -> bool:
+        is_right = other.dtype == np.int64
+        return np.allclose(got, other) and (got.dtype.kind in "iu" or not is_right)
+
+    def mistakes(x: Epoch) -> dict[str, object]:
+        found = _mistakes_of_evaluation(x)
+        expected = matrix_by_hand(x.batches)
+        return {
+            cause: each if callable(each) else each.astype(float) for cause, each in found.items()
+        } | {"the matrix holds counts, int64": lambda got: np.array_equal(got, expected)}
+
+    return Question(
+        answer=value,
+        right=lambda x: matrix_by_hand(x.batches),
+        mistakes=mistakes,
+        more=lambda seed: Epoch(make_batches(seed=seed)),
+        small=lambda: (),
+        given=lambda x: "three batches; rows are the truth",
+        shown=lambda matrix: f"{np.round(matrix, 3).tolist()}, {matrix.dtype}",
+        same=same,
+    )

@@ -20,6 +20,31 @@ MEAN, STD = (0.2, 0.5, 0.7), (0.25, 0.15, 0.4)
 LEVELS = 120  # cv2.resize takes at most 128 channels
 
 
+def wrong_normalisations(color: np.ndarray) -> dict[str, np.ndarray]:
+    """Likely cause → what the network gets of a colour (R, G, B) in 0 ... 1."""
+    mean, std = np.array(MEAN), np.array(STD)
+    imagenet = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return {
+        "the photo is read as BGR; it is RGB": (color[::-1] - mean) / std,
+        "mean and std are in the order of BGR": (color - mean[::-1]) / std[::-1],
+        "mean and std are swapped": (color - std) / mean,
+        "the photo is not divided by 255: mean and std are for 0 ... 1": (255 * color - mean) / std,
+        "the photo is divided by 255 twice": (color / 255 - mean) / std,
+        "normalised twice": ((color - mean) / std - mean) / std,
+        "these are ImageNet's mean and std; take the file's, self.mean and self.std": (
+            (color - imagenet[0]) / imagenet[1]
+        ),
+        "mean and std are missing": color,
+        "the division by std is missing": color - mean,
+        "the mean is not subtracted": color / std,
+        "the mean alone is divided by std: the difference needs parentheses": color - mean / std,
+        "multiplied by std instead of divided": (color - mean) * std,
+        "the variance, std squared, is used": (color - mean) / std**2,
+        "divided by 256, not by 255": (color * 255 / 256 - mean) / std,
+        "scaled to -1 ... 1": 2 * color - 1,
+    }
+
+
 class Reader(NamedTuple):
     """How a network that reads a value makes a class of it: (value - low) / step, rounded."""
 
@@ -32,6 +57,52 @@ class Reader(NamedTuple):
 
 
 PIXELS = Reader(-3.0, 0.06)
+Size = tuple[int, int]
+"""Height and width."""
+
+
+def _resized(photo_size: Size, size: Size) -> list[int]:
+    """A photo's size at the area of the training size."""
+    scale = (size[0] * size[1] / (photo_size[0] * photo_size[1])) ** 0.5
+    return [round(each * scale) for each in photo_size]
+
+
+def padded_size(photo_size: Size, size: Size, stride: int) -> Size:
+    """What the network sees of a photo."""
+    height, width = _resized(photo_size, size)
+    return height + -height % stride, width + -width % stride
+
+
+def wrong_sizes(photo_size: Size, size: Size, stride: int) -> dict[str, list[Size]]:
+    """Likely cause → the sizes that the network sees then."""
+    height, width = _resized(photo_size, size)
+    right = padded_size(photo_size, size, stride)
+
+    def padded(lengths: Size) -> Size:
+        return tuple(each + -each % stride for each in lengths)
+
+    return {
+        "the padding to multiples of the stride is missing": [(height, width)],
+        "the photo is not resized": [photo_size, padded(photo_size)],
+        "resized to the training size itself, so that the photo's aspect is lost": [
+            size,
+            padded(size),
+        ],
+        "height and width are swapped: cv2.resize takes (width, height), and transpose(2, 0, 1) "
+        "keeps rows before columns": [right[::-1]],
+        "the width is not padded": [(right[0], width)],
+        "the height is not padded": [(height, right[1])],
+        "the padding of height and width is swapped": [
+            (height + -width % stride, width + -height % stride)
+        ],
+        "cut to multiples of the stride": [(height - height % stride, width - width % stride)],
+        "padded by the remainder; what is missing is -height % stride": [
+            (height + height % stride, width + width % stride)
+        ],
+        "padded by a whole stride where none is missing": [
+            tuple(each + stride - each % stride for each in (height, width))
+        ],
+    }
 
 
 def cause_of_place(labels: np.ndarray, photo: np.ndarray, channel: int, stride: int) -> str | None:
@@ -57,6 +128,7 @@ def cause_of_place(labels: np.ndarray, photo: np.ndarray, channel: int, stride: 
     remixed = [p.reshape(3, *p.shape[:2])[channel][:height, :width] for p in padded.values()]
     enlarged = [_bilinear(p[..., channel], (height, width)) for p in padded.values()]
     enlarged += [_nearest(p[..., channel], (height, width)) for p in padded.values()]
+    sized = _bilinear(_bilinear(one, padded["edge"].shape[:2]), (height, width))
     moved = np.pad(one, ((below, 0), (right, 0)), mode="edge")
     causes = {
         "reshape mixes the pixels; the channels move to the front by transpose(2, 0, 1)": any(
@@ -67,6 +139,8 @@ def cause_of_place(labels: np.ndarray, photo: np.ndarray, channel: int, stride: 
         ),
         "the padding is not cropped off before the logits are resized": below + right > 0
         and any(is_near(e, 0.6) for e in enlarged),
+        "the photo is resized to multiples of the stride; pad it": below + right > 0
+        and is_near(sized, 0.7),
         "upside down": is_near(one[::-1]),
         "left and right are exchanged": is_near(one[:, ::-1]),
         "rows and columns are exchanged": is_near(one.T),
@@ -74,10 +148,6 @@ def cause_of_place(labels: np.ndarray, photo: np.ndarray, channel: int, stride: 
     found = [cause for cause, holds in causes.items() if holds]
     if found:
         return found[0]
-    if below + right:
-        return (
-            "is the photo resized to multiples of the stride instead of padded, or badly cropped?"
-        )
     return None
 
 
@@ -121,6 +191,4 @@ def cause_of_slope(
     swapped = min(small) / small[1 - axis]
     if small[0] != small[1] and abs(slope - swapped) < 0.06 and swapped < 0.97:
         return "width and height are swapped in resize: cv2.resize takes (width, height)"
-    if slope > 1.03:
-        return "more than the picture is enlarged: crop the padding off the logits first"
-    return "width and height are swapped in resize, or the crop is at another scale than the logits"
+    return None

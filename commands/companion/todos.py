@@ -101,8 +101,8 @@ TODOS = (
         hints=(
             "A.Compose([...]) calls each change in turn, with the same geometry for both.",
             "A.Resize, A.RandomScale, A.PadIfNeeded, A.RandomCrop, A.HorizontalFlip, "
-            "A.ColorJitter, A.Normalize, ToTensorV2, in this order. `resizing` and `filling` hold "
-            "the options.",
+            "A.ColorJitter, A.Normalize, A.ToTensorV2, in this order. `resizing` and `filling` "
+            "hold the options.",
             "A.Resize(height, width, **resizing); after a random scale, A.PadIfNeeded(height, "
             "width, **filling) and A.RandomCrop(height, width) bring the size back.",
         ),
@@ -118,7 +118,7 @@ TODOS = (
             "random. The mask keeps its ids (nearest neighbour)."
         ),
         hints=(
-            "Three steps in an A.Compose: A.Resize, A.Normalize, ToTensorV2.",
+            "Three steps in an A.Compose: A.Resize, A.Normalize, A.ToTensorV2.",
             "A.Resize takes `interpolation` for the image and `mask_interpolation` for the mask.",
         ),
     ),

@@ -36,6 +36,9 @@ ZOO_CHAPTER = "9"
 TEST_SECONDS = 60
 START_SECONDS = 300
 OUTPUT_CHARACTERS = 1500
+SMALLEST = "the smallest example that goes wrong: "
+SHORT = 400
+"""Characters of a message whose numbers can be followed without help."""
 PYTEST_ENDS = (0, 1, 5)
 """Its exit codes for: all passed, some failed, none found. The others are accidents."""
 IMPORTED_LATE = ("onnxscript",)
@@ -182,10 +185,11 @@ def main(argv: list[str]) -> int:
 
     forget_compiled(lab)
     os.environ[WANTED] = line.strip()
+    numbers = [number for number in line.strip().split(",") if number]
     options = ["-q", "--tb=no", "--continue-on-collection-errors", "-o", "addopts="]
     options += ["-p", "no:cacheprovider", "-p", MODULE]
     options += [f"--rootdir={lab}", f"--confcutdir={lab}"]
-    return pytest.main([*options, *test_files(lab, filter(None, line.strip().split(",")))])
+    return pytest.main([*options, *test_files(lab, numbers)])
 
 
 # ------------------------------------------------------------------ the companion's end
@@ -350,7 +354,8 @@ def findings_of(lines: list[dict], numbers: Iterable[str]) -> dict[str, Finding]
 def sum_up(verdicts: list[dict]) -> Finding:
     """One finding of the verdicts of all tests of a TODO: the worst counts.
 
-    The message is that of the first test that fails, with what the first further case says of it.
+    The message is that of the first test that fails, with what a further case says of it: one that
+    names the cause, else one with the smallest example, else one that is short.
     """
     states = {"wrong": WRONG, "to do": TO_DO, "blocked": BLOCKED, "passed": DONE}  # worst first
     worst = min(verdicts, key=lambda each: list(states).index(each["verdict"]))
@@ -358,9 +363,18 @@ def sum_up(verdicts: list[dict]) -> Finding:
     test, message = worst["test"].split("::")[-1], worst["message"]
     alike = [each["message"] for each in verdicts if each["verdict"] == worst["verdict"]]
     told = [text for text in alike if "\nexpected: " in text]
-    if worst["verdict"] == "wrong" and told and "\nexpected: " not in message:
-        best = next((text for text in told if "\nlikely: " in text), told[0])
-        message += "\n" + best.partition("\n")[2]
+    by_worth = (
+        lambda text: "\nlikely: " in text,
+        lambda text: SMALLEST in text,
+        lambda text: len(text) <= SHORT,
+    )
+    if worst["verdict"] == "wrong":
+        found = (text for is_worth in by_worth for text in told if is_worth(text))
+        best = next(found, "")
+        if "\nexpected: " in message:
+            message = best or message
+        elif best:
+            message += "\n" + best.partition("\n")[2]
     return Finding(states[worst["verdict"]], message, test, worst["output"], failed)
 
 

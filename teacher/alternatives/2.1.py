@@ -6,7 +6,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -19,7 +19,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.RandomBrightnessContrast(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -33,7 +33,7 @@ transform = A.Compose(
         A.HueSaturationValue(p=0.5),
         A.RandomGamma(p=0.3),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -46,7 +46,7 @@ transform = A.Compose(
         A.Rotate(limit=10, border_mode=cv2.BORDER_REFLECT_101, p=0.6),
         A.ColorJitter(p=0.8),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -59,7 +59,7 @@ transform = A.Compose(
         A.RandomCrop(height, width),
         A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.8),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -74,7 +74,7 @@ transform = A.Compose(
         A.RGBShift(p=0.5),
         A.GaussNoise(p=0.2),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -88,7 +88,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.OneOf([A.RandomBrightnessContrast(p=1), A.HueSaturationValue(p=1), A.ToGray(p=1)], p=0.6),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -102,7 +102,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.RandomBrightnessContrast(p=0.5),
         A.Normalize(mean=MEAN, std=STD, max_pixel_value=1.0),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -118,7 +118,7 @@ transform = A.Compose(
         A.CLAHE(p=0.3),
         A.ColorJitter(p=0.7),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -133,7 +133,7 @@ transform = A.Compose(
         A.RandomToneCurve(p=0.5),
         A.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.9),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -146,7 +146,7 @@ transform = A.Compose(
         A.Resize(height, width, **resizing),
         A.Normalize(mean=MEAN, std=STD),
         A.HorizontalFlip(p=0.5),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -161,7 +161,7 @@ transform = A.Compose(
         geometry,
         colours,
         A.Normalize(),
-        ToTensorV2(transpose_mask=True),
+        A.ToTensorV2(transpose_mask=True),
     ]
 )
 # </answer 2.1>
@@ -177,7 +177,7 @@ transform = A.Compose(
         A.RandomShadow(p=0.2),
         A.ColorJitter(p=0.4),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -189,7 +189,7 @@ transform = A.Compose(
         A.Resize(height, width, **resizing),
         A.HorizontalFlip(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -204,7 +204,7 @@ transform = A.Compose(
         A.RandomCrop(height, width),
         A.HorizontalFlip(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -217,7 +217,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=(1.2, 1.2), contrast=(1, 1), saturation=(1, 1), hue=(0, 0), p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>

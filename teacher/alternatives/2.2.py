@@ -4,7 +4,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -15,7 +15,7 @@ transform = A.Compose(
     [
         A.Resize(height=size[0], width=size[1], mask_interpolation=0),
         A.Normalize(),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -26,7 +26,7 @@ transform = A.Compose(
     [
         A.Resize(*size, interpolation=cv2.INTER_CUBIC),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -37,7 +37,7 @@ transform = A.Compose(
     [
         A.Resize(height, width, interpolation=cv2.INTER_NEAREST),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -48,7 +48,7 @@ transform = A.Compose(
     [
         A.Resize(height, width, interpolation=cv2.INTER_AREA, mask_interpolation=cv2.INTER_NEAREST),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -60,7 +60,7 @@ transform = A.Compose(
         A.ToFloat(max_value=255),
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD, max_pixel_value=1),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -71,7 +71,7 @@ transform = A.Compose(
     [
         A.Normalize(mean=MEAN, std=STD),
         A.Resize(height, width),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>

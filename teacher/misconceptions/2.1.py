@@ -7,7 +7,7 @@ transform = A.Compose(
         A.Resize(height, width, **resizing),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -22,7 +22,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -36,7 +36,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD, p=0.5),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -50,7 +50,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ],
     p=0.5,
 )
@@ -66,7 +66,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.ToFloat(max_value=255),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -80,7 +80,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=(1, 1, 1)),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -94,7 +94,7 @@ transform = A.Compose(
         A.SafeRotate(limit=10, p=0.7),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -113,7 +113,7 @@ transform = A.Compose(
         A.Lambda(image=crop, p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -127,7 +127,7 @@ pipeline = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 
@@ -145,7 +145,7 @@ transform = [
     A.HorizontalFlip(p=0.5),
     A.ColorJitter(p=0.5),
     A.Normalize(mean=MEAN, std=STD),
-    ToTensorV2(),
+    A.ToTensorV2(),
 ]
 # </answer 2.1>
 
@@ -163,7 +163,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Lambda(mask=to_bytes),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -182,7 +182,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Lambda(mask=one_hot),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -200,7 +200,7 @@ transform = A.Compose(
         A.Lambda(image=flip, p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -218,7 +218,7 @@ transform = A.Compose(
         A.Lambda(mask=flip, p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -232,7 +232,7 @@ for_photo = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 for_mask = A.Compose(
@@ -252,7 +252,7 @@ pipeline = A.Compose(
         A.RandomResizedCrop(size=(height, width), scale=(0.4, 0.9)),
         A.ColorJitter(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 
@@ -277,7 +277,7 @@ transform = A.Compose(
         A.Lambda(image=turn, p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -296,7 +296,7 @@ transform = A.Compose(
         A.Lambda(image=shift, p=0.6),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -310,7 +310,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -323,7 +323,7 @@ transform = A.Compose(
         A.RandomResizedCrop(size=size, scale=(0.5, 1), mask_interpolation=cv2.INTER_LINEAR),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -337,7 +337,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -351,7 +351,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ],
     additional_targets={"mask": "image"},
 )
@@ -369,7 +369,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -383,7 +383,7 @@ transform = A.Compose(
         A.Rotate(limit=10, p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -397,7 +397,7 @@ transform = A.Compose(
         A.Affine(translate_percent=(-0.2, 0.2), fill_mask=18, p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -410,7 +410,7 @@ transform = A.Compose(
         A.Resize(height, width, **resizing),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -424,7 +424,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=1.0),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -439,7 +439,7 @@ transform = A.Compose(
         *flip,
         A.ColorJitter(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -451,7 +451,7 @@ transform = A.Compose(
     [
         A.Resize(height, width, **resizing),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -464,7 +464,7 @@ transform = A.Compose(
         A.Resize(height, width, **resizing),
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -478,7 +478,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.ToFloat(max_value=255),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -492,7 +492,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD, max_pixel_value=1.0),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -506,7 +506,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -520,7 +520,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=STD, std=MEAN),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -534,7 +534,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN[::-1], std=STD[::-1]),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -548,7 +548,7 @@ transform = A.Compose(
         A.Normalize(mean=MEAN, std=STD),
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -567,7 +567,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Lambda(image=to_bgr),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -581,7 +581,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -594,7 +594,7 @@ transform = A.Compose(
         A.RandomResizedCrop(size=(width, height)),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -609,7 +609,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -623,7 +623,7 @@ transform = A.Compose(
         A.Transpose(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -636,7 +636,7 @@ transform = A.Compose(
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -662,7 +662,7 @@ transform = A.Compose(
         A.Resize(height, width, **resizing),
         A.HorizontalFlip(p=0.5),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
-        ToTensorV2(),
+        A.ToTensorV2(),
         A.Normalize(mean=MEAN, std=STD),
     ]
 )
@@ -686,7 +686,7 @@ transform = A.Compose(
         A.Lambda(image=maybe_flip, mask=flip_as_well),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -705,7 +705,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Lambda(mask=to_float),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -724,7 +724,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Lambda(mask=without_void),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -739,7 +739,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.CoarseDropout(fill=0, fill_mask=0, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>
@@ -754,7 +754,7 @@ transform = A.Compose(
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
         A.Normalize(mean=MEAN, std=STD),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.1>

@@ -6,7 +6,7 @@ transform = A.Compose(
         A.Resize(height // 2, width // 2),
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -18,7 +18,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ],
     p=0.5,
 )
@@ -32,7 +32,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -49,7 +49,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.Lambda(mask=without_void),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -66,7 +66,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.Lambda(mask=to_float),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -79,7 +79,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.Equalize(p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -92,7 +92,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.ToGray(p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -111,7 +111,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.HorizontalFlip(p=0.5),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -123,7 +123,7 @@ transform = A.Compose(
     [
         A.RandomCrop(height, width, pad_if_needed=True),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -136,7 +136,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.ColorJitter(p=0.2),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -149,7 +149,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.ColorJitter(p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ],
     seed=0,
 )
@@ -162,7 +162,7 @@ transform = A.Compose(
     [
         A.Resize(width, height),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -174,7 +174,7 @@ transform = A.Compose(
     [
         A.Resize(height, width, mask_interpolation=cv2.INTER_LINEAR),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -186,7 +186,7 @@ transform = A.Compose(
     [
         A.Resize(height, width, interpolation=cv2.INTER_CUBIC, mask_interpolation=cv2.INTER_CUBIC),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -198,7 +198,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ],
     additional_targets={"mask": "image"},
 )
@@ -211,7 +211,7 @@ transform = A.Compose(
     [
         A.CenterCrop(height, width, pad_if_needed=True, fill_mask=255),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -224,7 +224,7 @@ transform = A.Compose(
         A.Resize(height * 5 // 4, width * 5 // 4),
         A.CenterCrop(height, width),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -237,7 +237,7 @@ transform = A.Compose(
         A.Resize(height * 3 // 4, width),
         A.PadIfNeeded(height, width, border_mode=cv2.BORDER_REPLICATE, fill_mask=255),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -250,33 +250,33 @@ transform = A.Compose(
         A.LongestMaxSize(min(height, width)),
         A.PadIfNeeded(height, width, fill=0, fill_mask=255),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
 
 # wrong: always_flipped
-# says: the photo is flipped
+# says: are flipped
 # <answer 2.2>
 transform = A.Compose(
     [
         A.Resize(height, width),
         A.HorizontalFlip(p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
 
 # wrong: upside_down
-# says: the photo is flipped
+# says: are flipped
 # <answer 2.2>
 transform = A.Compose(
     [
         A.Resize(height, width),
         A.VerticalFlip(p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -289,7 +289,7 @@ transform = A.Compose(
         A.Transpose(p=1),
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -306,7 +306,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.Lambda(mask=flip),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -314,7 +314,7 @@ transform = A.Compose(
 # wrong: mask_not_resized
 # says: the mask must be changed with the photo
 # <answer 2.2>
-pipeline = A.Compose([A.Resize(height, width), A.Normalize(mean=MEAN, std=STD), ToTensorV2()])
+pipeline = A.Compose([A.Resize(height, width), A.Normalize(mean=MEAN, std=STD), A.ToTensorV2()])
 
 
 def transform(image, mask):
@@ -327,7 +327,7 @@ def transform(image, mask):
 transform = A.Compose(
     [
         A.Resize(height, width),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -339,7 +339,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.ToFloat(max_value=255),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -351,7 +351,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD, max_pixel_value=1.0),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -364,7 +364,7 @@ transform = A.Compose(
         A.Resize(height, width),
         A.ToFloat(max_value=255),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -376,7 +376,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -388,7 +388,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=STD, std=MEAN),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -400,7 +400,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=(1, 1, 1)),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -412,7 +412,7 @@ transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN[::-1], std=STD[::-1]),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -429,19 +429,19 @@ transform = A.Compose(
         A.Resize(height, width),
         A.Lambda(image=to_bgr),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
 
 # wrong: each_photo_by_itself
-# says: computes in float32
+# says: float64
 # <answer 2.2>
 transform = A.Compose(
     [
         A.Resize(height, width),
         A.Normalize(mean=MEAN, std=STD, normalization="image"),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
@@ -463,20 +463,20 @@ transform = A.Compose(
 transform = A.Compose(
     [
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>
 
 # wrong: blurred
-# says: something else is done
+# says: nothing else is done
 # <answer 2.2>
 transform = A.Compose(
     [
         A.Resize(height, width),
         A.GaussianBlur(sigma_limit=(1, 1), blur_limit=(3, 3), p=1),
         A.Normalize(mean=MEAN, std=STD),
-        ToTensorV2(),
+        A.ToTensorV2(),
     ]
 )
 # </answer 2.2>

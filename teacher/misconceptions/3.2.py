@@ -14,7 +14,7 @@ pooled = self.block3(self.block2(features))
 # </answer 3.2b>
 
 # wrong: both_from_block1
-# says: a convolution is missing
+# says: built but not used
 # <answer 3.2b>
 features = self.block1(x)
 pooled = self.block3(features)
@@ -222,7 +222,7 @@ self.block3 = nn.MaxPool2d(2)
 # </answer 3.2a>
 
 # wrong: built_but_unused
-# says: a convolution is missing
+# says: built but not used
 # <answer 3.2b>
 features = self.block1(x)
 pooled = F.max_pool2d(features, 2)

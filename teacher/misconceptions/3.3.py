@@ -202,7 +202,7 @@ self.cout = width
 # </answer 3.3a>
 
 # wrong: one_block_too_few
-# says: every block has features
+# says: base * 2^i channels
 # <answer 3.3a>
 self.blocks = nn.ModuleList()
 width = base_channels
@@ -280,7 +280,7 @@ self.cout = width
 # </answer 3.3a>
 
 # wrong: bottom_pooled
-# says: one convolution too many
+# says: a pooling after the bottom
 # <answer 3.3a>
 self.blocks = nn.ModuleList()
 width = base_channels
@@ -380,7 +380,7 @@ bottom = F.dropout(self.bottom(x), 0.5, self.training)
 # </answer 3.3b>
 
 # wrong: last_feature_only
-# says: every block has features
+# says: base * 2^i channels
 # <answer 3.3b>
 features = []
 for block in self.blocks:

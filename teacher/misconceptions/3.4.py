@@ -67,7 +67,7 @@ x = self.convblock(self.upconv(x))
 # </answer 3.4b>
 
 # wrong: encoder_zeroed
-# says: changed on the way
+# says: the other half is something else
 # <answer 3.4b>
 x = self.upconv(x)
 x = torch.cat([x, 0 * encoder_features], dim=1)
@@ -75,7 +75,7 @@ x = self.convblock(x)
 # </answer 3.4b>
 
 # wrong: across_detached
-# says: the way is cut
+# says: no detach()
 # <answer 3.4b>
 x = self.upconv(x)
 x = torch.cat([x, encoder_features.detach()], dim=1)
@@ -83,7 +83,7 @@ x = self.convblock(x)
 # </answer 3.4b>
 
 # wrong: below_detached
-# says: is cut
+# says: no detach()
 # <answer 3.4b>
 x = self.upconv(x).detach()
 x = torch.cat([x, encoder_features], dim=1)
@@ -260,7 +260,7 @@ self.convblock = nn.Sequential(conv_relu_norm(2 * cout, cout), nn.Conv2d(cout, c
 # </answer 3.4a>
 
 # wrong: convblock_unused
-# says: missing
+# says: built but not used
 # <answer 3.4b>
 x = self.upconv(x)
 x = torch.cat([x, encoder_features], dim=1)[:, : x.shape[1]]
@@ -318,7 +318,7 @@ x = self.convblock(x)
 # </answer 3.4b>
 
 # wrong: zeros_between
-# says: zeros between
+# says: does not keep the picture
 # <answer 3.4a>
 self.upconv = nn.Sequential(conv_relu_norm(cin, cout))
 self.convblock = nn.Sequential(conv_relu_norm(2 * cout, cout), conv_relu_norm(cout, cout))
@@ -358,7 +358,7 @@ self.convblock = nn.Sequential(shared, conv_relu_norm(cout, cout))
 # </answer 3.4a>
 
 # wrong: features_normalised
-# says: changed on the way
+# says: the other half is something else
 # <answer 3.4b>
 x = self.upconv(x)
 x = torch.cat([x, F.normalize(encoder_features, dim=1)], dim=1)

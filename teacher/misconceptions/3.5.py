@@ -17,7 +17,7 @@ logits = self.head(x)
 # </answer 3.5b>
 
 # wrong: bottom_twice
-# says: one convolution too many
+# says: a block runs twice
 # <answer 3.5b>
 x = self.bottom(self.bottom(bottom))
 for block, across in zip(self.blocks, features[::-1]):
@@ -209,7 +209,7 @@ logits = self.head(x)
 # </answer 3.5b>
 
 # wrong: features_detached
-# says: the way is cut
+# says: no detach()
 # <answer 3.5b>
 x = self.bottom(bottom)
 for block, across in zip(self.blocks, features[::-1]):
@@ -218,7 +218,7 @@ logits = self.head(x)
 # </answer 3.5b>
 
 # wrong: bottom_detached
-# says: is cut
+# says: no detach()
 # <answer 3.5b>
 x = self.bottom(bottom.detach())
 for block, across in zip(self.blocks, features[::-1]):

@@ -83,7 +83,7 @@ counts[truth[valid], guess[valid]] += 1
 # </answer 4.1>
 
 # wrong: void_not_left_out
-# says: void pixels (255) must be out
+# says: void pixels must be out of both
 # <answer 4.1>
 pairs = (truth * self.num_classes + guess).flatten()
 counts = torch.bincount(pairs, minlength=self.num_classes**2)
@@ -265,7 +265,7 @@ counts = counts.view(self.num_classes, self.num_classes) / len(truth)
 # </answer 4.1>
 
 # wrong: half_precision_in_between
-# says: half precision cannot count
+# says: half precision cannot count so far
 # <answer 4.1>
 valid = truth != self.ignore_index
 t = torch.nn.functional.one_hot(truth[valid], self.num_classes).bfloat16()

@@ -14,7 +14,7 @@ score = f1 / (2 - f1)
 # </answer 4.3b>
 
 # wrong: distance
-# says: expected: [
+# says: 1 minus the score
 # <answer 4.3a>
 iou = 1 - true_positives / (truth + predicted - true_positives)
 # </answer 4.3a>

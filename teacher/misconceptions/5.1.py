@@ -175,7 +175,7 @@ else:
 # </answer 5.1>
 
 # wrong: root_with_epsilon
-# says: nothing is added to the shares
+# says: expected:
 # <answer 5.1>
 if strategy == "inverse":
     weights = 1 / shares
@@ -197,7 +197,7 @@ else:
 # </answer 5.1>
 
 # wrong: inverse_and_root_swapped
-# says: sqrt is 1 / √f_k
+# says: these are 1 / √f_k
 # <answer 5.1>
 if strategy == "inverse":
     weights = 1 / shares.sqrt()
@@ -263,7 +263,7 @@ else:
 # </answer 5.1>
 
 # wrong: median_replaces_small_shares
-# says: median is median(f) / f_k
+# says: no weight is cut off
 # <answer 5.1>
 if strategy == "inverse":
     weights = 1 / shares

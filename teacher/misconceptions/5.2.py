@@ -121,7 +121,7 @@ loss = (weights * cross_entropy).sum() / weights.sum()
 # </answer 5.2>
 
 # wrong: void_in_the_denominator
-# says: void pixels are counted in the denominator
+# says: void ones too
 # <answer 5.2>
 class_ids = torch.where(target == self.ignore_index, 0, target.long())
 log_p = F.log_softmax(logits, dim=1)
@@ -133,7 +133,7 @@ loss = (weights * cross_entropy).sum() / all_weights.sum()
 # </answer 5.2>
 
 # wrong: void_is_always_255
-# says: void pixels are counted as class K - 1
+# says: ignore_index=1
 # <answer 5.2>
 class_ids = torch.where(target == 255, 0, target.long()).clamp(max=logits.shape[1] - 1)
 log_p = F.log_softmax(logits, dim=1)
@@ -347,7 +347,7 @@ loss = F.cross_entropy(logits, target.long(), weight, ignore_index=self.ignore_i
 # </answer 5.2>
 
 # wrong: denominator_at_least_one
-# says: the sum over the pixels; divide by
+# says: the factor falls out
 # <answer 5.2>
 class_ids = torch.where(target == self.ignore_index, 0, target.long())
 log_p = F.log_softmax(logits, dim=1)

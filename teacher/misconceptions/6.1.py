@@ -591,7 +591,7 @@ for images, target in loader:
 # </answer 6.1>
 
 # wrong: ignore_index_hard_coded
-# says: by all their pixels, void ones too
+# says: not always 255
 # <answer 6.1>
 model.train()
 for images, target in loader:

@@ -252,7 +252,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: statistics_reset
-# says: the batch normalisation learned
+# says: model.eval() before
 # <answer 6.2>
 was_training = model.training
 model.train()
@@ -669,7 +669,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: log_softmax_over_rows
-# says: criterion(logits, target) with logits
+# says: the class of the largest logit
 # <answer 6.2>
 was_training = model.training
 model.eval()
@@ -749,7 +749,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: ignore_index_hard_coded
-# says: by all their pixels, void ones too
+# says: not always 255
 # <answer 6.2>
 was_training = model.training
 model.eval()

@@ -282,7 +282,7 @@ network_input = padded.transpose(2, 0, 1)
 # </answer 7.2a>
 
 # wrong: resized_to_the_stride
-# says: resized to multiples of the stride
+# says: expected:
 # <answer 7.2a>
 height, width = (each + -each % self.stride for each in (height, width))
 small = resize_image(image, (height, width))
@@ -305,7 +305,7 @@ network_input = padded.transpose(2, 0, 1)
 # </answer 7.2a>
 
 # wrong: width_not_padded
-# says: the padding to multiples
+# says: the width is not padded
 # <answer 7.2a>
 small = resize_image(image, (height, width))
 normalised = (small / np.float32(255) - self.mean) / self.std

@@ -6,7 +6,7 @@ joined = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).resha
 # </answer 9.2>
 
 # wrong: queries_reduced_too
-# says: the queries come from x
+# says: queries from x
 # <answer 9.2>
 r = self.reduction(x)
 query, key, value = (self.split_heads(p(r)) for p in (self.q_proj, self.k_proj, self.v_proj))
@@ -32,7 +32,7 @@ joined = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(x.shape)
 # </answer 9.2>
 
 # wrong: scaled_without_root
-# says: divided by d; by its root
+# says: divided by d, or by its root twice
 # <answer 9.2>
 reduced = self.reduction(x)
 query = self.split_heads(self.q_proj(x))
@@ -101,7 +101,7 @@ joined = (scores @ value).transpose(1, 2).reshape(x.shape)
 # </answer 9.2>
 
 # wrong: exp_without_the_largest
-# says: exp overflows
+# says: the largest score is subtracted first
 # <answer 9.2>
 reduced = self.reduction(x)
 query = self.split_heads(self.q_proj(x))
@@ -179,7 +179,7 @@ joined = attended.transpose(1, 2).reshape(x.shape)
 # </answer 9.2>
 
 # wrong: weights_detached
-# says: something is detached
+# says: nothing is detached
 # <answer 9.2>
 reduced = self.reduction(x)
 query = self.split_heads(self.q_proj(x))

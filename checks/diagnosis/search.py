@@ -1,0 +1,119 @@
+"""How a cause is found: it explains the answer on further inputs too; else the smallest one fails.
+
+A list of known mistakes is never complete, and two mistakes can agree on one input. So a cause is
+named only if it gives what the answer gives on several inputs more. Where none does, the message
+shows the smallest input that the answer gets wrong, small enough to work it out by hand.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from commands.companion.checking import WrongAnswer, wrong
+from commands.companion.verdicts import SMALLEST
+
+FURTHER = 8
+"""Inputs on which a cause must hold, besides the first."""
+
+
+class NoValue(str):
+    """What came in place of a value, in words: an exception, or another type or shape.
+
+    `because` has the cause with it, where the type or shape tells it.
+    """
+
+    cause: str | None = None
+
+    @classmethod
+    def because(cls, text: str, cause: str | None) -> "NoValue":
+        """With its cause."""
+        value = cls(text)
+        value.cause = cause
+        return value
+
+
+class Either(tuple):
+    """Several values that one mistake has, as it is written in several ways."""
+
+    __slots__ = ()
+
+
+RAISES = NoValue("an exception")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A function that a TODO asks for; its inputs are of any type X, its values of any type Y.
+
+    Attributes:
+        answer: the student's, X → Y, or a `NoValue`.
+        right: the right one, X → Y.
+        mistakes: X → what well-known mistakes make of it: cause → a value, a test of the value
+            (Y → bool), `Either` of several, `RAISES`, or None where nothing can be said.
+        more: seed → a further input.
+        small: inputs, the smallest first.
+        given: an input in words.
+        shown: a value in words.
+        same: whether two values agree but for rounding.
+    """
+
+    answer: Callable[[Any], Any]
+    right: Callable[[Any], Any]
+    mistakes: Callable[[Any], Mapping[str, Any]]
+    more: Callable[[int], Any]
+    small: Callable[[], Iterable[Any]]
+    given: Callable[[Any], str]
+    shown: Callable[[Any], str]
+    same: Callable[[Any, Any], bool]
+
+    def check(self, x: Any) -> None:
+        """Fails, with the cause or with the smallest example, unless the answer to x is right."""
+        if self._is_right(x):
+            return
+        cause = self._cause(x)
+        smaller = None
+        if cause is None:
+            smaller = next((each for each in self.small() if not self._is_right(each)), None)
+        x = x if smaller is None else smaller
+        value = self._value(x)
+        expected, got = self.shown(self.right(x)), self._shown(value)
+        if cause is None and isinstance(value, NoValue):
+            cause = value.cause
+        if got == expected:
+            got += ", but for the last digits"
+        given = SMALLEST * (smaller is not None) + self.given(x)
+        wrong(given=given, expected=expected, got=got, likely=cause)
+
+    def _value(self, x: Any) -> Any:
+        try:
+            return self.answer(x)
+        except (NotImplementedError, WrongAnswer):
+            raise  # a TODO still to do, or a cause that is plain
+        except Exception as error:
+            text = str(error).strip().split("\n")[0][:200] or "no message"
+            return NoValue(f"{type(error).__name__}: {text}")
+
+    def _is_right(self, x: Any) -> bool:
+        value = self._value(x)
+        return not isinstance(value, NoValue) and self.same(value, self.right(x))
+
+    def _shown(self, value: Any) -> str:
+        return str(value) if isinstance(value, NoValue) else self.shown(value)
+
+    def _cause(self, first: Any) -> str | None:
+        """The first known mistake that explains the values of this input and of further ones."""
+        held = [name for name, mistake in self.mistakes(first).items() if mistake is not None]
+        for x in (first, *map(self.more, range(FURTHER))):
+            if held:
+                value, found = self._value(x), self.mistakes(x)
+                held = [name for name in held if self._explains(found.get(name), value)]
+        return held[0] if held else None
+
+    def _explains(self, mistake: Any, value: Any) -> bool:
+        if mistake is None:
+            return True
+        if isinstance(mistake, Either):
+            return any(self._explains(each, value) for each in mistake)
+        if isinstance(value, NoValue) or isinstance(mistake, NoValue):
+            return isinstance(value, NoValue) and isinstance(mistake, NoValue)
+        return bool(mistake(value)) if callable(mistake) else self.same(value, mistake)
