@@ -1,7 +1,7 @@
 """The training loop: one epoch, the evaluation, and the fit that joins them.
 
 The student's part is `train_one_epoch` and `evaluate`; `fit` calls them in turn. What a run saves
-is in `support.engine.runs`, what several batches or processes need in `support.engine.accumulation`.
+is in `support.engine.runs`, what steps of several batches need in `support.engine.accumulation`.
 
 Mixed precision as in Micikevicius et al. (ICLR 2018): the forward pass runs in bfloat16 (or float16
 with a scaled loss) where the hardware is made for it, weights and losses stay in float32.

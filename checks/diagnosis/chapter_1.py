@@ -63,6 +63,7 @@ def _mistakes_of_ids(x: LabelIds) -> dict[str, object]:
     table, city = _table(x.labels), _table(None)
     wanted = _looked_up(x, table.__getitem__)
     places = {i: k for k, i in enumerate(table)}
+    cut = {i % 256: k for i, k in table.items()}
     learned = [i for i, k in table.items() if k != VOID]
     void = [i for i, k in table.items() if k == VOID]
     is_learned = wanted != VOID
@@ -95,28 +96,32 @@ def _mistakes_of_ids(x: LabelIds) -> dict[str, object]:
         return wanted if is_fine else RAISES
 
     is_other, largest = x.labels is not None, int(x.ids.max())
+    of_kinds = {
+        "the table is too short: ids 0 ... n need n + 1 places": if_fine(largest < max(table)),
+        "label ids may come in any integer type": if_fine(x.ids.dtype == np.uint8),
+        "torch takes uint8 for a mask, not for an index: .long()": if_fine(x.ids.dtype != np.uint8),
+        "any shape must be possible, not (H, W) alone": if_fine(x.ids.ndim == 2),
+    }
     of_sets = {
         "take the rows of the set that is given, not Cityscapes'": Either(
             (_looked_up(x, lambda i: city.get(i, VOID)), if_fine(largest < len(city)))
         ),
         "ids may be larger than 255: they are cut to bytes": Either(
-            (_looked_up(x, lambda i: table.get(i % 256, VOID)), if_fine(largest < 256))
+            (_looked_up(x, lambda i: cut[i % 256]), if_fine(largest < 256))
         ),
         "ids have gaps: label.id is the place in the table, not the place in the set": Either(
             (_looked_up(x, lambda i: places.get(i, VOID)), if_fine(largest < len(table)))
         ),
     }
-    return (of_sets if is_other else {}) | {
-        "label ids may come in any integer type": if_fine(x.ids.dtype == np.uint8),
-        "any shape must be possible, not (H, W) alone": if_fine(x.ids.ndim == 2),
+    return (of_sets if is_other else of_kinds) | {
         "these are the label ids, unchanged": x.ids.astype(np.int64),
         "these are the ranks among the ids that occur here; ask the set": ranks,
         "the table is the wrong way round: these are the label ids of train ids": _looked_up(
             x, lambda i: inverse.get(i, VOID)
         ),
         "ids are replaced one after the other in the same array: what was replaced once is "
-        "replaced again (7 becomes 0, then 0 becomes 255); read the old ids, write the new": Either(
-            _looked_up(x, _in_turn(table, order).__getitem__) for order in orders
+        "replaced again (7 becomes 0, then 0 becomes 255); read the old ids, write the new": (
+            Either(_looked_up(x, _in_turn(table, order).__getitem__) for order in orders)
         ),
         "road is lost: its train id 0 counts as false in `if label.train_id`": lost_the_first,
         "labels that are not learned become another number; they must become 255, the ignore "
@@ -151,7 +156,9 @@ def _small_ids() -> Iterator[LabelIds]:
 
 def _more_ids(seed: int, labels: LabelSet | None) -> LabelIds:
     random = np.random.default_rng(seed)
-    shape = tuple(random.integers(2, 6, 1 + seed % 3))
+    shape = tuple(random.integers(2, 6, 1 + seed // 3))
+    if labels is not None and seed % 2:
+        shape = (1,)  # an id that many mistakes get right
     kind = "int64" if labels is LEAVES else ("uint8", "int64", "int16")[seed % 3]
     return LabelIds(random.choice(list(_table(labels)), shape).astype(kind), labels)
 
@@ -184,9 +191,9 @@ def ids_question(answer: Callable[..., object], labels: LabelSet | None = None) 
     def mistakes(x: LabelIds) -> dict[str, object]:
         wanted = _looked_up(x, _table(x.labels).__getitem__)
         kind = "the table decides the type of what is taken from it: dtype=np.uint8"
-        return _mistakes_of_ids(x) | {
-            kind: lambda got: got.dtype != np.uint8 and np.array_equal(got.astype(np.uint8), wanted)
-        }
+        return {kind: lambda got: np.array_equal(got.astype(np.uint8), wanted)} | _mistakes_of_ids(
+            x
+        )
 
     return Question(
         answer=value,
@@ -273,7 +280,7 @@ def _small_targets() -> Iterator[Targets]:
     """One pixel, two pixels, two targets; of two classes and void."""
     ids = (0, 1, VOID)
     for a in ids:
-        yield Targets([[[a]]], 2)
+        yield Targets([[[a]]], 3)
     for a in ids:
         for b in ids:
             yield Targets([[[a, b]]], 2)
@@ -307,9 +314,11 @@ def counts_question(answer: Callable[[list, int], object]) -> Question:
         cause = None
         if isinstance(got, Tensor) and got.shape == (x.num_classes,):
             return got.numpy()
-        if isinstance(got, Tensor) and got.dim() == 1 and len(got) > x.num_classes:
-            cause = "void pixels (255) are counted, or a class too many"
-        elif isinstance(got, Tensor) and got.dim() == 1:
+        length = len(got) if isinstance(got, Tensor) and got.dim() == 1 else 0
+        classes = [i for target in x.targets for row in target for i in row if i != VOID]
+        if length in (x.num_classes + 1, 256):
+            cause = "there are more counts than classes: void is no class"
+        elif 0 < length == max(classes, default=0) + 1 < x.num_classes:
             cause = "a class that does not occur has the count 0: bincount needs minlength=K"
         return NoValue.because(in_words(got), cause)
 
@@ -332,11 +341,11 @@ def counts_question(answer: Callable[[list, int], object]) -> Question:
             cause: np.asarray(value, dtype=float) if isinstance(value, np.ndarray) else value
             for cause, value in _mistakes_of_counts(x).items()
         }
-        return found | {
+        return {
             "counts are whole numbers: dtype=torch.int64": (
                 lambda got: got.dtype != np.int64 and np.array_equal(got, expected)
             )
-        }
+        } | found
 
     return Question(
         answer=value,

@@ -93,6 +93,7 @@ def _mistakes_of_matrix(x: Batches) -> dict[str, object]:
         share = sum(np.nan_to_num(m / m.sum()) for m in each)
     is_byte = x.dtypes[0] == torch.uint8
     return {
+        "counts are whole numbers: int64 throughout": is_whole,
         "rows and columns are swapped: rows are the truth, columns the predictions": expected.T,
         "these are the counts of the last batch alone": each[-1],
         "the counts so far are added again: `counts` is of this batch alone": doubled,
@@ -136,7 +137,6 @@ def _mistakes_of_matrix(x: Batches) -> dict[str, object]:
             sum(_rounded(matrix, dtype) for matrix in each)
             for dtype in (torch.float16, torch.bfloat16)
         ),
-        "counts are whole numbers: int64 throughout": is_whole,
     }
 
 

@@ -103,11 +103,13 @@ class Question:
     def _cause(self, first: Any) -> str | None:
         """The first known mistake that explains the values of this input and of further ones."""
         held = [name for name, mistake in self.mistakes(first).items() if mistake is not None]
+        has_value = False  # an answer that always raises tells nothing of why
         for x in (first, *map(self.more, range(FURTHER))):
             if held:
                 value, found = self._value(x), self.mistakes(x)
+                has_value |= not isinstance(value, NoValue)
                 held = [name for name in held if self._explains(found.get(name), value)]
-        return held[0] if held else None
+        return held[0] if held and has_value else None
 
     def _explains(self, mistake: Any, value: Any) -> bool:
         if mistake is None:

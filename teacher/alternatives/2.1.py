@@ -221,3 +221,18 @@ transform = A.Compose(
     ]
 )
 # </answer 2.1>
+
+# right: padded_after_normalising
+# <answer 2.1>
+transform = A.Compose(
+    [
+        A.Resize(height, width, **resizing),
+        A.RandomScale((-0.2, 0.2), p=0.8, **resizing),
+        A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
+        A.Normalize(mean=MEAN, std=STD),
+        A.PadIfNeeded(height, width, fill=0.0, fill_mask=IGNORE_INDEX),
+        A.RandomCrop(height, width),
+        A.ToTensorV2(),
+    ]
+)
+# </answer 2.1>

@@ -87,3 +87,14 @@ def transform(image, mask):
         "mask": torch.from_numpy(ids),
     }
 # </answer 2.2>
+
+# right: constants_of_bytes
+# <answer 2.2>
+transform = A.Compose(
+    [
+        A.Resize(height, width),
+        A.Normalize([255 * m for m in MEAN], [255 * s for s in STD], max_pixel_value=1),
+        A.ToTensorV2(),
+    ]
+)
+# </answer 2.2>

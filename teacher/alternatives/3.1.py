@@ -70,3 +70,24 @@ class Unit(nn.Module):
 
 layers = Unit()
 # </answer 3.1>
+
+# right: subclass_of_sequential
+# <answer 3.1>
+class Brick(nn.Sequential):
+    def __init__(self, above: int, below: int) -> None:
+        super().__init__()
+        self.append(nn.Conv2d(above, below, 3, padding=(3 - 1) // 2))
+        nn.init.kaiming_normal_(self[0].weight, nonlinearity="relu")
+        nn.init.zeros_(self[0].bias)
+        self.append(nn.ReLU())
+        self.append(nn.BatchNorm2d(below))
+
+
+layers = Brick(cin, cout)
+# </answer 3.1>
+
+# right: threshold
+# <answer 3.1>
+conv = nn.Conv2d(cin, cout, 3, 1, 1)
+layers = nn.Sequential(*[conv, nn.Threshold(0.0, 0.0), nn.BatchNorm2d(cout)])
+# </answer 3.1>

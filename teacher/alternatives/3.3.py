@@ -58,3 +58,25 @@ def descend(x: Tensor, blocks: list[nn.Module]) -> tuple[Tensor, list[Tensor]]:
 
 bottom, features = descend(x, list(self.blocks))
 # </answer 3.3b>
+
+# right: module_dict_and_pairwise
+# <answer 3.3a>
+from itertools import pairwise
+
+widths = [cin, *(base_channels << i for i in range(num_blocks))]
+self.levels = nn.ModuleDict()
+for level, (above, below) in enumerate(pairwise(widths)):
+    self.levels[str(level)] = UNetConvBlock(above, below)
+*_, last = widths
+self.cout = last * 2
+self.bottom = conv_relu_norm(last, self.cout)
+# </answer 3.3a>
+# <answer 3.3b>
+down = [x]
+features = []
+for level in self.levels.values():
+    pooled, across = level(down[-1])
+    down.append(pooled)
+    features.append(across)
+bottom = self.bottom(down[-1])
+# </answer 3.3b>

@@ -61,3 +61,14 @@ for block, across in zip(self.blocks, features[::-1]):
     x = block(x, across)
 logits = F.conv2d(x, self.weight)
 # </answer 3.5b>
+
+# right: recursion
+# <answer 3.5b>
+def ascend(level: int) -> Tensor:
+    if level == len(features):
+        return self.bottom(bottom)
+    return self.blocks[len(features) - 1 - level](ascend(level + 1), features[level])
+
+
+logits = self.head(ascend(0))
+# </answer 3.5b>

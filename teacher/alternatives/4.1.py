@@ -71,3 +71,21 @@ valid = t != self.ignore_index
 np.add.at(table, (t[valid], p[valid]), 1)
 counts = torch.from_numpy(table)
 # </answer 4.1>
+
+# right: sparse
+# <answer 4.1>
+valid = truth != self.ignore_index
+places = torch.stack((truth[valid], guess[valid]))
+ones = torch.ones(places.shape[1], dtype=torch.int64, device=places.device)
+shape = (self.num_classes, self.num_classes)
+counts = torch.sparse_coo_tensor(places, ones, shape).to_dense()
+# </answer 4.1>
+
+# right: unique_pairs
+# <answer 4.1>
+valid = truth != self.ignore_index
+pairs = torch.stack((truth[valid], guess[valid]), dim=1)
+found, numbers = torch.unique(pairs, dim=0, return_counts=True)
+counts = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64, device=truth.device)
+counts[found[:, 0], found[:, 1]] = numbers
+# </answer 4.1>

@@ -72,3 +72,15 @@ f1 = f1_per_class(matrix)
 number = (~torch.isnan(f1)).sum().item()
 score = torch.nansum(f1).item() / max(number, 1)
 # </answer 4.2b>
+
+# right: errors_over_hits
+# <answer 4.2a>
+errors = truth + predicted - 2 * true_positives
+f1 = 1 / (1 + errors / (2 * true_positives))
+# </answer 4.2a>
+# <answer 4.2b>
+import statistics
+
+values = [value for value in f1_per_class(matrix).tolist() if not math.isnan(value)]
+score = statistics.fmean(values) if values else 0.0
+# </answer 4.2b>

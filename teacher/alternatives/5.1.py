@@ -52,3 +52,14 @@ weights = torch.reciprocal(shares)
 if strategy == "median":
     weights *= torch.quantile(shares, 0.5)
 # </answer 5.1>
+
+# right: by_logarithms
+# <answer 5.1>
+log_shares = shares.log()
+if strategy == "inverse":
+    weights = torch.exp(-log_shares)
+elif strategy == "sqrt":
+    weights = torch.exp(-0.5 * log_shares)
+else:
+    weights = torch.exp(log_shares.median() - log_shares)
+# </answer 5.1>

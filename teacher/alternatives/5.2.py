@@ -112,3 +112,19 @@ ids = torch.where(target == self.ignore_index, torch.zeros_like(target), target)
 picked = torch.einsum("bkhw,bhwk->bhw", log_p, F.one_hot(ids, logits.shape[1]).to(log_p.dtype))
 loss = ratio(-(weights * picked).sum(), weights.sum())
 # </answer 5.2>
+
+# right: soft_targets
+# <answer 5.2>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+hot = F.one_hot(class_ids, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+total = F.cross_entropy(logits, hot * weights.unsqueeze(1), reduction="sum")
+loss = ratio(total, weights.sum())
+# </answer 5.2>
+
+# right: differences_of_logits
+# <answer 5.2>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+true = logits.gather(1, class_ids[:, None])
+cross_entropy = torch.logsumexp(logits - true, dim=1)  # log Σ exp(z_k - z_t)
+loss = ratio(torch.sum(weights * cross_entropy), torch.sum(weights))
+# </answer 5.2>

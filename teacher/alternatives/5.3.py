@@ -66,3 +66,14 @@ for k in range(logits.shape[1]):
     denominator = denominator + w * mine.sum()
 loss = ratio(numerator, denominator)
 # </answer 5.3>
+
+# right: logsumexp_of_the_others
+# <answer 5.3>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+ids = class_ids[:, None]
+everything = logits.logsumexp(1)
+others = logits.scatter(1, ids, -1e30).logsumexp(1)
+factor = torch.exp(self.gamma * (others - everything))  # 1 - p_t = Σ others / Σ all
+cross_entropy = everything - logits.gather(1, ids)[:, 0]
+loss = ratio((weights * factor * cross_entropy).sum(), weights.sum())
+# </answer 5.3>

@@ -120,3 +120,45 @@ for step, (images, target) in enumerate(loader):
     if after_step is not None:
         after_step(len(images))
 # </answer 6.1>
+
+# right: closure
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = criterion(model(images), target)
+        loss.backward()
+        return loss
+
+    loss = optimizer.step(closure)
+    if scheduler is not None:
+        scheduler.step()
+    meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>
+
+# right: hooks_and_map
+# <answer 6.1>
+def learn(batch):
+    images, target = to_device(*batch, device)
+    with torch.enable_grad(), autocast():
+        loss = criterion(model(images), target)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    _ = scheduler and scheduler.step()
+    meter.add(loss.detach(), loss_denominator(criterion, target, ignore_index))
+    return len(images)
+
+
+model.apply(lambda module: setattr(module, "training", True))
+optimizer.zero_grad(set_to_none=True)
+for count in map(learn, loader):
+    if after_step:
+        after_step(count)
+# </answer 6.1>

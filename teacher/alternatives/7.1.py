@@ -42,3 +42,15 @@ program = torch.onnx.export(
     dynamic_shapes=({0: Dim.DYNAMIC, 1: None, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},),
 )
 # </answer 7.1>
+
+# right: exported_program_first
+# <answer 7.1>
+from torch.export import Dim, export
+
+shapes = ({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},)
+with torch.no_grad():
+    graph = export(network.eval(), (image,), dynamic_shapes=shapes)
+    program = torch.onnx.export(
+        graph, input_names=["image"], output_names=["logits"], dynamo=True, verbose=False
+    )
+# </answer 7.1>

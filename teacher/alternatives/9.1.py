@@ -54,3 +54,11 @@ spread = vector.repeat(1, 1, height, width)
 # <answer 9.1c>
 spread = vector * x.new_ones(1, 1, height, width)
 # </answer 9.1c>
+
+# right: stacked_and_flattened
+# <answer 9.1b>
+seen = torch.stack([branch(x) for branch in self.convs], dim=1).flatten(1, 2)
+# </answer 9.1b>
+# <answer 9.1c>
+spread = F.pad(vector, (0, width - 1, 0, height - 1), mode="replicate")
+# </answer 9.1c>

@@ -40,3 +40,24 @@ for q, k, v in zip(queries, keys, values, strict=True):
     parts.append((q @ k.transpose(1, 2) / math.sqrt(d)).softmax(dim=2) @ v)
 joined = torch.cat(parts, dim=-1).view(x.shape)
 # </answer 9.2>
+
+# right: running_sums
+# <answer 9.2>
+reduced = self.reduction(x)
+query = self.split_heads(self.q_proj(x)) / math.sqrt(x.shape[-1] // self.heads)
+key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_proj(reduced))
+scores = torch.einsum("bhnd,bhmd->bhnm", query, key)
+weights = (scores - scores.logsumexp(dim=-1, keepdim=True)).exp()
+joined = torch.einsum("bhnm,bhmd->bnhd", weights, value).flatten(2).unflatten(1, x.shape[1:3])
+# </answer 9.2>
+
+# right: queries_in_rows
+# <answer 9.2>
+reduced = self.reduction(x)
+key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_proj(reduced))
+rows = []
+for row in self.q_proj(x).split(1, dim=1):
+    attended = F.scaled_dot_product_attention(self.split_heads(row), key, value)
+    rows.append(attended.permute(0, 2, 1, 3).flatten(2).unsqueeze(1))
+joined = torch.cat(rows, dim=1)
+# </answer 9.2>

@@ -39,3 +39,12 @@ hits = torch.einsum("bkhw,bkhw->k", p, y)
 over = ratio(hits, (1 - alpha - beta) * hits + alpha * p.sum((0, 2, 3)) + beta * counts)
 loss = mean_over_classes(1 - over, counts, class_weights)
 # </answer 9.3>
+
+# right: soft_confusion_matrix
+# <answer 9.3>
+y, p = truth.movedim(1, 0).flatten(1), probabilities.movedim(1, 0).flatten(1)
+matrix = y.to(p.dtype) @ p.T  # (K, K): truth in rows
+hits = matrix.diagonal()
+below = hits + alpha * (matrix.sum(dim=0) - hits) + beta * (matrix.sum(dim=1) - hits)
+loss = mean_over_classes(1 - ratio(hits, below), counts, class_weights)
+# </answer 9.3>

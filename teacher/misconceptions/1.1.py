@@ -34,7 +34,7 @@ train_ids = table[label_ids]
 # </answer 1.1>
 
 # wrong: pictures_only
-# says: any shape must be possible
+# says: ids have gaps
 # <answer 1.1>
 height, width = label_ids.shape if label_ids.ndim == 2 else (1, len(label_ids))
 table = np.array([label.train_id for label in labels.labels], dtype=np.uint8)
@@ -101,7 +101,7 @@ train_ids = table[label_ids]
 # </answer 1.1>
 
 # wrong: decoded_instead
-# says: the wrong way round
+# says: expected:
 # <answer 1.1>
 train_ids = labels.decode(label_ids)
 # </answer 1.1>
@@ -242,4 +242,49 @@ table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
 for label in labels.labels:
     table[label.id % 256] = label.train_id
 train_ids = table[label_ids.astype(np.uint8)]
+# </answer 1.1>
+
+# wrong: numbers_of_what_occurs
+# says: ranks among the ids
+# <answer 1.1>
+_, numbers = np.unique(label_ids, return_inverse=True)
+train_ids = numbers.reshape(label_ids.shape).astype(np.uint8)
+# </answer 1.1>
+
+# wrong: table_of_256
+# says: out of bounds
+# <answer 1.1>
+table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
+    table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: largest_id_as_the_length
+# says: out of bounds
+# <answer 1.1>
+table = np.full(max(label.id for label in labels.labels), IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
+    table[label.id] = label.train_id
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: label_id_0_is_always_void
+# unlisted: id 0
+# <answer 1.1>
+table = np.full(65536, IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
+    table[label.id] = label.train_id
+table[0] = IGNORE_INDEX
+train_ids = table[label_ids]
+# </answer 1.1>
+
+# wrong: nineteen_classes
+# unlisted: 19 | nineteen
+# <answer 1.1>
+table = np.full(65536, IGNORE_INDEX, dtype=np.uint8)
+for label in labels.labels:
+    if label.train_id < 19:
+        table[label.id] = label.train_id
+train_ids = table[label_ids]
 # </answer 1.1>

@@ -758,3 +758,33 @@ transform = A.Compose(
     ]
 )
 # </answer 2.1>
+
+# wrong: mask_as_int64
+# says: the mask keeps its type
+# <answer 2.1>
+pipeline = A.Compose(
+    [
+        A.Resize(height, width, **resizing),
+        A.HorizontalFlip(p=0.5),
+        A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
+        A.Normalize(mean=MEAN, std=STD),
+        A.ToTensorV2(),
+    ]
+)
+
+
+def transform(image, mask):
+    result = pipeline(image=image, mask=mask)
+    return {"image": result["image"], "mask": result["mask"].long()}
+# </answer 2.1>
+
+# wrong: a_function_around_the_pipeline
+# says: hides its generator
+# <answer 2.1>
+pipeline = A.Compose([A.Resize(height, width), A.HorizontalFlip(), A.Normalize(), A.ToTensorV2()])
+
+
+def transform(image, mask):
+    result = pipeline(image=image, mask=mask)
+    return {"image": result["image"], "mask": result["mask"]}
+# </answer 2.1>

@@ -480,3 +480,43 @@ transform = A.Compose(
     ]
 )
 # </answer 2.2>
+
+# wrong: mask_as_int64
+# says: the mask keeps its type
+# <answer 2.2>
+pipeline = A.Compose(
+    [
+        A.Resize(height, width),
+        A.Normalize(mean=MEAN, std=STD),
+        A.ToTensorV2(),
+    ]
+)
+
+
+def transform(image, mask):
+    result = pipeline(image=image, mask=mask)
+    return {"image": result["image"], "mask": result["mask"].long()}
+# </answer 2.2>
+
+# wrong: one_mean_for_all_channels
+# unlisted: channel
+# <answer 2.2>
+transform = A.Compose(
+    [
+        A.Resize(height, width),
+        A.Normalize(mean=[sum(MEAN) / 3] * 3, std=[sum(STD) / 3] * 3),
+        A.ToTensorV2(),
+    ]
+)
+# </answer 2.2>
+
+# wrong: standardised_by_hand
+# unlisted: constants | by itself
+# <answer 2.2>
+def standardise(image, **options):
+    image = image.astype(np.float32)
+    return (image - image.mean(axis=(0, 1))) / (image.std(axis=(0, 1)) + 1e-6)
+
+
+transform = A.Compose([A.Resize(height, width), A.Lambda(image=standardise), A.ToTensorV2()])
+# </answer 2.2>

@@ -339,3 +339,13 @@ layers = nn.Sequential(
     nn.BatchNorm2d(cout),
 )
 # </answer 3.1>
+
+# wrong: norm_without_scale
+# says: no affine=False
+# <answer 3.1>
+layers = nn.Sequential(
+    nn.Conv2d(cin, cout, kernel_size=3, padding=1),
+    nn.ReLU(),
+    nn.BatchNorm2d(cout, affine=False),
+)
+# </answer 3.1>

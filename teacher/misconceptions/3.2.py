@@ -302,3 +302,25 @@ self.block1 = nn.Sequential(nn.Conv2d(cin, cout, 3, padding=1), relu, norm)
 self.block2 = nn.Sequential(nn.Conv2d(cout, cout, 3, padding=1), relu, norm)
 self.block3 = nn.MaxPool2d(2)
 # </answer 3.2a>
+
+# wrong: everything_pooled_first
+# says: pooled before the convolutions
+# <answer 3.2b>
+x = self.block3(x)
+features = self.block2(self.block1(x))
+pooled = features
+# </answer 3.2b>
+
+# wrong: normalised_once_more
+# unlisted: normalis
+# <answer 3.2b>
+features = F.instance_norm(self.block2(self.block1(x)))
+pooled = self.block3(features)
+# </answer 3.2b>
+
+# wrong: pooling_first
+# unlisted: pool
+# <answer 3.2b>
+features = x
+pooled = self.block2(self.block1(self.block3(x)))
+# </answer 3.2b>

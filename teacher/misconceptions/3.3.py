@@ -441,3 +441,58 @@ for block in self.blocks.values():
     features.append(across)
 bottom = self.bottom(x)
 # </answer 3.3b>
+
+# wrong: pyramid_of_the_first
+# says: its channels 2 times
+# <answer 3.3b>
+features = []
+for block in self.blocks:
+    x, across = block(x)
+    if features:
+        across = F.max_pool2d(features[-1], 2).repeat(1, 2, 1, 1)
+    features.append(across)
+bottom = self.bottom(x)
+# </answer 3.3b>
+
+# wrong: pooled_enlarged
+# says: enlarged again
+# <answer 3.3b>
+features = []
+for block in self.blocks:
+    x, _ = block(x)
+    features.append(F.interpolate(x, scale_factor=2))
+bottom = self.bottom(x)
+# </answer 3.3b>
+
+# wrong: at_most_512
+# says: 64 * 2^4 = 1024
+# <answer 3.3a>
+widths = [min(base_channels * 2**i, 512) for i in range(num_blocks + 1)]
+self.blocks = nn.ModuleList()
+for width in widths[:-1]:
+    self.blocks.append(UNetConvBlock(cin, width))
+    cin = width
+self.bottom = conv_relu_norm(cin, widths[-1])
+self.cout = widths[-1]
+# </answer 3.3a>
+
+# wrong: divided_by_255
+# unlisted: x | divided
+# <answer 3.3b>
+x = x / 255
+features = []
+for block in self.blocks:
+    x, across = block(x)
+    features.append(across)
+bottom = self.bottom(x)
+# </answer 3.3b>
+
+# wrong: inputs_kept
+# unlisted: goes into the blocks
+# <answer 3.3b>
+features = []
+for block in self.blocks:
+    features.append(x)
+    x, across = block(x)
+bottom = self.bottom(x)
+# </answer 3.3b>

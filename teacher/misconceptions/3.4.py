@@ -396,3 +396,30 @@ x = self.upconv(x)[:, :, 1:-1, 1:-1]
 x = torch.cat([x, encoder_features], dim=1)
 x = self.convblock(x)
 # </answer 3.4b>
+
+# wrong: interleaved
+# says: alternate
+# <answer 3.4b>
+x = self.upconv(x)
+x = torch.stack([encoder_features, x], dim=2).flatten(1, 2)
+x = self.convblock(x)
+# </answer 3.4b>
+
+# wrong: keras_last_axis
+# says: along the width
+# <answer 3.4b>
+x = self.upconv(x)
+x = torch.cat([encoder_features, x], dim=-1)
+x = self.convblock(x)
+# </answer 3.4b>
+
+# wrong: float32_buffer
+# says: raised
+# <answer 3.4b>
+x = self.upconv(x)
+batch, channels, height, width = x.shape
+joined = torch.zeros(batch, 2 * channels, height, width)
+joined[:, :channels] = encoder_features
+joined[:, channels:] = x
+x = self.convblock(joined)
+# </answer 3.4b>

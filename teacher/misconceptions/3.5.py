@@ -412,3 +412,23 @@ for i, block in enumerate(self.blocks):
     x = block(x, features[len(features) - 1 - i])
 logits = self.head(x)
 # </answer 3.5b>
+
+# wrong: deepest_from_pooled
+# says: stands there instead
+# <answer 3.5b>
+if len(features) > 1:
+    features = [*features[:-1], F.max_pool2d(features[-2], 2).repeat(1, 2, 1, 1)]
+x = self.bottom(bottom)
+for block, across in zip(self.blocks, reversed(features)):
+    x = block(x, across)
+logits = self.head(x)
+# </answer 3.5b>
+
+# wrong: residual_bottom
+# unlisted: residual | added
+# <answer 3.5b>
+x = bottom + self.bottom(bottom)
+for block, across in zip(self.blocks, reversed(features)):
+    x = block(x, across)
+logits = self.head(x)
+# </answer 3.5b>

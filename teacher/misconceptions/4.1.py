@@ -272,3 +272,44 @@ t = torch.nn.functional.one_hot(truth[valid], self.num_classes).bfloat16()
 g = torch.nn.functional.one_hot(guess[valid], self.num_classes).bfloat16()
 counts = (t.T @ g).long()
 # </answer 4.1>
+
+# wrong: last_image_only
+# says: only the last image
+# <answer 4.1>
+for t, p in zip(truth, guess, strict=True):
+    valid = t != self.ignore_index
+    pairs = t[valid] * self.num_classes + p[valid]
+    counts = torch.bincount(pairs, minlength=self.num_classes**2)
+    counts = counts.view(self.num_classes, self.num_classes)
+# </answer 4.1>
+
+# wrong: void_multiplied_away
+# unlisted: class 0 | [0, 0]
+# <answer 4.1>
+valid = truth != self.ignore_index
+pairs = (truth * self.num_classes + guess) * valid
+counts = torch.bincount(pairs.flatten(), minlength=self.num_classes**2)
+counts = counts.view(self.num_classes, self.num_classes)
+# </answer 4.1>
+
+# wrong: either_instead_of_both
+# unlisted: both
+# <answer 4.1>
+valid = truth != self.ignore_index
+t, p = truth[valid], guess[valid]
+counts = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
+for i in range(self.num_classes):
+    for j in range(self.num_classes):
+        counts[i, j] = ((t == i) | (p == j)).sum()
+# </answer 4.1>
+
+# wrong: both_ways
+# unlisted: both ways | symmetric
+# <answer 4.1>
+counts = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
+for t, p in zip(truth.flatten().tolist(), guess.flatten().tolist(), strict=True):
+    if t != self.ignore_index:
+        counts[t, p] += 1
+        if t != p:
+            counts[p, t] += 1
+# </answer 4.1>

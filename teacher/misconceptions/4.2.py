@@ -274,3 +274,27 @@ f1 = f1_per_class(matrix)
 f1 = f1[~f1.isnan()]
 score = f1.mean().item() if len(f1) > 1 else 0.0
 # </answer 4.2b>
+
+# wrong: geometric_mean
+# unlisted: root | geometric
+# <answer 4.2a>
+f1 = torch.sqrt(true_positives / predicted * true_positives / truth)
+f1 = torch.where((truth > 0) & (predicted > 0), f1, 0.0)
+f1 = torch.where(truth + predicted > 0, f1, torch.nan)
+# </answer 4.2a>
+
+# wrong: true_negatives_too
+# unlisted: true negatives
+# <answer 4.2a>
+total = truth.sum()
+wrong = truth + predicted - 2 * true_positives
+f1 = (total - wrong) / total
+f1[truth + predicted == 0] = float("nan")
+# </answer 4.2a>
+
+# wrong: a_set_of_scores
+# unlisted: equal scores | set
+# <answer 4.2b>
+values = {value for value in f1_per_class(matrix).tolist() if not math.isnan(value)}
+score = sum(values) / len(values) if values else 0.0
+# </answer 4.2b>

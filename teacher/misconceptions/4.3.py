@@ -194,3 +194,16 @@ iou = iou_per_class(matrix)[1:]
 valid = iou[~iou.isnan()]
 score = valid.mean().item() if len(valid) else 0.0
 # </answer 4.3b>
+
+# wrong: over_all_pixels
+# unlisted: all pixels
+# <answer 4.3a>
+iou = true_positives / truth.sum()
+iou[truth + predicted == 0] = float("nan")
+# </answer 4.3a>
+
+# wrong: larger_for_the_union
+# unlisted: larger
+# <answer 4.3a>
+iou = true_positives / torch.maximum(truth, predicted)
+# </answer 4.3a>

@@ -180,3 +180,21 @@ accuracy = true_positives.sum() / truth.sum() if truth.sum() else 0.0
 present = truth > 0
 accuracy = (true_positives[present] / truth[present]).mean() if present.any() else 0.0
 # </answer 4.4b>
+
+# wrong: with_the_specificity
+# unlisted: specificity | true negatives
+# <answer 4.4b>
+predicted, total = matrix.sum(dim=0).double(), truth.sum()
+true_negatives = total - truth - predicted + true_positives
+present = truth > 0
+recall = true_positives[present] / truth[present]
+specificity = (true_negatives / (total - truth))[present].nan_to_num(1.0)
+accuracy = ((recall + specificity) / 2).mean().item() if len(recall) else 0.0
+# </answer 4.4b>
+
+# wrong: classes_not_pixels
+# unlisted: classes
+# <answer 4.4a>
+right = (matrix.argmax(dim=1) == torch.arange(len(matrix)))[truth > 0]
+accuracy = right.double().mean().item() if len(right) else 0.0
+# </answer 4.4a>

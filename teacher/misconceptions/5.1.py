@@ -272,3 +272,32 @@ elif strategy == "sqrt":
 else:
     weights = 1 / torch.maximum(shares, shares.median())
 # </answer 5.1>
+
+# wrong: equal_weights
+# says: all the same
+# <answer 5.1>
+weights = torch.ones_like(shares)
+# </answer 5.1>
+
+# wrong: median_in_sorted_order
+# unlisted: order | sorted
+# <answer 5.1>
+if strategy == "inverse":
+    weights = 1 / shares
+elif strategy == "sqrt":
+    weights = 1 / shares.sqrt()
+else:
+    ordered = shares.sort().values
+    weights = ordered[len(ordered) // 2] / ordered
+# </answer 5.1>
+
+# wrong: inverse_rounded
+# unlisted: rounded
+# <answer 5.1>
+if strategy == "inverse":
+    weights = (1 / shares).round(decimals=0)
+elif strategy == "sqrt":
+    weights = 1 / shares.sqrt()
+else:
+    weights = shares.median() / shares
+# </answer 5.1>

@@ -461,3 +461,38 @@ ids = torch.where(target == self.ignore_index, 0, target.long())
 cross_entropy = z.exp().sum(1).log() - z.gather(1, ids.unsqueeze(1)).squeeze(1)
 loss = ratio((weights * cross_entropy).sum(), weights.sum())
 # </answer 5.2>
+
+# wrong: weighted_class_means
+# says: the classes' means
+# <answer 5.2>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+log_p = F.log_softmax(logits, dim=1)
+cross_entropy = -log_p.gather(1, class_ids.unsqueeze(1)).squeeze(1)
+means, total = logits.sum() * 0, 0.0
+for k in range(logits.shape[1]):
+    mine = target == k
+    if k != self.ignore_index and mine.any():
+        w = 1.0 if self.weights is None else self.weights[k].item()
+        means = means + w * cross_entropy[mine].mean()
+        total += w
+loss = means / total if total > 0 else means
+# </answer 5.2>
+
+# wrong: log_p_viewed_without_permute
+# unlisted: permute | mixed
+# <answer 5.2>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+log_p = F.log_softmax(logits, dim=1).reshape(-1, logits.shape[1])
+cross_entropy = -log_p[torch.arange(len(log_p)), class_ids.flatten()].view_as(weights)
+loss = ratio((weights * cross_entropy).sum(), weights.sum())
+# </answer 5.2>
+
+# wrong: maximum_subtracted_once
+# unlisted: maximum
+# <answer 5.2>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+top = logits.amax(dim=1, keepdim=True)
+true = logits.gather(1, class_ids.unsqueeze(1)).squeeze(1)
+cross_entropy = (logits - top).exp().sum(1).log() - true
+loss = ratio((weights * cross_entropy).sum(), weights.sum())
+# </answer 5.2>

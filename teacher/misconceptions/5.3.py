@@ -446,3 +446,36 @@ cross_entropy = -log_p.gather(1, class_ids.unsqueeze(1)).squeeze(1)
 factor = (1 - (-cross_entropy).exp()) ** self.gamma
 loss = ratio((weights * factor * cross_entropy).sum(), weights.sum()).item()
 # </answer 5.3>
+
+# wrong: means_multiplied
+# says: applied to the mean
+# <answer 5.3>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+log_p = F.log_softmax(logits, dim=1)
+cross_entropy = -log_p.gather(1, class_ids.unsqueeze(1)).squeeze(1)
+p = torch.exp(-cross_entropy)
+factor = ratio((weights * (1 - p) ** self.gamma).sum(), weights.sum())
+loss = factor * ratio((weights * cross_entropy).sum(), weights.sum())
+# </answer 5.3>
+
+# wrong: hard_pixels_only
+# unlisted: easy | hard
+# <answer 5.3>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+log_p = F.log_softmax(logits, dim=1)
+cross_entropy = -log_p.gather(1, class_ids.unsqueeze(1)).squeeze(1)
+p = torch.exp(-cross_entropy)
+factor = torch.where(p > 0.5, 0.0, (1 - p) ** self.gamma)
+loss = ratio((weights * factor * cross_entropy).sum(), weights.sum())
+# </answer 5.3>
+
+# wrong: exponential_of_gamma
+# unlisted: exp | power
+# <answer 5.3>
+class_ids = torch.where(target == self.ignore_index, 0, target.long())
+log_p = F.log_softmax(logits, dim=1)
+cross_entropy = -log_p.gather(1, class_ids.unsqueeze(1)).squeeze(1)
+p = torch.exp(-cross_entropy)
+factor = torch.exp(-self.gamma * p)
+loss = ratio((weights * factor * cross_entropy).sum(), weights.sum())
+# </answer 5.3>

@@ -1122,3 +1122,87 @@ for images, target in loader:
     if after_step is not None:
         after_step(len(images))
 # </answer 6.1>
+
+# wrong: numerator_added
+# says: once more in the meter
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    with autocast():
+        logits = model(images)
+    loss = criterion(logits, target)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if scheduler is not None:
+        scheduler.step()
+    denominator = loss_denominator(criterion, target, ignore_index)
+    meter.add(loss * denominator, denominator)
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>
+
+# wrong: own_weight_decay
+# unlisted: decay | added to the loss
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    with autocast():
+        logits = model(images)
+    loss = criterion(logits, target)
+    penalty = sum(p.pow(2).sum() for p in model.parameters())
+    loss = loss + 0.001 * penalty
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if scheduler is not None:
+        scheduler.step()
+    meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>
+
+# wrong: a_step_for_each_image
+# unlisted: each image
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    for n in range(len(images)):
+        with autocast():
+            logits = model(images[n : n + 1])
+        loss = criterion(logits, target[n : n + 1])
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        meter.add(loss, loss_denominator(criterion, target[n : n + 1], ignore_index))
+    if scheduler is not None:
+        scheduler.step()
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>
+
+# wrong: scheduler_given_the_loss
+# unlisted: scheduler
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    with autocast():
+        logits = model(images)
+    loss = criterion(logits, target)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if scheduler is not None:
+        scheduler.step(loss.item())
+    meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>

@@ -863,3 +863,53 @@ with torch.no_grad():
         confusion.update(logits.argmax(dim=1), target)
 model.train(was_training)
 # </answer 6.2>
+
+# wrong: matrix_once_per_image
+# says: once for each of its images
+# <answer 6.2>
+was_training = model.training
+model.eval()
+with torch.no_grad():
+    for images, target in loader:
+        images, target = to_device(images, target, device)
+        with autocast():
+            logits = model(images)
+        loss = criterion(logits, target)
+        meter.add(loss, loss_denominator(criterion, target, ignore_index))
+        for _ in images:
+            confusion.update(logits.argmax(dim=1), target)
+model.train(was_training)
+# </answer 6.2>
+
+# wrong: first_image_of_each_batch
+# says: the first image of each batch
+# <answer 6.2>
+was_training = model.training
+model.eval()
+with torch.no_grad():
+    for images, target in loader:
+        images, target = to_device(images, target, device)
+        with autocast():
+            logits = model(images)
+        loss = criterion(logits, target)
+        meter.add(loss, loss_denominator(criterion, target, ignore_index))
+        confusion.update(logits[0].argmax(dim=0), target[0])
+model.train(was_training)
+# </answer 6.2>
+
+# wrong: unsure_pixels_left_out
+# unlisted: left out | unsure
+# <answer 6.2>
+was_training = model.training
+model.eval()
+with torch.no_grad():
+    for images, target in loader:
+        images, target = to_device(images, target, device)
+        with autocast():
+            logits = model(images)
+        loss = criterion(logits, target)
+        meter.add(loss, loss_denominator(criterion, target, ignore_index))
+        sure = logits.softmax(1).amax(1) > 0.5
+        confusion.update(logits.argmax(dim=1)[sure], target[sure])
+model.train(was_training)
+# </answer 6.2>

@@ -256,3 +256,17 @@ program = torch.onnx.export(
     verbose=False,
 )
 # </answer 7.1>
+
+# wrong: one_name_for_both_sides
+# says: every image is square
+# <answer 7.1>
+program = torch.onnx.export(
+    network.eval(),
+    (image,),
+    input_names=["image"],
+    output_names=["logits"],
+    dynamic_shapes=({0: "batch", 2: "side", 3: "side"},),
+    dynamo=True,
+    verbose=False,
+)
+# </answer 7.1>

@@ -481,3 +481,35 @@ below, right = -height % self.stride, -width % self.stride
 padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
 network_input = padded.transpose(2, 0, 1)
 # </answer 7.2a>
+
+# wrong: parentheses_forgotten
+# says: needs parentheses
+# <answer 7.2a>
+small = resize_image(image, (height, width))
+normalised = small / np.float32(255) - self.mean / self.std
+below, right = -height % self.stride, -width % self.stride
+padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
+network_input = padded.transpose(2, 0, 1)
+# </answer 7.2a>
+
+# wrong: grey_photo
+# unlisted: grey
+# <answer 7.2a>
+small = resize_image(image, (height, width))
+small = np.repeat(small.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+normalised = (small / np.float32(255) - self.mean) / self.std
+below, right = -height % self.stride, -width % self.stride
+padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
+network_input = padded.transpose(2, 0, 1)
+# </answer 7.2a>
+
+# wrong: padded_when_it_fits
+# unlisted: whole stride
+# <answer 7.2a>
+small = resize_image(image, (height, width))
+normalised = (small / np.float32(255) - self.mean) / self.std
+below = self.stride - height % self.stride
+right = self.stride - width % self.stride
+padded = np.pad(normalised, ((0, below), (0, right), (0, 0)), mode="edge")
+network_input = padded.transpose(2, 0, 1)
+# </answer 7.2a>

@@ -169,3 +169,17 @@ spread = vector.mean(dim=0, keepdim=True).expand(len(x), -1, height, width)
 # <answer 9.1c>
 spread = vector.expand(-1, -1, height, width) / (height * width)
 # </answer 9.1c>
+
+# wrong: separable_1x1
+# says: for the 3x3 branches alone
+# <answer 9.1a>
+kinds = [dict(kernel=1), *(dict(rate=rate) for rate in rates)]
+branches = [conv_norm_relu(cin, cout, separable=separable, **kind) for kind in kinds]
+self.convs = nn.ModuleList([*branches, ImagePooling(cin, cout)])
+# </answer 9.1a>
+
+# wrong: spread_detached
+# says: is cut off
+# <answer 9.1c>
+spread = vector.data.repeat(1, 1, height, width)
+# </answer 9.1c>

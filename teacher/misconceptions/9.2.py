@@ -195,3 +195,45 @@ r = self.reduction(x)
 query, key, value = (self.split_heads(y) for y in (self.q_proj(x), self.q_proj(r), self.v_proj(r)))
 joined = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
 # </answer 9.2>
+
+# wrong: scaled_softmax
+# says: the softmax is divided
+# <answer 9.2>
+reduced = self.reduction(x)
+query = self.split_heads(self.q_proj(x))
+key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_proj(reduced))
+weights = (query @ key.mT).softmax(dim=-1) / math.sqrt(query.shape[-1])
+joined = (weights @ value).transpose(1, 2).reshape(x.shape)
+# </answer 9.2>
+
+# wrong: view_after_transpose
+# says: view size is not compatible
+# <answer 9.2>
+reduced = self.reduction(x)
+query = self.split_heads(self.q_proj(x))
+key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_proj(reduced))
+attended = F.scaled_dot_product_attention(query, key, value)
+joined = attended.transpose(1, 2).view(x.shape)
+# </answer 9.2>
+
+# wrong: linear_attention
+# unlisted: softmax
+# <answer 9.2>
+reduced = self.reduction(x)
+query = self.split_heads(self.q_proj(x))
+key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_proj(reduced))
+context = key.softmax(dim=2).transpose(2, 3) @ value
+attended = query.softmax(dim=3) @ context
+joined = attended.transpose(1, 2).reshape(x.shape)
+# </answer 9.2>
+
+# wrong: width_before_height
+# unlisted: rows and columns | height
+# <answer 9.2>
+reduced = self.reduction(x)
+query = self.split_heads(self.q_proj(x))
+key, value = self.split_heads(self.k_proj(reduced)), self.split_heads(self.v_proj(reduced))
+batch, height, width, channels = x.shape
+attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+joined = attended.reshape(batch, width, height, channels).transpose(1, 2)
+# </answer 9.2>

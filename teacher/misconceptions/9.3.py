@@ -227,3 +227,27 @@ hits = (probabilities * truth).sum(dim=(0, 2, 3))
 too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
 loss = (1 - ratio(hits, hits + alpha * too_much + beta * (counts - hits))).mean()
 # </answer 9.3>
+
+# wrong: only_decided_pixels
+# unlisted: argmax | decided
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+is_largest = probabilities == probabilities.amax(dim=1, keepdim=True)
+too_much = (probabilities * (valid & ~truth & is_largest)).sum(dim=(0, 2, 3))
+index = ratio(hits, hits + alpha * too_much + beta * (counts - hits))
+loss = mean_over_classes(1 - index, counts, class_weights)
+# </answer 9.3>
+
+# wrong: generalised_dice
+# unlisted: weights | size of
+# <answer 9.3>
+hits = (probabilities * truth).sum(dim=(0, 2, 3))
+too_much = (probabilities * valid).sum(dim=(0, 2, 3)) - hits
+weights = ratio(torch.ones_like(hits), counts.to(hits.dtype) ** 2) * (counts > 0)
+if class_weights is not None:
+    weights = weights * class_weights
+below = hits + alpha * too_much + beta * (counts - hits)
+present = (counts > 0).any().to(hits.dtype)
+loss = present - ratio((weights * hits).sum(), (weights * below).sum())
+# </answer 9.3>

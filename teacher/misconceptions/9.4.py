@@ -233,3 +233,25 @@ slopes = lovasz_slopes(errors.detach(), class_ids)
 pixels = class_ids.numel()
 loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weights) / pixels
 # </answer 9.4a>
+
+# wrong: not_sorted_truth
+# unlisted: sorted | order
+# <answer 9.4b>
+order = errors_k.argsort(descending=True)
+found, i = is_k.cumsum(0), torch.arange(1, len(order) + 1)
+losses = 1 - (found[-1] - found) / (found[-1] + i - found)
+steps = losses.diff(prepend=losses.new_zeros(1)).to(errors.dtype)
+slopes_k = torch.empty_like(steps)
+slopes_k[order] = steps
+# </answer 9.4b>
+
+# wrong: whole_division
+# unlisted: whole | division
+# <answer 9.4b>
+order = errors_k.argsort(descending=True)
+found, i = is_k[order].cumsum(0), torch.arange(1, len(order) + 1)
+losses = 1 - (found[-1] - found) // (found[-1] + i - found)
+steps = losses.diff(prepend=losses.new_zeros(1)).to(errors.dtype)
+slopes_k = torch.empty_like(steps)
+slopes_k[order] = steps
+# </answer 9.4b>
