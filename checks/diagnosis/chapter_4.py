@@ -198,6 +198,7 @@ def _small_batches() -> Iterator[Batches]:
                 void,
             )
             yield Batches([([[t, u]], [[p, q]])], 2, void)
+    yield Batches([([[[0, 1], [0, 0]]], [[[0, 1], [0, 0]]])], 2)
     for t, p in itertools.product(range(3), range(3)):
         yield Batches([([[[t]]], [[[p]]])], 3)
     for first, second in itertools.product((torch.uint8, torch.int64), repeat=2):

@@ -118,7 +118,17 @@ def _mistakes_of_weights(x: Counted) -> dict[str, object]:
 
 def _small_counts(strategy: str) -> Iterator[Counted]:
     """Two classes, then three, some without pixels; last a very rare one."""
-    for counts in ([1, 1], [1, 3], [1, 4], [0, 1], [1, 0, 3], [1, 1, 2], [1, 4, 4], [1, 99]):
+    for counts in (
+        [1, 1],
+        [1, 3],
+        [3, 1],
+        [1, 4],
+        [0, 1],
+        [1, 0, 3],
+        [1, 1, 2],
+        [1, 4, 4],
+        [1, 99],
+    ):
         yield Counted(counts, strategy)
 
 

@@ -1,7 +1,7 @@
-"""How a cause is found: it explains the answer on further inputs too; else the smallest one fails.
+"""How a cause is found: it must explain the answer on further inputs too, or none is named.
 
 A list of known mistakes is never complete, and two mistakes can agree on one input. So a cause is
-named only if it gives what the answer gives on several inputs more. Where none does, the message
+named only if it gives what the answer gives on several inputs more. With it or without, the message
 shows the smallest input that the answer gets wrong, small enough to work it out by hand.
 """
 
@@ -67,13 +67,12 @@ class Question:
     same: Callable[[Any, Any], bool]
 
     def check(self, x: Any) -> None:
-        """Fails, with the cause or with the smallest example, unless the answer to x is right."""
+        """Fails, with the smallest example and the cause if it is found, unless x is right."""
         if self._is_right(x):
             return
         cause = self._cause(x)
-        smaller = None
-        if cause is None:
-            smaller = next((each for each in self.small() if not self._is_right(each)), None)
+        wrong_ones = (each for each in self.small() if not self._is_right(each))
+        smaller = next((each for each in wrong_ones if self._fits(cause, each)), None)
         x = x if smaller is None else smaller
         value = self._value(x)
         expected, got = self.shown(self.right(x)), self._shown(value)
@@ -110,6 +109,9 @@ class Question:
                 has_value |= not isinstance(value, NoValue)
                 held = [name for name in held if self._explains(found.get(name), value)]
         return held[0] if held and has_value else None
+
+    def _fits(self, cause: str | None, x: Any) -> bool:
+        return cause is None or self._explains(self.mistakes(x).get(cause), self._value(x))
 
     def _explains(self, mistake: Any, value: Any) -> bool:
         if mistake is None:
