@@ -1,0 +1,34 @@
+"""What the chapters show of a failing test is what a student sees."""
+
+import re
+
+import pytest
+
+from commands.companion.verdicts import sum_up
+from teacher.catalogue import LAB, grafted, read_answers, solved_texts
+from teacher.sandbox import Job, run_jobs
+
+SHOWN = {
+    "01_data.md": ("1.1", "void_becomes_0"),
+    "02_augmentation.md": ("2.1", "bilinear_mask"),
+    "03_unet.md": ("3.2", "features_after_pooling"),
+    "04_metrics.md": ("4.2", "absent_counts_as_0"),
+    "05_losses.md": ("5.2", "mean_over_all_pixels"),
+    "06_training.md": ("6.1", "mean_of_the_batches"),
+    "07_deployment.md": ("7.2", "not_cropped"),
+    "09_going_further.md": ("9.3", "void_counted"),
+}
+
+
+@pytest.mark.skipif(not (LAB / "subject").is_dir(), reason="needs the chapters")
+def test_each_chapter_shows_a_message_as_it_is():
+    answers = {(each.todo, each.name): each for each in read_answers("misconceptions")}
+    solved, jobs = solved_texts(), []
+    for file, key in SHOWN.items():
+        jobs.append(Job(file, grafted(answers[key].parts, solved), (key[0],)))
+    for outcome in run_jobs(jobs, 2, 120.0):
+        own = [vars(result) | {"output": ""} for result in outcome.results]
+        said = sum_up(own).message.split("\n")
+        text = (LAB / "subject" / outcome.job.name).read_text(encoding="utf-8")
+        block = next(b for b in re.findall(r"```text\n(.*?)```", text, re.S) if "TODO" in b)
+        assert block.strip().split("\n") == said, outcome.job.name
