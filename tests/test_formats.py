@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -313,6 +314,19 @@ def test_ade20k_mask_without_an_image_is_a_fault(ade):
 def test_ade20k_without_a_part_says_what_to_do(ade, part):
     (ade / part).rename(ade / "elsewhere")
     with pytest.raises(LabError, match=rf"^[^\n]+ holds no {part}/\*\.(jpg|png); unpack [^\n]+$"):
+        open_folder(ade).splits()
+
+
+def test_ade20k_may_lack_a_split(ade):
+    for part in ("images", "annotations"):
+        shutil.rmtree(ade / part / "validation")
+    assert open_folder(ade).splits() == ["train"]
+
+
+def test_ade20k_of_empty_folders_says_what_to_do(ade):
+    for path in [*ade.rglob("*.jpg"), *ade.rglob("*.png")]:
+        path.unlink()
+    with pytest.raises(LabError, match=r"holds no images/training/\*\.jpg; unpack [^\n]+$"):
         open_folder(ade).splits()
 
 
