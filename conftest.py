@@ -109,8 +109,7 @@ def explain(error: BaseException, number: str) -> tuple[str, str]:
 def said(error: BaseException) -> str:
     """What an exception says, in one line; with where it came from, if that says more."""
     lines = [" ".join(line.split()) for line in COLORS.sub("", str(error)).strip().split("\n")]
-    text = "; ".join(lines[:3]) if "validation error" in lines[0] else lines[0]
-    text = text[:MOST_CHARACTERS] or "no message"
+    text = "; ".join(line for line in lines[:3] if line)[:MOST_CHARACTERS] or "no message"
     if error.__cause__ is not None:
         text += f" ({type(error.__cause__).__name__}: {said(error.__cause__)})"
     return text

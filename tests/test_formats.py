@@ -11,6 +11,7 @@ from PIL import Image
 from street_files import write_png
 
 from support.formats.ade20k import ADE20K
+from support.formats.archives import read_names
 from support.formats.camvid import CAMVID_11, CAMVID_32, split_of
 from support.formats.color_masks import read_color_mask, unknown_colors
 from support.formats.files import Sample, open_folder, open_source
@@ -328,6 +329,11 @@ def test_ade20k_of_empty_folders_says_what_to_do(ade):
         path.unlink()
     with pytest.raises(LabError, match=r"holds no images/training/\*\.jpg; unpack [^\n]+$"):
         open_folder(ade).splits()
+
+
+def test_lists_may_have_empty_lines(tmp_path):
+    (tmp_path / "train.txt").write_text("first 1\n\nsecond\n\n")
+    assert read_names(tmp_path / "train.txt") == [Sample("", "first"), Sample("", "second")]
 
 
 # ------------------------------------------------------------------------------- Mapillary Vistas

@@ -26,6 +26,7 @@ from checks.diagnosis.chapter_3 import (
     cause_of_count,
     cause_of_weights,
     first_difference,
+    has_plain_list,
     variant,
 )
 from commands.companion.checking import wrong
@@ -173,7 +174,9 @@ def _check_layers(
             given=given,
             expected="all weights are in parameters(), so that they are trained, moved and saved",
             got=f"{what} runs, but the module does not know it",
-            likely="modules in a plain list or tuple are invisible to PyTorch: use nn.ModuleList",
+            likely="modules in a plain list or tuple are invisible to PyTorch: use nn.ModuleList"
+            if has_plain_list(module)
+            else None,
         )
 
 
@@ -545,9 +548,7 @@ def _check_conv_block(training: bool) -> None:
         return _pooled(second(**options))
 
     causes = {
-        "these features are from block1; both convolutions come before": lambda: first(
-            training=training
-        ),
+        "these features are from block1; they come from block2": lambda: first(training=training),
         "something is added to the features (a residual connection)": lambda: (
             first(training=training) + second(training=training)
         ),
@@ -829,6 +830,17 @@ def _is_interpolated(x: np.ndarray, large: np.ndarray) -> bool:
     return any(is_equal(large, each) for each in made)
 
 
+def _cause_of_upsampling(x: np.ndarray, large: np.ndarray) -> str | None:
+    """What `large`, of twice the size, is instead of x enlarged."""
+    if _is_interpolated(np.maximum(x, 0), large):
+        return "a ReLU stands before the upsampling"
+    if (large == 0).mean() > 0.6:
+        return "the upsampling does not keep the picture: zeros stand between the pixels"
+    if is_equal(np.sort(large.ravel()), np.sort(x.repeat(4).ravel())):
+        return "the upsampling does not keep the picture: pixels are in the wrong place"
+    return None
+
+
 def _check_enlarged(x: np.ndarray, large: np.ndarray, given: str) -> None:
     """Fails unless `large` is x at twice the size."""
     if _is_interpolated(x, large) or _is_enlarged(x, large):
@@ -840,7 +852,7 @@ def _check_enlarged(x: np.ndarray, large: np.ndarray, given: str) -> None:
     }
     likely = causes.get(large.shape[2:])
     if large.shape[2:] == (2 * height, 2 * width):
-        likely = "the upsampling does not keep the picture: use nn.Upsample or F.interpolate"
+        likely = _cause_of_upsampling(x, large)
     wrong(
         given=given,
         expected="the first convolution gets x at twice the size, "
@@ -1028,7 +1040,7 @@ def test_3_4_upsampling_keeps_the_picture() -> None:
             given=given,
             expected=f"upsampled x, each 2x2 pixels about {expected[0, channel, :2, :2].tolist()}",
             got=np.round(_pooled(large, "mean")[0, channel, :2, :2], 2).tolist(),
-            likely="the upsampling puts pixels in the wrong place, or zeros between them",
+            likely=_cause_of_upsampling(expected, large),
         )
     _check_layers(recorder, block, [(3, 6, 3, 3), (3, 6, 3, 3), (3, 3, 3, 3)], given)
     _check_enlarged(as_array(x), recorder.convs[0].x, given)

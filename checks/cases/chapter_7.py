@@ -143,7 +143,8 @@ def test_7_1_names_and_dynamic_sizes() -> None:
     ):
         names = [value.name for value in values]
         if names != [name]:
-            swapped = names in (["image"], ["logits"])
+            every = [value.name for value in (*session.get_inputs(), *session.get_outputs())]
+            swapped = every == ["logits", "image"]
             wrong(
                 given=_EXPORTED,
                 expected=f"one {kind}, called {name}",
@@ -431,14 +432,19 @@ def test_7_2_normalisation_and_colours(tmp_path: Path) -> None:
 
 def _reads_colors(tmp_path: Path) -> bool:
     """Whether a photo of one colour is normalised and read as it should be."""
-    color = np.array([90, 140, 215])
-    photo = np.broadcast_to(color.astype(np.uint8), (8, 12, 3)).copy()
-    right = PIXELS.label((color / 255 - MEAN) / STD)
-    labels = [
-        _predict(_channel_reader(tmp_path, channel, (8, 12), 4), photo, "a photo of one colour")
-        for channel in range(3)
-    ]
-    return all(np.abs(a - b).max() <= 1.01 for a, b in zip(labels, right, strict=True))
+    readers = [_channel_reader(tmp_path, channel, (8, 12), 4) for channel in range(3)]
+    for color in ((90, 140, 215), (0, 0, 0), (255, 255, 255), (200, 60, 120)):
+        photo = np.broadcast_to(np.array(color, np.uint8), (8, 12, 3)).copy()
+        right = PIXELS.label((np.array(color) / 255 - MEAN) / STD)
+        labels = [_predict(reader, photo, "a photo of one colour") for reader in readers]
+        if any(np.abs(a - b).max() > 1.01 for a, b in zip(labels, right, strict=True)):
+            return False
+    return True
+
+
+def _cause_of_slope(tmp_path: Path, *arguments: object) -> str | None:
+    """Places are read off the colours: where those are wrong, nothing can be said."""
+    return cause_of_slope(*arguments) if _reads_colors(tmp_path) else None
 
 
 @pytest.mark.todo("7.2", points=3, needs=[])
@@ -524,7 +530,7 @@ def test_7_2_photos_of_any_size(
             expected=f"pixel ({row}, {column}) gets about class {level[row, column]:.0f}",
             got=int(labels[row, column]),
             likely=_cause_of_sizes(tmp_path, (photo_size, size, stride))
-            or cause_of_slope(labels, channel, photo_size, size, stride),
+            or _cause_of_slope(tmp_path, labels, channel, photo_size, size, stride),
         )
 
 
@@ -609,13 +615,10 @@ def test_7_2_logits_are_enlarged_not_labels(tmp_path: Path) -> None:
     if ((rows[:, 1:] >= rows[:, :-1]).all()) and (abs(borders - middle - 3.5) <= 2.2).all():
         return
     got = float(np.median(borders)) - middle
-    if (rows[:, 1:] < rows[:, :-1]).any():
-        likely = "the classes are not one left and one right: is argmax taken over the classes?"
-    elif abs(got) < 1.3 and _reads_colors(tmp_path):
+    likely = None
+    if abs(got) < 1.3 and _reads_colors(tmp_path):
         likely = "the labels are resized, or probabilities, or logits by nearest neighbour: "
         likely += "enlarge the logits, then take the argmax"
-    else:
-        likely = None
     wrong(
         given=given,
         expected="the border lies 3 to 4 pixels right of the middle, where the logits cross",
@@ -663,5 +666,5 @@ def test_7_2_network_that_looks_around(tmp_path: Path) -> None:
             given=given,
             expected=f"pixel ({row}, {column}) gets about class {level[row, column]:.0f}",
             got=int(labels[row, column]),
-            likely=cause_of_slope(labels, 0, size, size, stride),
+            likely=_cause_of_slope(tmp_path, labels, 0, size, size, stride),
         )

@@ -29,7 +29,6 @@ from checks.diagnosis.chapter_9 import (
     few,
     grid,
     pixels_question,
-    recognise,
     same,
     slopes_question,
 )
@@ -534,13 +533,7 @@ def test_9_4_hard_predictions_cost_one_minus_iou() -> None:
     expected, given = 1 - (2 / 4 + 1 / 3) / 2, "certain logits, IoU 2/4 and 1/3, class 2 absent"
     value = LovaszLoss()(logits, target).item()
     if not near(value, expected):
-        mistakes = {
-            "absent classes count as perfect: the mean is over the present ones": 2 * expected / 3,
-            "these are the classes' losses added up": 2 * expected,
-            "this is the IoU; the loss is 1 - IoU": 1 - expected,
-        }
-        likely = recognise(lambda each: near(value, each), mistakes)
-        wrong(given=given, expected=f"{expected:.6g}", got=f"{value:.6g}", likely=likely)
+        wrong(given=given, expected=f"{expected:.6g}", got=f"{value:.6g}")
 
 
 @pytest.mark.todo("9.4", points=3, needs=[])

@@ -97,9 +97,13 @@ def _mistakes_of_ids(x: LabelIds) -> dict[str, object]:
 
     is_other, largest = x.labels is not None, int(x.ids.max())
     of_kinds = {
-        "the table is too short: ids 0 ... n need n + 1 places": if_fine(largest < max(table)),
+        "the table is too short: ids 0 ... n need n + 1 places": wanted
+        if largest < max(table)
+        else NoValue("IndexError"),
         "label ids may come in any integer type": if_fine(x.ids.dtype == np.uint8),
-        "torch takes uint8 for a mask, not for an index: .long()": if_fine(x.ids.dtype != np.uint8),
+        "torch takes uint8 for a mask, not for an index: .long()": wanted
+        if x.ids.dtype != np.uint8
+        else NoValue("IndexError"),
         "any shape must be possible, not (H, W) alone": if_fine(x.ids.ndim == 2),
     }
     of_sets = {
@@ -123,7 +127,7 @@ def _mistakes_of_ids(x: LabelIds) -> dict[str, object]:
         "replaced again (7 becomes 0, then 0 becomes 255); read the old ids, write the new": (
             Either(_looked_up(x, _in_turn(table, order).__getitem__) for order in orders)
         ),
-        "road is lost: its train id 0 counts as false in `if label.train_id`": lost_the_first,
+        "road, train id 0, is lost: for example, 0 is false in `if label.train_id`": lost_the_first,
         "labels that are not learned become another number; they must become 255, the ignore "
         "index: a table starts with 255 everywhere": has_one_other,
         "the train ids are +1 off: the first, of road, is 0": lambda got: (

@@ -46,10 +46,10 @@ def cause_of_disagreement(image: np.ndarray, mask: np.ndarray) -> str | None:
     return None
 
 
-def cause_of_ids(ids: set[int], allowed: set[int]) -> str | None:
-    """Why a target has ids that were not in it."""
+def cause_of_ids(ids: set[int], allowed: set[int], is_flat_right: bool) -> str | None:
+    """Why a target has ids that were not in it; `is_flat_right`: one of a single id keeps it."""
     strange = ids - allowed
-    if len(strange) > 1:
+    if len(strange) > 1 and is_flat_right:
         return (
             "ids are mixed where areas meet, as colours are: a mask is resized with the nearest "
             "neighbour"

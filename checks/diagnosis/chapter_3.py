@@ -115,6 +115,17 @@ def cause_of_count(recorder: LayerRecorder, module: nn.Module, wanted: int) -> s
     return "there is one convolution too many" if len(weights) == wanted + 1 else None
 
 
+def has_plain_list(module: nn.Module) -> bool:
+    """Whether a module keeps others in a list, tuple or dict of Python."""
+    for each in module.modules():
+        for name, value in vars(each).items():
+            inner = value.values() if isinstance(value, dict) else value
+            is_plain = isinstance(value, list | tuple | dict) and not name.startswith("_")
+            if is_plain and any(isinstance(layer, nn.Module) for layer in inner):
+                return True
+    return False
+
+
 def first_difference(
     recorder: LayerRecorder, steps: Sequence[tuple[str, np.ndarray]], name: str
 ) -> str:
@@ -122,7 +133,7 @@ def first_difference(
     for conv, (step, expected) in zip(recorder.convs, steps, strict=False):
         if not is_equal(conv.x, expected):
             return f"the first step that differs: what goes into {step}"
-    return f"what goes into each convolution is right, {name} is not"
+    return f"what goes into each convolution is right; what comes out as {name} is not"
 
 
 def cause_of_weights(got: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
@@ -132,7 +143,7 @@ def cause_of_weights(got: tuple[int, ...], shape: tuple[int, ...]) -> str | None
     if got[:2] == shape[1::-1]:
         return "cin and cout are swapped"
     if got[0] == shape[0] and shape[1] == 2 * shape[0] and got[1] == shape[0]:
-        return "it takes half the channels: both sources must be concatenated, not added"
+        return "it takes half the channels: both sources must be concatenated"
     if got[0] == shape[0] and got[1] == shape[0] * 3:
         return "something is concatenated twice"
     return None

@@ -94,7 +94,7 @@ def _mistakes_of_matrix(x: Batches) -> dict[str, object]:
     is_byte = x.dtypes[0] == torch.uint8
     return {
         "counts are whole numbers: int64 throughout": is_whole,
-        "rows and columns are swapped: rows are the truth, columns the predictions": expected.T,
+        "rows and columns are swapped: rows are the target, columns the predictions": expected.T,
         "these are the counts of the last batch alone": each[-1],
         "the counts so far are added again: `counts` is of this batch alone": doubled,
         "every pixel is counted twice": Either((2 * expected, 2 * each[-1])),
@@ -110,11 +110,9 @@ def _mistakes_of_matrix(x: Batches) -> dict[str, object]:
         ),
         "void pixels are counted as class 0": Either((put_void(0), put_void(void))),
         "void pixels are counted as the last class": Either((put_void(last), put_void(void))),
-        "void pixels must be out of both, by their target, before counting": Either(
-            (put_void(void), RAISES)
-        )
-        if has_void
-        else expected,
+        "void pixels must be out of target and predictions, by their target, before counting": (
+            Either((put_void(void), RAISES)) if has_void else expected
+        ),
         "bincount needs minlength=K * K to give every pair a place": expected
         if all_there
         else RAISES,
@@ -157,7 +155,7 @@ def _shown_matrix(matrix: Tensor | np.ndarray) -> str:
     else:
         values, other = matrix.astype(int).tolist(), ""
     if len(values) <= 6:
-        return f"rows {values}{other}"
+        return f"matrix {values}{other}"
     places = [(t, p, n) for t, row in enumerate(values) for p, n in enumerate(row) if n]
     return "zeros but for " + ", ".join(f"[{t}, {p}] = {n}" for t, p, n in places[:6]) + other
 
@@ -167,11 +165,11 @@ def _given_matrix(x: Batches) -> str:
         text = str(ids)
         return text if len(text) <= 150 else f"{text[:40]} … ({len(_flat(ids[0]))} pixels)"
 
-    batches = [f"truth {shown(truth)}, predictions {shown(guess)}" for truth, guess in x.batches]
+    batches = [f"target {shown(truth)}, predictions {shown(guess)}" for truth, guess in x.batches]
     kinds = [str(dtype).removeprefix("torch.") for dtype in x.dtypes]
     other = f", ignore_index={x.void}" * (x.void != VOID)
     if kinds != ["int64", "int64"]:
-        other += f"; truth {kinds[0]}, predictions {kinds[1]}"
+        other += f"; target {kinds[0]}, predictions {kinds[1]}"
     return "; then ".join(batches) + f", K = {x.num_classes}{other}"
 
 

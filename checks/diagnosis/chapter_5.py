@@ -244,10 +244,20 @@ class ByHand:
             if is_hidden
             else Either((as_classes.loss(), RAISES)),
             "squeeze() drops every axis of length 1; use squeeze(1)": float(spread),
-            "the numbers are rounded on the way: stay in float32": (
-                lambda got: near(got, wanted, 2e-3)
-            ),
+            "the numbers are rounded on the way: stay in float32": self._rounded(),
         }
+
+    def _rounded(self) -> Either:
+        """The loss with logits, probabilities or the result in half precision."""
+        found: list[object] = []
+        for dtype in (torch.float16, torch.bfloat16):
+            low = self.x.logits.to(dtype).float()
+            if not torch.equal(low, self.x.logits):
+                found.append(ByHand(self.x._replace(logits=low)).loss())
+            p = torch.from_numpy(np.exp(-self.errors)).float().to(dtype).double().numpy()
+            found.append(self._mean((1 - p) ** self.gamma * self.errors))
+            found.append(float(torch.tensor(self.loss()).to(dtype)))
+        return Either(found)
 
     def _of_the_mean(self) -> dict[str, float]:
         w, pixels, valid = self.weights, self.pixels, self.valid
@@ -499,7 +509,8 @@ def extreme_question(answer: Callable[[Scored], float], weights: bool, gamma: fl
         return {
             "an infinite logarithm or exponential: log(softmax) is -inf where the softmax is 0, "
             "and exp(1000) is inf; log_softmax is exact": is_infinite,
-            "a probability was kept away from 0 (clamp, or + ε); log_softmax is exact": is_bounded,
+            "a probability was kept away from 0, or the logits within bounds (clamp, or + ε); "
+            "log_softmax is exact": is_bounded,
         } | ByHand(x).mistakes()
 
     def small() -> Iterator[Scored]:

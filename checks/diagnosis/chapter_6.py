@@ -278,15 +278,15 @@ def _mistakes_of_evaluation(x: Epoch) -> dict[str, object]:
         "only the last batch was counted; the matrix adds up": parts[-1],
         "only the first batch was counted; the matrix adds up": parts[0],
         "the last batch is missing": sum(parts[:-1]),
-        "the predictions are wrong: the class of the largest logit, dim=1": (
+        "the targets are right, the predictions are wrong": (
             lambda got: np.array_equal(got.sum(1), expected.sum(1)) and got.dtype.kind in "iu"
         ),
         "void pixels are counted": lambda got: got.sum() == pixels,
     }
 
 
-def evaluation_question(answer: Callable[[Epoch], object]) -> Question:
-    """The confusion matrix of an evaluation."""
+def evaluation_question(answer: Callable[[Epoch], object], can_repeat: bool = True) -> Question:
+    """The confusion matrix of an evaluation; of a loader that can be run through once, or often."""
 
     def value(x: Epoch) -> object:
         got = answer(x)
@@ -300,6 +300,8 @@ def evaluation_question(answer: Callable[[Epoch], object]) -> Question:
     def mistakes(x: Epoch) -> dict[str, object]:
         found = _mistakes_of_evaluation(x)
         expected = matrix_by_hand(x.batches)
+        if not can_repeat:  # a list was right
+            found = {"the loader can be run through only once": np.zeros_like(expected)}
         return {"the matrix holds counts, int64": lambda got: np.array_equal(got, expected)} | {
             cause: each if callable(each) else each.astype(float) for cause, each in found.items()
         }

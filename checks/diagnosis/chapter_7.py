@@ -128,7 +128,8 @@ def cause_of_place(labels: np.ndarray, photo: np.ndarray, channel: int, stride: 
     remixed = [p.reshape(3, *p.shape[:2])[channel][:height, :width] for p in padded.values()]
     enlarged = [_bilinear(p[..., channel], (height, width)) for p in padded.values()]
     enlarged += [_nearest(p[..., channel], (height, width)) for p in padded.values()]
-    sized = _bilinear(_bilinear(one, padded["edge"].shape[:2]), (height, width))
+    large = _bilinear(one, padded["edge"].shape[:2])
+    sized = _bilinear(large, (height, width)), large[:height, :width]
     moved = np.pad(one, ((below, 0), (right, 0)), mode="edge")
     causes = {
         "reshape mixes the pixels; the channels move to the front by transpose(2, 0, 1)": any(
@@ -140,7 +141,7 @@ def cause_of_place(labels: np.ndarray, photo: np.ndarray, channel: int, stride: 
         "the padding is not cropped off before the logits are resized": below + right > 0
         and any(is_near(e, 0.6) for e in enlarged),
         "the photo is resized to multiples of the stride; pad it": below + right > 0
-        and is_near(sized, 0.7),
+        and any(is_near(each, 0.7) for each in sized),
         "upside down": is_near(one[::-1]),
         "left and right are exchanged": is_near(one[:, ::-1]),
         "rows and columns are exchanged": is_near(one.T),

@@ -314,7 +314,7 @@ def jaccard_losses(is_class: np.ndarray) -> np.ndarray:
     for i in range(len(is_class) + 1):
         missed = int(is_class[:i].sum())
         union = size + i - missed
-        found.append(1 - (size - missed) / union)
+        found.append(1 - (size - missed) / union if union else math.nan)
     return np.array(found)
 
 

@@ -49,7 +49,8 @@ class Question:
         answer: the student's, X → Y, or a `NoValue`.
         right: the right one, X → Y.
         mistakes: X → what well-known mistakes make of it: cause → a value, a test of the value
-            (Y → bool), `Either` of several, `RAISES`, or None where nothing can be said.
+            (Y → bool), `Either` of several, `RAISES` or `NoValue("IndexError")`, or None where
+            nothing can be said.
         more: seed → a further input.
         small: inputs, the smallest first.
         given: an input in words.
@@ -118,6 +119,9 @@ class Question:
             return True
         if isinstance(mistake, Either):
             return any(self._explains(each, value) for each in mistake)
-        if isinstance(value, NoValue) or isinstance(mistake, NoValue):
-            return isinstance(value, NoValue) and isinstance(mistake, NoValue)
+        if isinstance(mistake, NoValue):
+            is_kind = mistake == RAISES or str(value).startswith(mistake)
+            return isinstance(value, NoValue) and is_kind
+        if isinstance(value, NoValue):
+            return False
         return bool(mistake(value)) if callable(mistake) else self.same(value, mistake)

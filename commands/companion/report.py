@@ -62,7 +62,7 @@ def show_first(lab: Lab, findings: dict[str, Finding]) -> None:
             if state == TO_DO:
                 print(wrap(todo.statement))
             if state == WRONG:
-                others = f" and {finding.failed - 1} more" if finding.failed > 1 else ""
+                others = f" and {finding.failed - 1} more fail" if finding.failed > 1 else ""
                 print(f"test: {finding.test}{others}; your code: {lab.places(todo)}")
             if finding.output.strip():
                 print("printed: " + finding.output.strip())

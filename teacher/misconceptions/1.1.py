@@ -144,7 +144,7 @@ for label in labels.labels:
 # </answer 1.1>
 
 # wrong: road_counts_as_false
-# says: road is lost
+# says: road, train id 0, is lost
 # <answer 1.1>
 table = np.full(len(labels.labels), IGNORE_INDEX, dtype=np.uint8)
 for label in labels.labels:

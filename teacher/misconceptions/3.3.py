@@ -178,7 +178,7 @@ self.cout = widths[-1]
 # </answer 3.3a>
 
 # wrong: widths_one_late
-# says: base * 2^i channels
+# says: twice the bottom's channels
 # <answer 3.3a>
 self.blocks = nn.ModuleList()
 width = 2 * base_channels
@@ -202,7 +202,7 @@ self.cout = width
 # </answer 3.3a>
 
 # wrong: one_block_too_few
-# says: base * 2^i channels
+# says: the channels of the last block
 # <answer 3.3a>
 self.blocks = nn.ModuleList()
 width = base_channels

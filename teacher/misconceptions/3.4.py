@@ -31,7 +31,7 @@ x = self.convblock(x)
 # </answer 3.4b>
 
 # wrong: added
-# says: not added
+# says: must be concatenated
 # <answer 3.4a>
 self.upconv = nn.Sequential(nn.Upsample(scale_factor=2), conv_relu_norm(cin, cout))
 self.convblock = nn.Sequential(conv_relu_norm(cout, cout), conv_relu_norm(cout, cout))

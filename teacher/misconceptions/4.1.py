@@ -19,7 +19,7 @@ counts = self.matrix
 # </answer 4.1>
 
 # wrong: wrong_base
-# says: expected: rows
+# says: expected: matrix
 # <answer 4.1>
 valid = truth != self.ignore_index
 pairs = truth[valid] * (self.num_classes - 1) + guess[valid]
@@ -28,7 +28,7 @@ counts = counts.view(self.num_classes, self.num_classes)
 # </answer 4.1>
 
 # wrong: one_turned
-# says: expected: rows
+# says: expected: matrix
 # <answer 4.1>
 t, p = truth.flatten(), guess.transpose(1, 2).flatten()
 valid = (t != self.ignore_index) & (p < self.num_classes)
@@ -83,7 +83,7 @@ counts[truth[valid], guess[valid]] += 1
 # </answer 4.1>
 
 # wrong: void_not_left_out
-# says: void pixels must be out of both
+# says: void pixels must be out of target and predictions
 # <answer 4.1>
 pairs = (truth * self.num_classes + guess).flatten()
 counts = torch.bincount(pairs, minlength=self.num_classes**2)

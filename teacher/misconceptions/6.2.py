@@ -557,7 +557,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: smallest_logit
-# says: the class of the largest logit
+# says: the predictions are wrong
 # <answer 6.2>
 was_training = model.training
 model.eval()
@@ -621,7 +621,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: thresholded_sigmoids
-# says: the class of the largest logit
+# says: the predictions are wrong
 # <answer 6.2>
 was_training = model.training
 model.eval()
@@ -637,7 +637,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: rounded_softmax
-# says: the class of the largest logit
+# says: the predictions are wrong
 # <answer 6.2>
 was_training = model.training
 model.eval()
@@ -669,7 +669,7 @@ model.train(was_training)
 # </answer 6.2>
 
 # wrong: log_softmax_over_rows
-# says: the class of the largest logit
+# says: the predictions are wrong
 # <answer 6.2>
 was_training = model.training
 model.eval()
@@ -815,7 +815,7 @@ return confusion.matrix, meter.mean()
 # </answer 6.2>
 
 # wrong: loader_twice
-# says: nothing was counted
+# says: can be run through only once
 # <answer 6.2>
 was_training = model.training
 model.eval()
