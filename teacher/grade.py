@@ -229,8 +229,7 @@ def mark_tested(outcome: Outcome, number: str, submission: Submission) -> TodoMa
     failures = [result for result in outcome.results if result.verdict != "passed"]
     text = f"TODO {number} has no test"
     if failures:
-        found = [vars(result) | {"output": ""} for result in failures]
-        text = sum_up(found).message[:MAX_MESSAGE]
+        text = sum_up([vars(result) for result in failures]).message[:MAX_MESSAGE]
     is_open = failures and all(result.verdict == "to do" for result in failures)
     return TodoMark(number, 0, "to do" if is_open else "wrong", text)
 

@@ -125,7 +125,7 @@ def _exposes(outcome: Outcome, answer: Answer, count: Counter) -> list[str]:
     if not own:
         faults.append("passes all tests of its TODO")
     else:
-        shown = sum_up([vars(result) | {"output": ""} for result in own]).message
+        shown = sum_up([vars(result) for result in own]).message
         count[help_in(shown)] += 1
         faults += misleads(shown, answer)
     for result in outcome.results:

@@ -91,6 +91,8 @@ def _mistakes_of_weights(x: Counted) -> dict[str, object]:
 
     def has_addend(got: list[float]) -> bool:
         """got ∝ 1 / (f + c), with one c > 0 that fits all classes; for sqrt of the squares."""
+        if min(got[k] for k in places) <= 0:
+            return False
         values = [got[k] ** power for k in places]
         first, last, ratio = shares[places[0]], shares[places[-1]], values[0] / values[-1]
         if all_near(got, wanted, 1e-3):
@@ -105,9 +107,7 @@ def _mistakes_of_weights(x: Counted) -> dict[str, object]:
         return min(got[k] for k in places) > 0 and is_cut_off(got)
 
     found = {
-        f"{name}; {x.strategy} is {IN_WORDS[x.strategy]}": Either(
-            weights_by_hand(counts, formula) for counts in (x.counts,)
-        )
+        f"{name}; {x.strategy} is {IN_WORDS[x.strategy]}": weights_by_hand(x.counts, formula)
         for name, formula in _OTHER_FORMULAS.items()
     }
     return found | {

@@ -20,11 +20,6 @@ def few(values: object) -> str:
     return f"[{', '.join(f'{each:.4g}' for each in flat[:8])}{', …' if flat.size > 8 else ''}]"
 
 
-def recognise(matches: Callable[[object], bool], mistakes: dict[str, object]) -> str | None:
-    """The first mistake whose outcome matches."""
-    return next((cause for cause, outcome in mistakes.items() if matches(outcome)), None)
-
-
 # ------------------------------------------------------------------ 9.1 atrous pyramid
 
 RATES = (2, 3, 5)

@@ -375,7 +375,7 @@ def sum_up(verdicts: list[dict]) -> Finding:
             message = best or message
         elif best:
             message += "\n" + best.partition("\n")[2]
-    return Finding(states[worst["verdict"]], message, test, worst["output"], failed)
+    return Finding(states[worst["verdict"]], message, test, worst.get("output", ""), failed)
 
 
 if __name__ == "__main__":
