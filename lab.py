@@ -26,6 +26,7 @@ from commands.companion.report import (
     command,
     name_of,
     paint,
+    show_next,
     show_progress,
     uses_colors,
     wrap,
@@ -157,6 +158,8 @@ def check_command(args: argparse.Namespace) -> int:
         fine = {DONE} | ({TO_DO, BLOCKED} if args.allow_todo else {TO_DO} if may_stay else set())
         return states.get(number) in fine
 
+    if not solved and states and set(states.values()) == {DONE}:
+        show_next(lab)
     return 0 if numbers and all(map(is_fine, numbers)) else 1
 
 

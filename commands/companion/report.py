@@ -34,6 +34,11 @@ def show_progress(lab: Lab) -> None:
         print(f"nothing has been checked yet: {command('check')}")
     elif set(states.values()) - {DONE, WRONG, TO_DO, BLOCKED}:
         print(f"some of it is not up to date: {command('check')}")
+    show_next(lab)
+
+
+def show_next(lab: Lab) -> None:
+    """The TODO to work on next, if one is left."""
     if todo := lab.next_todo():
         print(f"next: {name_of(todo)} ({lab.places(todo)}): {command('hint', todo.number)}")
 
