@@ -81,6 +81,7 @@ def describe(name: str, parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The command `train`: from a data folder to a trained network and its model.onnx."""
+    import support.engine.runs  # noqa: F401  matplotlib may die of a signal while it loads
     import zoo
     from data import get_dataloaders, open_datasets
     from deploy import export_onnx

@@ -19,7 +19,8 @@ import torch
 from data import SegmentationDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_autocast_dtype, pick_device, pick_num_workers
+from support.engine.hardware import pick_machine
+from support.engine.processes import Processes
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
@@ -47,9 +48,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     args = parser.parse_args()
     seed_everything(0)
-    device = pick_device(args.device)
-    workers = pick_num_workers(device, args.num_workers)
-    size = tuple(args.size)
+    machine, size = pick_machine(args.device, "auto", Processes()), tuple(args.size)
+    device, workers = machine.device, machine.num_workers(args.num_workers, args.batch_size, size)
     dataset = SegmentationDataset(
         resolve_datadir(args.datadir), "train", transform=train_transforms(size)
     )
@@ -67,7 +67,7 @@ def main() -> None:
         start = time.perf_counter()
         train_one_epoch(
             model, batches, criterion, optimizer, device,
-            autocast_dtype=pick_autocast_dtype("auto", device),
+            autocast_dtype=machine.autocast_dtype,
         )  # fmt: skip
         return args.steps * args.batch_size / (time.perf_counter() - start)
 

@@ -7,11 +7,13 @@ A process of its own, which imports torch once and forks a child for every sessi
 
 import argparse
 import csv
+import faulthandler
 import os
 import random
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -35,13 +37,17 @@ def session(words: list[str], log: Path) -> int:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    faulthandler.enable(output)
     deploy.export_onnx = lambda *_: None  # five seconds that have no part in this
     code = 1
     try:
         code = command_line.main(words)
     except SystemExit as exit_:
         code = exit_.code
+    except BaseException:  # os._exit prints none
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -60,7 +66,8 @@ def run_with_kills(words: list[str], run: Path, chance: random.Random, seconds: 
         if code == 0:
             return hits
         if code not in (129, 130, 138, 143, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGUSR1):
-            raise SystemExit(f"exit code {code}, see {run.with_suffix('.log')}")
+            end = run.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-4000:]
+            raise SystemExit(f"{run}: exit code {code} after {hits}\n{end}")
     raise SystemExit(f"{run} never ended")
 
 

@@ -518,3 +518,15 @@ def test_more_layers_and_scales_keep_back_more_time_for_the_export():
     layers[2].eval_scales = (0.5, 1.0, 2.0)
     kept = [export_seconds(model) for model in layers]
     assert kept[2] - kept[0] > 2.5 * (kept[1] - kept[0]) > 0
+
+
+def test_a_signal_that_comes_out_of_cpp_as_another_error_still_ends_the_run(capsys):
+    with pytest.raises(Interrupted) as ended, StopRequest(Processes()):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Interrupted as error:  # as pybind11 does of what its callbacks raise
+            raise RuntimeError("Exception raised from read") from error
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "stopped before the first step; nothing was changed\n"
+    with pytest.raises(RuntimeError, match="another"), StopRequest(Processes()):
+        raise RuntimeError("another")

@@ -30,11 +30,12 @@ class Machine:
         return self.device.type == "cuda"
 
     def num_workers(self, wanted: int | None, batch_size: int, size: tuple[int, int]) -> int:
-        """How many workers load images: as `pick_num_workers`, but no more than have room.
+        """How many processes load images: as wanted, else enough for a GPU and none beside a CPU.
 
-        They hand over batches of `batch_size` images of `size` (height, width).
+        No more than have room to hand over batches of `batch_size` images of `size`.
         """
-        number = pick_num_workers(self.device, wanted)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        number = min(12, cores or 1) * self.has_gpu if wanted is None else wanted
         if not number:
             return 0
         from support.engine.room import room_for_workers  # late: most runs here have no worker
@@ -56,8 +57,7 @@ class Machine:
 
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss where gradients in float16 would vanish; otherwise leaves it as it is."""
-        is_half = self.autocast_dtype == torch.float16
-        return torch.amp.GradScaler(self.device.type, enabled=is_half)
+        return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype == torch.float16)
 
 
 def pick_machine(device: str, precision: str, processes: Processes) -> Machine:
@@ -158,11 +158,3 @@ def to_device(
     """Takes a batch to the device; channels last, the layout in which convolutions are fastest."""
     images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
     return images, target.to(device, non_blocking=True)
-
-
-def pick_num_workers(device: torch.device, wanted: int | None = None) -> int:
-    """How many processes load images: as wanted, else enough for a GPU, none beside a CPU."""
-    if wanted is not None:
-        return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(12, cores or 1) if device.type == "cuda" else 0

@@ -19,7 +19,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+STOP_SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 """What asks a run to stop: Ctrl-C, an end from outside, a closed terminal, Slurm."""
 
 
@@ -176,9 +177,8 @@ def start_worker(worker_id: int) -> None:
     A terminal and Slurm send their signals to every process; only the parent acts on them, to save
     and then to stop the workers (`workers_of`). A worker whose parent is gone ends by itself.
     """
-    for name in STOP_SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)  # the workers are the parallel part
     seed = torch.initial_seed() % 2**32  # from the loader's generator, different in each worker
     random.seed(seed)

@@ -120,7 +120,7 @@ class Run:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Interrupted):
+        if self.stop.has_ended(error):
             if self.stop.waits:
                 self.save()
             self.stop.message = (

@@ -36,20 +36,20 @@ class StopRequest:
         started: when this session began, by `time.perf_counter`.
         waits: whether the loop stops between two steps by itself; until then a signal interrupts
             whatever is under way.
+        has_raised: whether one did.
         signal_number: of the signal that came, 0 for none.
         message: what is said at the end.
     """
 
     def __init__(self, processes: Processes) -> None:
         self.processes, self.started = processes, time.perf_counter()
-        self.waits, self.signal_number = False, 0
+        self.waits, self.has_raised, self.signal_number = False, False, 0
         self.message = "stopped before the first step; nothing was changed"
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
-            self.before = {each: signal.getsignal(each) or signal.SIG_DFL for each in numbers}
+            self.before = {each: signal.getsignal(each) or signal.SIG_DFL for each in STOP_SIGNALS}
             for number, handler in self.before.items():
                 if handler != signal.SIG_IGN:
                     signal.signal(number, self._hear)
@@ -58,14 +58,21 @@ class StopRequest:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if isinstance(error, Interrupted) and self.processes.is_first:
+        if self.has_ended(error) and self.processes.is_first:
             print(self.message, file=sys.stderr)
+        if self.has_ended(error) and not isinstance(error, Interrupted):
+            raise Interrupted(self.signal_number) from error
+
+    def has_ended(self, error: BaseException | None) -> bool:
+        """Whether a signal ends the run by this error, or by what C++ code has made of its own."""
+        return isinstance(error, Interrupted) or (self.has_raised and isinstance(error, Exception))
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.signal_number = number
         if self.processes.count == 1:
             signal.signal(signal.SIGINT, self.before[signal.SIGINT])
         if not self.waits:
+            self.has_raised = True
             raise Interrupted(number)
 
 
