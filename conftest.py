@@ -33,6 +33,7 @@ LIKELY = {
 NOISE = ("+ ", "Use -v", "comparison failed", "Max ", "Obtained:", "Expected:")
 """Beginnings of lines in which pytest says once more what the line above says."""
 COLORS = re.compile(r"\033\[[0-9;]*m")
+TEST_FILES = ("test_implementation", "chapter_")
 MOST_LINES, MOST_CHARACTERS = 4, 300
 """Of what pytest says of an assertion."""
 FAILED = pytest.StashKey[set]()
@@ -75,7 +76,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> pytes
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The same random numbers each time: an answer is not right by luck, nor wrong."""
+    """The same random numbers of torch each time: they make no answer right by luck, nor wrong."""
     if item.get_closest_marker("todo") and "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
 
@@ -126,7 +127,9 @@ def said(error: BaseException) -> str:
 
 def failed_line(error: AssertionError) -> str:
     """The test whose assertion failed, that line, and the values that pytest saw in it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    of_tests = [each for each in frames if Path(each.filename).name.startswith(TEST_FILES)]
+    frame = (of_tests or frames)[-1]  # not that of assert_close and the like
     seen = [line.rstrip()[:MOST_CHARACTERS] for line in str(error).split("\n") if line.strip()]
     seen = [line for line in seen if not line.lstrip().startswith(NOISE)]
     return "\n".join([frame.name, f"  {frame.line}", *(f"  {line}" for line in seen[:MOST_LINES])])

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from commands.companion.markers import parse_solutions, to_edition
 from commands.companion.todos import BY_NUMBER, TODOS, all_needs
-from commands.companion.verdicts import SHORT, SMALLEST, sum_up
+from commands.companion.verdicts import SMALLEST, sum_up
 from teacher.catalogue import Answer, all_parts, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, Outcome, run_jobs
 
@@ -136,10 +136,14 @@ def _exposes(outcome: Outcome, answer: Answer, count: Counter) -> list[str]:
 
 
 def help_in(message: str) -> str:
-    """What helps in a message: the cause, or numbers that can be followed by hand."""
+    """What helps in a message: the cause, or an example that can be followed by hand.
+
+    Such is the smallest input that goes wrong, or the line of a short test with its values.
+    """
     if "\nlikely: " in message:
         return "name the cause"
-    is_example = SMALLEST in message or " is wrong: test_" in message or len(message) <= SHORT
+    has_line = " is wrong: test_" in message and "\n  assert False" not in message
+    is_example = SMALLEST in message or has_line
     return "show a small example" if is_example else "show numbers alone"
 
 

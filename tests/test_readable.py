@@ -1,9 +1,10 @@
-"""What the chapters show of a failing test is what a student sees."""
+"""What a student reads: messages in the chapters are real, and tests can be pasted."""
 
 import re
 
 import pytest
 
+from commands.companion import showing
 from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, run_jobs
@@ -32,3 +33,14 @@ def test_each_chapter_shows_a_message_as_it_is(monkeypatch):
         text = (LAB / "subject" / outcome.job.name).read_text(encoding="utf-8")
         block = next(b for b in re.findall(r"```text\n(.*?)```", text, re.S) if "TODO" in b)
         assert block.strip().split("\n") == said, outcome.job.name
+
+
+@pytest.mark.parametrize("number", ["4.2", "5.3", "7.2", "9.3"])
+def test_what_show_prints_can_be_pasted(number):
+    pasted: dict[str, object] = {}
+    exec(showing.tests_of(LAB, number), pasted)
+    tests = [each for name, each in pasted.items() if name.startswith("test_")]
+    callable_as_they_are = [each for each in tests if not each.__code__.co_argcount]
+    assert callable_as_they_are
+    for test in callable_as_they_are:
+        test()

@@ -21,7 +21,7 @@ def _column(values: Sequence[float]) -> np.ndarray:
 def agreement(image: np.ndarray, mask: np.ndarray) -> float | None:
     """The share of pixels that are bright where the target says bright, and dark where dark.
 
-    A photo turned into its negative agrees as well. None if (nearly) all is of one kind.
+    An image turned into its negative agrees as well. None if (nearly) all is of one kind.
     """
     bright, dark = mask == BRIGHT, mask == DARK
     known = bright | dark
@@ -42,7 +42,7 @@ def cause_of_disagreement(image: np.ndarray, mask: np.ndarray) -> str | None:
     }
     for how, flipped in flips.items():
         if (agreement(flipped, mask) or 0) > 0.9:
-            return f"only one of photo and mask is flipped ({how}): both need the same geometry"
+            return f"only one of image and mask is flipped ({how}): both need the same geometry"
     return None
 
 
@@ -55,7 +55,7 @@ def cause_of_ids(ids: set[int], allowed: set[int], is_flat_right: bool) -> str |
             "neighbour"
         )
     if 0 in strange:
-        return "0 is a class, road: where the photo does not reach, the mask is 255 (fill_mask)"
+        return "0 is a class, road: where the image does not reach, the mask is 255 (fill_mask)"
     return None
 
 
@@ -79,8 +79,8 @@ def other_normalisations() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         "MEAN is in the order B, G, R": lambda x: (x - mean[::-1]) / std,
         "MEAN and STD are in the order B, G, R": lambda x: (x - mean[::-1]) / std[::-1],
         "STD is in the order B, G, R": lambda x: (x - mean) / std[::-1],
-        "the photo is in BGR order; it must stay RGB": lambda x: (x[::-1] - mean) / std,
-        "the photo and its normalisation are in BGR order": lambda x: ((x - mean) / std)[::-1],
+        "the image is in BGR order; it must stay RGB": lambda x: (x[::-1] - mean) / std,
+        "the image and its normalisation are in BGR order": lambda x: ((x - mean) / std)[::-1],
         "not divided by 255: MEAN and STD are for values in 0 ... 1 (max_pixel_value=255)": (
             lambda x: (255 * x - mean) / std
         ),

@@ -120,7 +120,7 @@ def _mistakes_of_matrix(x: Batches) -> dict[str, object]:
         "only the last image of the batch is counted": of_image(-1),
         "only the pixels that are right are counted": put(lambda t, p: (t, p) if t == p else None),
         "only the pixels that are wrong are counted": put(lambda t, p: (t, p) if t != p else None),
-        "this is the truth against itself": put(lambda t, p: (t, t)),
+        "this is the target against itself": put(lambda t, p: (t, t)),
         "this is the prediction against itself": put(lambda t, p: (p, p)),
         "the rows are divided by their sums; counts are wanted": shares,
         "this is divided by the number of images; counts are wanted": sum(
@@ -322,16 +322,16 @@ _PER_CLASS: dict[str, PerClass] = {
     "these are IoU, not F1: F1 counts the true positives twice": iou,
     "these are the precisions TP / (TP + FP)": _precision,
     "these are the recalls TP / (TP + FN)": recall_of,
-    "TP over truth + predicted: the factor 2 is missing": lambda c: _over(
+    "TP over target + predicted: the factor 2 is missing": lambda c: _over(
         c.tp, 2 * c.tp + c.fp + c.fn
     ),
-    "truth and predicted include TP already: 2 TP is in the denominator twice": lambda c: _over(
+    "both sums include TP already: 2 TP is in the denominator twice": lambda c: _over(
         2 * c.tp, 4 * c.tp + c.fp + c.fn
     ),
     "2 TP / (TP + FP + FN): the denominator needs 2 TP as well": lambda c: _over(
         2 * c.tp, c.tp + c.fp + c.fn
     ),
-    "truth and predicted include TP already: TP is in the denominator three times": (
+    "both sums include TP already: TP is in the denominator three times": (
         lambda c: _over(c.tp, 3 * c.tp + c.fp + c.fn)
     ),
     "TP over FP + FN: TP belongs into the union too": lambda c: _over(c.tp, c.fp + c.fn),
@@ -464,16 +464,16 @@ def wrong_accuracies(matrix: Matrix) -> dict[str, float | None]:
     return {
         "this is the mean recall of the classes": average(recalls),
         "this is the share of all pixels that are right": right_share(matrix),
-        "this is the mean precision TP / (TP + FP): divide by the truth, the sums of the rows": (
+        "this is the mean precision TP / (TP + FP): divide by the sums of the rows": (
             average([_precision(c) for c in classes])
         ),
-        "classes without truth pixels count as 0; leave them out": average(
+        "classes without target pixels count as 0; leave them out": average(
             [r or Fraction(0) for r in recalls]
         ),
-        "classes without truth pixels count as 1; leave them out": average(
+        "classes without target pixels count as 1; leave them out": average(
             [Fraction(1) if r is None else r for r in recalls]
         ),
-        "classes that are only predicted count as 0; only those with truth pixels count": average(
+        "classes that are only predicted count as 0; only those with target pixels count": average(
             [
                 Fraction(0) if r is None and c.fp else r
                 for r, c in zip(recalls, classes, strict=True)

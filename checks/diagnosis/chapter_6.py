@@ -1,6 +1,6 @@
 """The likely causes of wrong answers of chapter 6: training and evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,21 @@ def make_batches(void: int = VOID, seed: int = 11) -> list[Batch]:
         target[is_void] = void
         batches.append((torch.from_numpy(pictures).float(), torch.from_numpy(target)))
     return batches
+
+
+def further_batches(seed: int) -> list[Batch]:
+    """From two to five batches, drawn by the seed."""
+    return [*make_batches(seed=seed), *make_batches(seed=seed + 100)][: 2 + seed % 4]
+
+
+def small_batches(void: int = VOID) -> Iterator[list[Batch]]:
+    """Two batches and fewer of one pixel or two, the smallest first."""
+    dark, bright = [[[1.0]], [[0.0]], [[0.0]]], [[[0.0]], [[1.0]], [[0.0]]]
+    one = (torch.tensor([dark]), torch.tensor([[[0]]]))
+    other = (torch.tensor([bright]), torch.tensor([[[2]]]))
+    half_void = (torch.tensor([dark, bright]), torch.tensor([[[1]], [[void]]]))
+    two = (torch.tensor([bright, dark]), torch.tensor([[[1]], [[3]]]))
+    yield from ([one], [half_void], [one, other], [one, half_void], [one, two], [half_void, two])
 
 
 def start_weight() -> np.ndarray:
@@ -137,19 +152,27 @@ def mistakes_of_mean(
     return found
 
 
-def weights_question(answer: Callable[[Epoch], np.ndarray], given: str) -> Question:
+def weights_question(answer: Callable[[Epoch], np.ndarray]) -> Question:
     """The weights (K, C) after an epoch of descent with momentum."""
 
     def rates(x: Epoch) -> list[float]:
         return [x.rate] * len(x.batches)
 
+    def given(x: Epoch) -> str:
+        _, slope, _ = step_by_hand(start_weight(), *x.batches[0])
+        many = f"{len(x.batches)} batches" if len(x.batches) > 1 else "one batch"
+        return (
+            f"{many}, SGD with rate {x.rate:g} and momentum {MOMENTUM:g}; class 0 begins with "
+            f"weights {numbers(start_weight()[0])}, their first gradient is {numbers(slope[0])}"
+        )
+
     return Question(
         answer=answer,
         right=lambda x: weights_after(x.batches, rates(x)),
         mistakes=lambda x: mistakes_of_training(x.batches),
-        more=lambda seed: Epoch(make_batches(seed=seed)),
-        small=lambda: (),
-        given=lambda x: given,
+        more=lambda seed: Epoch(further_batches(seed)),
+        small=lambda: map(Epoch, small_batches()),
+        given=given,
         shown=lambda weights: f"weights {numbers(weights[0])} for class 0",
         same=lambda got, other: np.allclose(got, other, rtol=1e-3, atol=1e-4),
     )
@@ -206,8 +229,8 @@ def mistakes_of_counting(losses: list[float], counts: list[float]) -> dict[str, 
             np.dot(losses, np.square(counts)) / sum(counts)
         ),
         "nothing was counted: each batch goes to the meter": 0.0,
-        "the last batch is missing": np.dot(losses[:-1], counts[:-1]) / sum(counts[:-1]),
-        "the first batch is missing": np.dot(losses[1:], counts[1:]) / sum(counts[1:]),
+        "the last batch is missing": np.dot(losses[:-1], counts[:-1]) / max(sum(counts[:-1]), 1),
+        "the first batch is missing": np.dot(losses[1:], counts[1:]) / max(sum(counts[1:]), 1),
         "0 / 0: nothing was counted": np.isnan,
     }
 
@@ -226,18 +249,19 @@ def mean_question(
     def given(x: Epoch) -> str:
         losses, counts, _ = parts_of(x)
         kind = "a loss with class weights, " if x.is_weighted else f"{x.void} void, "
-        text = f"batches of {', '.join(str(len(target)) for _, target in x.batches)} images, {kind}"
+        images = ", ".join(str(len(target)) for _, target in x.batches)
+        text = f"batches of {images} image{'s' * (images != '1')}, {kind}"
         return text + f"their losses {numbers(losses)} with denominators {numbers(counts)}"
 
-    def more(seed: int) -> Epoch:
-        return Epoch(make_batches(seed=seed), VOID, rate, is_weighted)
+    def epoch(batches: list[Batch]) -> Epoch:
+        return Epoch(batches, VOID, rate, is_weighted)
 
     return Question(
         answer=value,
         right=_mean_of,
         mistakes=_mistakes_of_epoch,
-        more=more,
-        small=lambda: (),
+        more=lambda seed: epoch(further_batches(seed)),
+        small=lambda: map(epoch, small_batches()),
         given=given,
         shown=lambda value: f"a float {value:.5g}",
         same=lambda got, other: near(got, other, 1e-4),
@@ -245,14 +269,20 @@ def mean_question(
 
 
 def matrix_by_hand(batches: list[Batch]) -> np.ndarray:
-    """Pixel by pixel: rows are the truth."""
-    weight, matrix = start_weight().astype(np.float64), np.zeros((CLASSES, CLASSES), np.int64)
+    """Pixel by pixel: rows are the target's classes, columns the predicted ones."""
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
     for images, target in batches:
-        scores = np.einsum("bchw,kc->bhwk", images.double().numpy(), weight)
-        for truth, guess in zip(target.numpy().ravel(), scores.argmax(-1).ravel(), strict=True):
-            if truth != VOID:
-                matrix[truth, guess] += 1
+        for true, predicted in zip(target.numpy().ravel(), predictions(images), strict=True):
+            if true != VOID:
+                matrix[true, predicted] += 1
     return matrix
+
+
+def predictions(images: Tensor) -> list[int]:
+    """The class that each pixel of a batch gets, one after the other."""
+    weight = start_weight().astype(np.float64)
+    scores = np.einsum("bchw,kc->bhwk", images.double().numpy(), weight)
+    return scores.argmax(-1).ravel().tolist()
 
 
 def _mistakes_of_evaluation(x: Epoch) -> dict[str, object]:
@@ -277,7 +307,7 @@ def _mistakes_of_evaluation(x: Epoch) -> dict[str, object]:
         "only the first image of each batch was counted": first,
         "only the last batch was counted; the matrix adds up": parts[-1],
         "only the first batch was counted; the matrix adds up": parts[0],
-        "the last batch is missing": sum(parts[:-1]),
+        "the last batch is missing": sum(parts[:-1], np.zeros_like(expected)),
         "the targets are right, the predictions are wrong": (
             lambda got: np.array_equal(got.sum(1), expected.sum(1)) and got.dtype.kind in "iu"
         ),
@@ -292,6 +322,15 @@ def evaluation_question(answer: Callable[[Epoch], object], can_repeat: bool = Tr
         got = answer(x)
         is_fine = isinstance(got, Tensor) and got.shape == (CLASSES, CLASSES)
         return got.cpu().numpy() if is_fine else NoValue(describe(got))
+
+    def given(x: Epoch) -> str:
+        if sum(target.numel() for _, target in x.batches) > 4:
+            return f"{len(x.batches)} batches; rows are the target's classes"
+        pairs = [
+            f"target {target.ravel().tolist()}, predictions {predictions(images)}"
+            for images, target in x.batches
+        ]
+        return f"{'; then '.join(pairs)}; rows are the target's classes"
 
     def same(got: np.ndarray, other: np.ndarray) -> bool:
         is_right = other.dtype == np.int64
@@ -310,9 +349,9 @@ def evaluation_question(answer: Callable[[Epoch], object], can_repeat: bool = Tr
         answer=value,
         right=lambda x: matrix_by_hand(x.batches),
         mistakes=mistakes,
-        more=lambda seed: Epoch(make_batches(seed=seed)),
-        small=lambda: (),
-        given=lambda x: "three batches; rows are the truth",
+        more=lambda seed: Epoch(further_batches(seed)),
+        small=lambda: map(Epoch, small_batches()),
+        given=given,
         shown=lambda matrix: f"{np.round(matrix, 3).tolist()}, {matrix.dtype}",
         same=same,
     )

@@ -485,7 +485,7 @@ class TverskyByHand(LossByHand):
                 "the factor 2 is missing: TP / (2 TP + FP + FN)": 1 - hits / (valid_p + size),
                 "2 TP is missing in the denominator": 1 - 2 * hits / (too_much + missed),
                 "TP is missing in the denominator": (1 - hits / (alpha * too_much + beta * missed)),
-                "TP counts twice in the denominator: Σ p and Σ truth have it already": (
+                "TP counts twice in the denominator: Σ p and Σ target have it already": (
                     1 - 2 * hits / (2 * hits + valid_p + size)
                 ),
                 "smoothing changes the value: 1 is added above and below": (
@@ -578,14 +578,14 @@ class LovaszByHand(LossByHand):
             "this is a mean over all pixels: the slopes add up to 1 already": right / self.ids.size,
             "the slopes take no part: this is the mean error": plain / sizes,
             "the slopes take no part: these are the errors added up": plain,
-            "the errors are 1 - p everywhere; p where the truth is another class": (
+            "the errors are 1 - p everywhere; p where the target is another class": (
                 with_slopes(1 - p)
             ),
-            "the errors are p everywhere; 1 - p where the truth is this class": with_slopes(p),
-            "the errors have a sign, truth - p: take what is wrong, |truth - p|": (
+            "the errors are p everywhere; 1 - p where the target is this class": with_slopes(p),
+            "the errors have a sign, target - p: take what is wrong, |target - p|": (
                 with_slopes(truth - p)
             ),
-            "the errors have a sign, p - truth: take what is wrong, |truth - p|": (
+            "the errors have a sign, p - target: take what is wrong, |target - p|": (
                 with_slopes(p - truth)
             ),
             "the errors are sorted by truth - p, with its sign; take |truth - p|": np.array(

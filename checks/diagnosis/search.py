@@ -5,6 +5,7 @@ named only if it gives what the answer gives on several inputs more. With it or 
 shows the smallest input that the answer gets wrong, small enough to work it out by hand.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,10 @@ from commands.companion.verdicts import SMALLEST
 
 FURTHER = 8
 """Inputs on which a cause must hold, besides the first."""
+WRITES = (
+    "your code writes into what it was given, and what comes after sees the changed values; make a "
+    "new tensor (clone, torch.where)"
+)
 
 
 class NoValue(str):
@@ -85,6 +90,9 @@ class Question:
         wrong(given=given, expected=expected, got=got, likely=cause)
 
     def _value(self, x: Any) -> Any:
+        return self._answered(copy.deepcopy(x))
+
+    def _answered(self, x: Any) -> Any:
         try:
             return self.answer(x)
         except (NotImplementedError, WrongAnswer):
@@ -92,6 +100,15 @@ class Question:
         except Exception as error:
             text = str(error).strip().split("\n")[0][:200] or "no message"
             return NoValue(f"{type(error).__name__}: {text}")
+
+    def _is_right_for_what_it_made(self, x: Any) -> bool:
+        """Whether the value is that of the input as the answer leaves it."""
+        made = copy.deepcopy(x)
+        value = self._answered(made)
+        try:
+            return not isinstance(value, NoValue) and self.same(value, self.right(made))
+        except Exception:  # what the answer has made of it is no input
+            return False
 
     def _is_right(self, x: Any) -> bool:
         value = self._value(x)
@@ -104,12 +121,15 @@ class Question:
         """The first known mistake that explains the values of this input and of further ones."""
         held = [name for name, mistake in self.mistakes(first).items() if mistake is not None]
         has_value = False  # an answer that always raises tells nothing of why
-        for x in (first, *map(self.more, range(FURTHER))):
+        inputs = [first, *map(self.more, range(FURTHER))]
+        for x in inputs:
             if held:
                 value, found = self._value(x), self.mistakes(x)
                 has_value |= not isinstance(value, NoValue)
                 held = [name for name in held if self._explains(found.get(name), value)]
-        return held[0] if held and has_value else None
+        if held and has_value:
+            return held[0]
+        return WRITES if all(map(self._is_right_for_what_it_made, inputs)) else None
 
     def _fits(self, cause: str | None, x: Any) -> bool:
         return cause is None or self._explains(self.mistakes(x).get(cause), self._value(x))

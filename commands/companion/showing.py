@@ -25,10 +25,27 @@ def tests_of(lab: Path, number: str) -> str:
                 f"{path}:{error.lineno}: {error.msg}; copy it from your edition"
             ) from error
         tests = [node for node in nodes if is_test_of(node, number)]
-        used = {each.id for test in tests for each in ast.walk(test) if isinstance(each, ast.Name)}
-        helpers = [node for node in nodes if names_of(node) & used]
-        parts += [source_of(node, text) for node in helpers + tests]
+        helpers = [node for node in nodes if names_of(node) & used_by(tests)]
+        used = used_by(helpers + tests)
+        lines = sorted(line for node in nodes for line in imports_of(node) if set(line[1]) & used)
+        parts += ["\n".join(line for line, _ in lines)] * bool(lines)
+        parts += [source_of(node, text) for node in helpers + tests if not imports_of(node)]
     return "\n\n\n".join(parts)
+
+
+def used_by(nodes: list[ast.stmt]) -> set[str]:
+    """The names that occur in statements."""
+    return {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def imports_of(node: ast.stmt) -> list[tuple[str, list[str]]]:
+    """What a statement imports, `WhenUsed` too: each import as a line, and the names it brings."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        words = f"from {node.module} import" if isinstance(node, ast.ImportFrom) else "import"
+        return [(f"{words} {ast.unparse(each)}", [each.asname or each.name]) for each in node.names]
+    if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("WhenUsed("):
+        return [(f"import {node.value.args[0].value}", [node.targets[0].id])]
+    return []
 
 
 def is_test_of(node: ast.stmt, number: str) -> bool:

@@ -169,7 +169,7 @@ transform = A.Compose(
 # </answer 2.1>
 
 # wrong: channels_of_the_mask
-# says: the mask must be changed with the photo
+# says: the mask must be changed with the image
 # <answer 2.1>
 def one_hot(mask, **options):
     return np.eye(256, dtype=np.uint8)[mask][:, :, :19]
@@ -188,7 +188,7 @@ transform = A.Compose(
 # </answer 2.1>
 
 # wrong: photo_flipped_and_mask_not
-# says: only one of photo and mask is flipped
+# says: only one of image and mask is flipped
 # <answer 2.1>
 def flip(image, **options):
     return np.ascontiguousarray(image[:, ::-1])
@@ -206,7 +206,7 @@ transform = A.Compose(
 # </answer 2.1>
 
 # wrong: mask_flipped_and_photo_not
-# says: only one of photo and mask is flipped
+# says: only one of image and mask is flipped
 # <answer 2.1>
 def flip(mask, **options):
     return np.ascontiguousarray(mask[:, ::-1])
@@ -224,7 +224,7 @@ transform = A.Compose(
 # </answer 2.1>
 
 # wrong: two_pipelines
-# says: only one of photo and mask is flipped
+# says: only one of image and mask is flipped
 # <answer 2.1>
 for_photo = A.Compose(
     [
@@ -343,7 +343,7 @@ transform = A.Compose(
 # </answer 2.1>
 
 # wrong: mask_treated_as_a_photo
-# says: the mask must be changed with the photo
+# says: the mask must be changed with the image
 # <answer 2.1>
 transform = A.Compose(
     [
@@ -787,4 +787,17 @@ pipeline = A.Compose([A.Resize(height, width), A.HorizontalFlip(), A.Normalize()
 def transform(image, mask):
     result = pipeline(image=image, mask=mask)
     return {"image": result["image"], "mask": result["mask"]}
+# </answer 2.1>
+
+# wrong: turned_by_less_than_a_pixel
+# unlisted: undone
+# <answer 2.1>
+transform = A.Compose(
+    [
+        A.Resize(height, width, mask_interpolation=cv2.INTER_NEAREST_EXACT),
+        A.Rotate(limit=1, p=1, fill=tuple(round(255 * mean) for mean in MEAN), fill_mask=255),
+        A.Normalize(),
+        A.ToTensorV2(),
+    ]
+)
 # </answer 2.1>

@@ -192,7 +192,7 @@ transform = A.Compose(
 # </answer 2.2>
 
 # wrong: mask_treated_as_a_photo
-# says: the mask must be changed with the photo
+# says: the mask must be changed with the image
 # <answer 2.2>
 transform = A.Compose(
     [
@@ -230,7 +230,7 @@ transform = A.Compose(
 # </answer 2.2>
 
 # wrong: borders
-# says: there are borders without photo
+# says: there are borders without image
 # <answer 2.2>
 transform = A.Compose(
     [
@@ -312,7 +312,7 @@ transform = A.Compose(
 # </answer 2.2>
 
 # wrong: mask_not_resized
-# says: the mask must be changed with the photo
+# says: the mask must be changed with the image
 # <answer 2.2>
 pipeline = A.Compose([A.Resize(height, width), A.Normalize(mean=MEAN, std=STD), A.ToTensorV2()])
 
@@ -418,7 +418,7 @@ transform = A.Compose(
 # </answer 2.2>
 
 # wrong: bgr
-# says: the photo is in BGR order
+# says: the image is in BGR order
 # <answer 2.2>
 def to_bgr(image, **options):
     return np.ascontiguousarray(image[:, :, ::-1])

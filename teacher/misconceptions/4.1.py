@@ -238,7 +238,7 @@ counts = counts.long().view(self.num_classes, self.num_classes)
 # </answer 4.1>
 
 # wrong: truth_against_itself
-# says: the truth against itself
+# says: the target against itself
 # <answer 4.1>
 valid = truth != self.ignore_index
 pairs = truth[valid] * self.num_classes + truth[valid]

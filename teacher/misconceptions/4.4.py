@@ -45,20 +45,20 @@ accuracy = precision.mean().item() if len(precision) else 0.0
 # </answer 4.4b>
 
 # wrong: absent_counts_as_0
-# says: classes without truth pixels count as 0
+# says: classes without target pixels count as 0
 # <answer 4.4b>
 accuracy = (true_positives / truth).nan_to_num().mean().item()
 # </answer 4.4b>
 
 # wrong: absent_counts_as_1
-# says: classes without truth pixels count as 1
+# says: classes without target pixels count as 1
 # <answer 4.4b>
 recall = (true_positives / truth).nan_to_num(1.0)
 accuracy = recall.mean().item() if truth.sum() else 0.0
 # </answer 4.4b>
 
 # wrong: clamped
-# says: classes without truth pixels count as 0
+# says: classes without target pixels count as 0
 # <answer 4.4b>
 accuracy = (true_positives / truth.clamp(min=1)).mean().item()
 # </answer 4.4b>

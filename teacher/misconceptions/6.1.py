@@ -412,7 +412,7 @@ for images, target in loader:
 # </answer 6.1>
 
 # wrong: scheduler_per_epoch
-# says: the learning rate never changed
+# says: it was stepped once, after all batches
 # <answer 6.1>
 model.train()
 for images, target in loader:
@@ -1202,6 +1202,47 @@ for images, target in loader:
     scaler.update()
     if scheduler is not None:
         scheduler.step(loss.item())
+    meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>
+
+# wrong: void_overwritten_in_place
+# says: writes into what it was given
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    target[target == ignore_index] = 0
+    with autocast():
+        logits = model(images)
+    loss = criterion(logits, target)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if scheduler is not None:
+        scheduler.step()
+    meter.add(loss, loss_denominator(criterion, target, ignore_index))
+    if after_step is not None:
+        after_step(len(images))
+# </answer 6.1>
+
+# wrong: loss_divided_by_the_channels
+# unlisted: number of batches
+# <answer 6.1>
+model.train()
+for images, target in loader:
+    images, target = to_device(images, target, device)
+    with autocast():
+        logits = model(images)
+    loss = criterion(logits, target)
+    optimizer.zero_grad()
+    scaler.scale(loss / images.shape[1]).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if scheduler is not None:
+        scheduler.step()
     meter.add(loss, loss_denominator(criterion, target, ignore_index))
     if after_step is not None:
         after_step(len(images))

@@ -913,3 +913,20 @@ with torch.no_grad():
         confusion.update(logits.argmax(dim=1)[sure], target[sure])
 model.train(was_training)
 # </answer 6.2>
+
+# wrong: void_overwritten_before_the_matrix
+# says: void pixels are counted
+# <answer 6.2>
+was_training = model.training
+model.eval()
+with torch.no_grad():
+    for images, target in loader:
+        images, target = to_device(images, target, device)
+        with autocast():
+            logits = model(images)
+        loss = criterion(logits, target)
+        meter.add(loss, loss_denominator(criterion, target, ignore_index))
+        target[target == ignore_index] = 0
+        confusion.update(logits.argmax(dim=1), target)
+model.train(was_training)
+# </answer 6.2>

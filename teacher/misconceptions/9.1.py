@@ -183,3 +183,22 @@ self.convs = nn.ModuleList([*branches, ImagePooling(cin, cout)])
 # <answer 9.1c>
 spread = vector.data.repeat(1, 1, height, width)
 # </answer 9.1c>
+
+# wrong: mean_over_the_channels
+# unlisted: all images | every pixel | sum nor a share
+# <answer 9.1c>
+spread = vector.mean(dim=1, keepdim=True).expand(-1, vector.shape[1], height, width)
+# </answer 9.1c>
+
+# wrong: channels_reversed
+# unlisted: all images | every pixel | sum nor a share
+# <answer 9.1c>
+spread = vector.flip(1).expand(-1, -1, height, width)
+# </answer 9.1c>
+
+# wrong: twice_the_rate
+# unlisted: one 3x3 branch
+# <answer 9.1a>
+atrous = [conv_norm_relu(cin, cout, rate=2 * rate, separable=separable) for rate in rates]
+self.convs = nn.ModuleList([conv_norm_relu(cin, cout, 1), *atrous, ImagePooling(cin, cout)])
+# </answer 9.1a>

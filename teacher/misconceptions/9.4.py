@@ -199,7 +199,7 @@ slopes_k[order] = steps
 # </answer 9.4b>
 
 # wrong: signed_truth_minus_p
-# says: sorted by truth - p, with its sign
+# says: sorted by target - p, with its sign
 # <answer 9.4a>
 errors = truth.to(logits.dtype) - probabilities
 slopes = lovasz_slopes(errors.detach(), class_ids)
@@ -207,7 +207,7 @@ loss = mean_over_classes((errors * slopes).sum(dim=(0, 2, 3)), counts, self.weig
 # </answer 9.4a>
 
 # wrong: signed_p_minus_truth
-# says: sorted by p - truth, with its sign
+# says: sorted by p - target, with its sign
 # <answer 9.4a>
 errors = probabilities - truth.to(logits.dtype)
 slopes = lovasz_slopes(errors.detach(), class_ids)
