@@ -188,36 +188,23 @@ def _run(args: argparse.Namespace) -> tuple[int, str]:
     try:
         return args.run(args) or 0, ""
     except (ValueError, RuntimeError) as error:  # RuntimeError: a TODO to do, or what torch says
-        line = getattr(error, "line", None) or _line_of(str(error))
+        line = getattr(error, "line", None) or _advice(str(error))
         if line is None:
             raise
     except MemoryError as error:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
     except OSError as error:
         reason = error.strerror or (str(error).splitlines() or ["cannot be used"])[-1]
-        line = _line_of(reason) or f"{error.filename or 'a file'}: {reason}"
+        line = _advice(reason) or f"{error.filename or 'a file'}: {reason}"
     except KeyboardInterrupt:
         return 130, "interrupted"
     return 2, f"error: {line}"
 
 
-def _line_of(text: str) -> str | None:
-    """What the user can do about an error of torch or the system; None where it is not known."""
-    if unsolved := re.search(r"TODO (\d+\.\d+)", text):
-        from utils import python_command  # late: job.py's Python may have no numpy
+def _advice(text: str) -> str | None:
+    from commands.advice import line_about  # late: only when something went wrong
 
-        return f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
-    if re.search("(allocate|open|mmap|out of) shared memory|Bus error", text):
-        return "/dev/shm is full; add --num-workers 0, or enlarge it (docker run --shm-size 1g)"
-    if re.search("Too many open files|ancdata", text):  # ancdata: what hands over a file's number
-        return "too many files are open; lower --num-workers, or raise the limit (ulimit -n 4096)"
-    if "No usable temporary directory" in text:
-        return "no folder for temporary files can be written; set TMPDIR to one that can"
-    if re.search("DataLoader worker .*(killed|exited)", text):
-        return "a worker that loads images was killed (out of memory?); lower --num-workers"
-    if re.search("out of memory|can't allocate memory|bad_alloc", text):
-        return "out of memory; lower --batch-size, --img-size or --base-channels"
-    return None
+    return line_about(text)
 
 
 # --------------------------------------------------------- what commands read of a run's folder

@@ -1,0 +1,22 @@
+"""What the user can do about an error that torch or the system raises."""
+
+import re
+
+
+def line_about(text: str) -> str | None:
+    """What the user can do about an error of torch or the system; None where it is not known."""
+    if unsolved := re.search(r"TODO (\d+\.\d+)", text):
+        from utils import python_command  # late: job.py's Python may have no numpy
+
+        return f"{unsolved[0]} is still to do; see: {python_command()} lab.py hint {unsolved[1]}"
+    if re.search("(allocate|open|mmap|out of) shared memory|Bus error", text):
+        return "/dev/shm is full; add --num-workers 0, or enlarge it (docker run --shm-size 1g)"
+    if re.search("Too many open files|ancdata", text):  # ancdata: what hands over a file's number
+        return "too many files are open; lower --num-workers, or raise the limit (ulimit -n 4096)"
+    if "No usable temporary directory" in text:
+        return "no folder for temporary files can be written; set TMPDIR to one that can"
+    if re.search("DataLoader worker .*(killed|exited)", text):
+        return "a worker that loads images was killed (out of memory?); lower --num-workers"
+    if re.search("out of memory|can't allocate memory|bad_alloc", text):
+        return "out of memory; lower --batch-size, --img-size or --base-channels"
+    return None
