@@ -181,17 +181,6 @@ def eval_transforms(size: tuple[int, int]) -> A.Compose:
     return transform
 
 
-def training_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The smallest size for training whose aspect is within 1 % of that of `size`, or the nearest.
-
-    Sizes are (height, width); the result has multiples of 16, the height 128 ... 256.
-    """
-    aspect = size[1] / size[0]
-    sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
-    errors = {(h, w): abs(w / h / aspect - 1) for h, w in sizes}
-    return next((found for found in sizes if errors[found] < 0.01), min(sizes, key=errors.get))
-
-
 # ----------------------------------------------------------------------------------- the data set
 
 

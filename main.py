@@ -13,6 +13,7 @@ Each command imports what it needs when it runs: `--help` answers at once, and i
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 import tempfile
@@ -114,7 +115,8 @@ def train(args: argparse.Namespace) -> None:
         criterion = zoo.with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
         optimizer = build_optimizer(options.optimizer, model, options.lr, options.weight_decay)
         steps = count_steps(train_loader, options.epochs, options.max_steps)
-        scheduler = build_scheduler(options.scheduler, optimizer, steps, options.warm_up)
+        scheduler = build_scheduler(
+            options.scheduler, optimizer, steps, options.warm_up, options.small_share)  # fmt: skip
         run = open_run(
             options, resumed, begun, machine, stop, model, optimizer, scheduler, train_set, val_set,
             train_loader, val_loader,
@@ -193,24 +195,26 @@ def open_run(
     train_loader: "DataLoader", val_loader: "DataLoader",
 ) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
-    from data import MEAN, STD, label_warnings, training_size
+    from data import MEAN, STD, label_warnings
     from deploy import MAX_SIDE
     from metrics import LossMeter
     from support.engine.folder import git_commit
     from support.engine.hardware import require_trainable
     from support.engine.loading import count_steps
     from support.engine.runs import Run
-    from support.engine.schedules import clip_gradients
     from support.engine.session import Limits, TrainingState
     from support.plots import Panels
 
     scaler, sampler, size = machine.scaler(), train_loader.sampler, options.img_size
     labels = train_set.labels
-    for images in sampler.batch_sizes():
-        require_trainable(model, (images, 3, *size), machine.autocast_dtype)
+    smallest = [side // 2 for side in size] if options.small_share else size
+    for images, shape in itertools.product(sampler.batch_sizes(), (size, smallest)):
+        require_trainable(model, (images, 3, *shape), machine.autocast_dtype)
     if max(size) > MAX_SIDE:
         raise LabError(f"--img-size {size[0]} {size[1]}: lower both sides to at most {MAX_SIDE}")
     if options.clip_norm is not None:
+        from support.engine.clipping import clip_gradients
+
         clip_gradients(model, optimizer, scaler, options.clip_norm)
     config = {
         "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -224,8 +228,8 @@ def open_run(
         config["labels"], meter=LossMeter(machine.processes.sum),
     )  # fmt: skip
     limits = Limits(
-        count_steps(train_loader, options.epochs, options.max_steps), options.patience,
-        options.max_minutes, options.save_minutes, export_seconds(model),
+        count_steps(train_loader, options.epochs, options.max_steps), options.evaluate_every,
+        options.patience, options.max_minutes, options.save_minutes, export_seconds(model),
     )  # fmt: skip
     about_model = {"name": options.model, "options": model_sizes(vars(options))}
     about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
@@ -237,9 +241,7 @@ def open_run(
         config, resumed, begun, state, limits, machine, stop, train_loader, val_loader,
         about_model, panels,
     )  # fmt: skip
-    image_size = train_set.sizes[0]
-    lines = opening_lines(run, len(val_set), size, image_size, training_size(image_size))
-    run.opening_lines = lines + warnings
+    run.opening_lines = opening_lines(run, len(val_set), size, train_set.sizes[0]) + warnings
     return run
 
 

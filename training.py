@@ -164,7 +164,7 @@ def fit(
     scheduler: LRScheduler,
     run: "Run",
 ) -> None:
-    """Trains epoch after epoch until the run is over; evaluates and records after each.
+    """Trains epoch after epoch until the run is over; evaluates and records when that is due.
 
     Raises:
         LabError: when the loss is no longer a number, or a file cannot be read or written.
@@ -177,6 +177,8 @@ def fit(
             scheduler=scheduler, autocast_dtype=dtype, scaler=run.scaler, meter=run.state.meter,
             after_step=run.after_step, ignore_index=IGNORE_INDEX,
         )  # fmt: skip
+        if not run.wants_evaluation:
+            continue
         val_loss, matrix = evaluate(  # the bare model: `model` may be wrapped for several processes
             run.state.model, run.watched(val_loader), criterion, device, run.num_classes,
             autocast_dtype=dtype, meter=LossMeter(run.processes.sum), ignore_index=IGNORE_INDEX,

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from commands.audit import audit_files, audit_prepared, class_remarks
 from commands.classes import draft_classes
 from commands.command_line import as_shown
+from commands.command_line.advice import training_size
 from commands.prepare import open_splits, prepare, prepared_bytes, read_known_ids
 from data import (
     MEAN,
@@ -28,7 +29,6 @@ from data import (
     resolve_datadir,
     seed_transform,
     train_transforms,
-    training_size,
 )
 from support.engine.loading import SeededSamples
 from support.formats.files import is_prepared, open_folder, open_source

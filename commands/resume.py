@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import read_config
+from commands.command_line.run_folder import read_config
 from commands.train import CHANGEABLE_ON_RESUME, TRAIN_DEFAULTS
 from utils import LabError
 
@@ -72,11 +72,13 @@ def in_words(value: object) -> str:
 
 def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
     """What a resumed run should know about its end and its schedule."""
+    from support.engine.resuming import last_rate  # late: it imports torch
+
     if limits.are_reached(state):
         way = "to continue, give a larger --epochs or --max-steps"
         if state.step < limits.total_steps:
             way = f"to continue, give a --patience of more than {limits.patience} evaluations"
-        elif not state.scheduler.last_rate():
+        elif not last_rate(state.scheduler):
             way = "to train longer, start a new run with --finetune-from"
         return [f"note: the run ended at step {state.step}; {way}"]
     if limits.leave_no_time(state):
@@ -85,6 +87,6 @@ def resume_notes(state: "TrainingState", limits: "Limits") -> list[str]:
     if limits.total_steps > state.scheduler.horizon:
         return [
             f"note: the learning-rate schedule ends at step {state.scheduler.horizon}, with which "
-            f"the run began; later steps keep its last rate, {state.scheduler.last_rate():.2g}"
+            f"the run began; later steps keep its last rate, {last_rate(state.scheduler):.2g}"
         ]
     return []

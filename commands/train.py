@@ -30,16 +30,12 @@ MODEL_NAMES = (
     *(f"deeplabv3_resnet{depth}" for depth in (50, 101)),
     *(f"deeplabv3plus_resnet{depth}" for depth in (50, 101)),
     *(f"segformer_b{size}" for size in range(6)),
-    "hrnet_w18",
-    "hrnet_w48",
-    "hrnet_ocr_w48",
-    "hrnet_ocr_aspp_w48",
-    "hrnet_ocr_ms_w48",
+    *(f"hrnet_{kind}" for kind in ("w18", "w48", "ocr_w48", "ocr_aspp_w48", "ocr_ms_w48")),
 )
 LOSS_NAMES = ("ce", "wce", "focal", "topk", "dice", "dice_ce", "dice_topk", "tversky", "lovasz")
 LOSS_NAMES += ("mcc", "rmi", "wrmi")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
-OPTIMIZER_NAMES = ("adam", "adamw", "sgd")
+OPTIMIZER_NAMES = ("adam", "adamw", "sgd", "muon")
 SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
@@ -48,8 +44,15 @@ DRY_RUN_STEPS = 2
 
 UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_channels", "weights")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
-UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name")
+UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
+RECIPES: dict[str, dict[str, Any]] = {
+    "fast": {"epochs": 8, "optimizer": "muon", "small_share": 0.75, "evaluate_every": 4},
+    "plain": {"epochs": 11, "optimizer": "adamw", "small_share": 0.0, "evaluate_every": 1},
+}
+"""Defaults that go together. Beside another number of epochs, each is evaluated."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
+    **RECIPES["fast"],
+    "epochs": None,
     "img_size": [128, 256],
     "model": "unet",
     "pretrained": False,
@@ -57,7 +60,6 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "fix_batchnorm": False,
     "batch_size": 4,
     "accumulate": 1,
-    "optimizer": "adamw",
     "lr": 3e-3,
     "weight_decay": 1e-2,
     "scheduler": "cosine",
@@ -68,7 +70,6 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "logdir": "runs",
     "save_minutes": 10.0,
 }
-DEFAULT_EPOCHS = 11
 DEFAULT_SIZES = {
     "unet": {"num_blocks": 4, "base_channels": 16},
     "my_fcn": {"num_blocks": 3, "base_channels": 8},
@@ -127,7 +128,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """The part of `train` about the loop, the machine and the run's folder."""
     add = partial(add_with_default, parser.add_argument_group("training"))
-    add("--epochs", "passes over the images", DEFAULT_EPOCHS, **COUNT)
+    recipe_help = "defaults: fast, or plain, as in the textbook"
+    recipe_default = "fast; plain with --pretrained, --weights or --finetune-from"
+    add("--recipe", recipe_help, recipe_default, choices=RECIPES)
+    add("--epochs", "passes over the images", "fast 8, plain 11", **COUNT)
     add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
     minutes_help = "minutes within which the run ends, over all its sessions, export included"
     add("--max-minutes", minutes_help, "no limit", **MINUTES)
@@ -135,13 +139,20 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--patience", patience_help, "train to the end", **COUNT)
     add("--batch-size", "images at once, in each process", **COUNT)
     add("--accumulate", "batches whose gradients are added up before each step", **COUNT)
-    add("--optimizer", "optimiser; sgd has momentum 0.9", choices=OPTIMIZER_NAMES)
+    optimizer_help = "optimiser; sgd has momentum 0.9; muon moves convolutions by 10 times the rate"
+    add("--optimizer", optimizer_help, "fast muon, plain adamw", choices=OPTIMIZER_NAMES)
     add("--lr", "highest learning rate", **RATE)
     add("--weight-decay", "pull of the weights towards 0", **WEIGHT)
     add("--clip-norm", "shorten gradients whose norm is larger than this", "never", **RATE)
     add("--scheduler", "how the rate falls", choices=SCHEDULER_NAMES)
     warm_up, kind = "fraction of the steps in which the rate first rises", {"type": below_one}
     add("--warm-up", warm_up, "0.05; none for constant", metavar="X", **kind)
+    share_help = "fraction of the steps, the first ones, on images of half the size"
+    share = {"type": below_one, "metavar": "X"}
+    add("--small-share", share_help, "fast 0.75, plain 0", **share)
+    every_help = "epochs between two evaluations; one comes at the end in any case"
+    every_default = "1; fast 4, if neither --epochs nor --max-steps is given"
+    add("--evaluate-every", every_help, every_default, **COUNT)
     add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
@@ -195,9 +206,12 @@ def training_options(
         if given.get(key):
             given[key] = str(Path(given[key]).resolve())
     if resumed is None:
-        options = TRAIN_DEFAULTS | given
-        if options["epochs"] is None and options["max_steps"] is None:
-            options["epochs"] = DEFAULT_EPOCHS
+        begins_anew = not (given.keys() & {"pretrained", "weights", "finetune_from"})
+        recipe = given.setdefault("recipe", "fast" if begins_anew else "plain")
+        options = TRAIN_DEFAULTS | RECIPES[recipe]
+        if given.keys() & {"epochs", "max_steps"}:
+            options |= {"epochs": None, "evaluate_every": 1}
+        options |= given
         from losses import loss_options  # late: `--help` does without torch
 
         options |= complete_model_options(options)
@@ -275,11 +289,10 @@ def opening_lines(
     num_val: int,
     size: Sequence[int],
     image_size: Sequence[int],
-    better: Sequence[int],
 ) -> list[str]:
     """What is said before the first step: what will be done, and what may surprise.
 
-    Sizes are (height, width): what the network sees, the images' own, and one of their aspect.
+    Sizes are (height, width): what the network sees, and the images' own.
     """
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
     parameters = sum(each.numel() for each in state.model.parameters()) / 1e6
@@ -289,6 +302,11 @@ def opening_lines(
         f"{num_val} to validate, {parameters:.2f} million parameters"
     ]
     if not 0.9 < (size[1] / size[0]) / (image_size[1] / image_size[0]) < 1.1:
+        from commands.command_line.advice import (
+            training_size,  # late: mostly there is nothing to say
+        )
+
+        better = training_size(image_size)
         lines.append(
             f"note: --img-size {size[0]} {size[1]} distorts images of "
             f"{image_size[0]}x{image_size[1]}; --img-size {better[0]} {better[1]} would not"

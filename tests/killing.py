@@ -119,7 +119,8 @@ def main() -> int:
     common = ["train", "--datadir", args.datadir, "--img-size", "16", "32", "--num-blocks", "2"]
     common += ["--base-channels", "4", "--batch-size", "3", "--epochs", "4", "--patience", "3"]
     common += ["--scheduler", "plateau", "--clip-norm", "1", "--save-minutes", "0.002"]
-    common += ["--logdir", str(args.folder), "--device", "cpu", "--name"]
+    common += ["--small-share", "0.5", "--evaluate-every", "2", "--device", "cpu"]
+    common += ["--logdir", str(args.folder), "--name"]
     args.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     child = session([*common, "whole", "--num-workers", "0"], args.folder / "whole.log")

@@ -31,6 +31,8 @@ def test_missing_package_is_an_error_of_one_line(benchmark, package):
     assert done.stderr.endswith("-m pip install -r requirements-dev.txt\n")
 
 
-@pytest.mark.parametrize("benchmark", ["checkpoint", "gpu_loop", "inference", "loading"])
+@pytest.mark.parametrize(
+    "benchmark", ["checkpoint", "gpu_loop", "inference", "loading", "speedrun"]
+)
 def test_benchmark_of_the_lab_alone_needs_none_of_them(benchmark):
     assert start_without(PACKAGES, benchmark).returncode == 0

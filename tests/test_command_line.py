@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.command_line import as_shown, read_config, read_history
+from commands.command_line import as_shown
+from commands.command_line.run_folder import read_config, read_history
 from support.engine.room import room_for_workers
 
 LABELS = {"name": "leaves", "classes": [{"name": "soil"}, {"name": "leaf"}]}

@@ -14,6 +14,7 @@ from support.engine.folder import load_checkpoint
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
+SMALL += ["--recipe", "plain"]
 SMALL += ["--batch-size", "3", "--num-workers", "2", "--device", "cpu", "--name", "a"]
 SOON = 120
 """Seconds that nothing may take on a busy machine; a worker that hangs took 60."""

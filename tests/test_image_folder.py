@@ -664,7 +664,7 @@ def test_classes_puts_255_aside_where_there_are_other_ids(leaves):
 # ------------------------------------------------------------------------------- the whole way
 
 SMALL = ["--num-blocks", "2", "--base-channels", "8", "--batch-size", "4", "--num-workers", "0"]
-SMALL += ["--img-size", "24", "32", "--device", "cpu"]
+SMALL += ["--img-size", "24", "32", "--device", "cpu", "--recipe", "plain"]
 
 
 def train(root, *more):

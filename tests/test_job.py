@@ -23,7 +23,8 @@ from commands.slurm.sweeps import grid_lines, named, repeated
 from commands.slurm.trainings import JobError, options_of, safe_name
 
 HERE = Path(__file__).resolve().parent.parent
-PARTS = ("job.py", "commands/__init__.py", "commands/command_line.py")
+PARTS = ("job.py", "commands/__init__.py")
+PARTS += tuple(f"commands/command_line/{name}.py" for name in ("__init__", "advice", "run_folder"))
 PARTS += tuple(f"commands/slurm/{path.name}" for path in (HERE / "commands/slurm").glob("*.py"))
 
 MAIN = """\

@@ -124,8 +124,9 @@ def make_edition(folder: Path, version: str = "1", metrics: str = METRICS, **oth
         shutil.copy(ROOT / name, folder / name)
     companion = folder / "commands" / "companion"
     shutil.copytree(ROOT / "commands" / "companion", companion, ignore=NO_CACHE)
-    for name in ("__init__.py", "command_line.py"):
-        shutil.copy(ROOT / "commands" / name, folder / "commands" / name)
+    shutil.copy(ROOT / "commands/__init__.py", folder / "commands/__init__.py")
+    frame = "commands/command_line"
+    shutil.copytree(ROOT / frame, folder / frame, ignore=NO_CACHE)
     for name, text in others.items():
         path = folder / name.replace("__", "/").replace("_md", ".md")
         path.write_bytes(text.encode())

@@ -41,6 +41,8 @@ SMALL = [
     "3",
     "--num-workers",
     "0",
+    "--recipe",
+    "plain",
 ]
 RUN_FILES = {
     "config.json", "history.csv", "last.pt", "best.pt", "model.onnx", "metrics.json",

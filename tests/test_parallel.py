@@ -18,6 +18,7 @@ from support.engine.folder import load_checkpoint
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
+SMALL += ["--recipe", "plain"]
 SMALL += ["--num-workers", "0", "--device", "cpu", "--precision", "fp32", "--fix-batchnorm"]
 """BatchNorm's statistics are fixed: on CPUs each process would normalise by its own images."""
 

@@ -30,6 +30,7 @@ from utils import LabError
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
+SMALL += ["--recipe", "plain"]
 SMALL += ["--batch-size", "3", "--num-workers", "0"]
 
 
@@ -192,7 +193,7 @@ def test_dropout_goes_on_bit_for_bit_for_any_number_of_workers(streets, tmp_path
     """Evaluations draw nothing from the generator that dropout goes by, here or in a worker."""
     words = ["--datadir", streets, "--logdir", tmp_path, "--model", "segformer_b0"]
     words += ["--img-size", "32", "64", "--batch-size", "2", "--scheduler", "constant"]
-    words += ["--device", "cpu", "--loss", "dice_ce", "--accumulate", "2"]
+    words += ["--device", "cpu", "--loss", "dice_ce", "--accumulate", "2", "--recipe", "plain"]
     whole = ["--name", "whole", "--num-workers", "1", "--max-steps", "4"]
     assert call("train", *words, *whole) == 0
     assert call("train", *words, "--name", "a", "--num-workers", "0", "--max-steps", "2") == 0

@@ -12,6 +12,7 @@ from street_files import write_streets
 
 LAB = Path(__file__).resolve().parent.parent
 SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
+SMALL += ["--recipe", "plain"]
 SMALL += ["--batch-size", "3", "--num-workers", "0", "--device", "cpu", "--name", "a"]
 
 

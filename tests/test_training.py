@@ -19,9 +19,10 @@ from main import export_seconds
 from metrics import macro_f1
 from models import UNet
 from support.engine.accumulation import PartLoader, PartLoss, PartOptimizer, PartScaler
+from support.engine.clipping import clip_gradients
 from support.engine.folder import load_checkpoint
 from support.engine.hardware import Machine, require_trainable
-from support.engine.loading import Part, StepDivision
+from support.engine.loading import Part, StepDivision, halved
 from support.engine.processes import Processes
 from support.engine.runs import Run
 from support.engine.schedules import (
@@ -30,7 +31,7 @@ from support.engine.schedules import (
     SCHEDULERS,
     build_optimizer,
     build_scheduler,
-    clip_gradients,
+    orthogonal,
 )
 from support.engine.session import Interrupted, Limits, StopRequest, TrainingState
 from support.engine.weights import fix_batch_norm
@@ -530,3 +531,104 @@ def test_a_signal_that_comes_out_of_cpp_as_another_error_still_ends_the_run(caps
     assert capsys.readouterr().err == "stopped before the first step; nothing was changed\n"
     with pytest.raises(RuntimeError, match="another"), StopRequest(Processes()):
         raise RuntimeError("another")
+
+
+# ------------------------------------------------------------------------------ small images first
+
+
+def test_half_of_a_batch_averages_pixels_and_takes_ids():
+    image = torch.arange(8.0).view(1, 1, 2, 4)
+    images, target = halved(image, torch.tensor([[[0, 1, 2, 3], [4, 5, 6, 255]]]))
+    assert images.tolist() == [[[[2.5, 4.5]]]]  # (0 + 1 + 4 + 5) / 4, (2 + 3 + 6 + 7) / 4
+    assert target.tolist() == [[[5, 255]]]
+    odd = halved(torch.zeros(2, 3, 5, 7), torch.zeros(2, 5, 7, dtype=torch.int64))
+    assert odd[0].shape[2:] == odd[1].shape[1:] == (2, 3)
+
+
+def test_rate_falls_by_what_steps_cost():
+    """Eight small steps cost as much as the two large ones after them."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = build_scheduler("cosine", optimizer, 10, warm_up=0.0, small_share=0.8)
+    rates, small = [], []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        small.append(schedule.is_small)
+        optimizer.step()
+        schedule.step()
+    assert small == [True] * 8 + [False] * 2
+    assert rates[0] == 1 and rates[8] == pytest.approx(0.5)
+    assert rates[4] == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_evaluations_may_be_fewer_than_epochs(tmp_path):
+    """Three steps an epoch: rows after the second epoch and at the end, in the third."""
+    train(tmp_path / "run", 8, every=2)
+    rows = history_of(tmp_path / "run")
+    assert [(row["epoch"], row["step"]) for row in rows] == [("2", "6"), ("3", "8")]
+
+
+@pytest.mark.parametrize("stop", [2, 3, 4, 6, 7])
+def test_a_run_with_few_evaluations_goes_on_where_it_was(tmp_path, stop):
+    train(tmp_path / "whole", 9, every=2)
+    train(tmp_path / "run", stop, every=2)
+    train(tmp_path / "run", 9, every=2)
+    assert history_of(tmp_path / "run") == history_of(tmp_path / "whole")
+
+
+# ------------------------------------------------------------------------------------------- muon
+
+
+@pytest.mark.parametrize("shape", [(4, 27), (16, 9), (8, 8)])
+def test_orthogonal_makes_all_singular_values_about_one(shape):
+    """The iteration is made to end between 0.7 and 1.2, in the same directions."""
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    found = u.mT @ orthogonal(matrix) @ v.mT
+    assert torch.allclose(found, found.diagonal().diag(), atol=1e-9)
+    assert found.diagonal().min() > 0.6 and found.diagonal().max() < 1.3
+
+
+def test_muon_moves_convolutions_by_the_direction_alone_and_the_rest_as_adamw():
+    weights = {
+        "wide": torch.randn(4, 3, 3, 3),
+        "head": torch.randn(5, 4, 1, 1),
+        "bias": torch.ones(5),
+    }
+    moved = {}
+    for factor in (1.0, 1000.0):  # of the gradients, which makes no difference
+        layer = nn.ParameterDict({name: value.clone() for name, value in weights.items()})
+        muon = build_optimizer("muon", layer, 0.01, 0.1)
+        for weight in layer.values():
+            weight.grad = factor * torch.arange(1.0, weight.numel() + 1).view_as(weight)
+        muon.step()
+        moved[factor] = {name: weight.detach() for name, weight in layer.items()}
+    assert all(torch.allclose(moved[1.0][name], moved[1000.0][name], atol=1e-5) for name in weights)
+    gradient = torch.arange(1.0, 109).view(4, 27)
+    expected = weights["wide"] * (1 - 0.1 * 0.1) - 0.1 * orthogonal(gradient).view(4, 3, 3, 3)
+    assert torch.allclose(moved[1.0]["wide"], expected, atol=1e-5)
+    rest = nn.ParameterDict({name: weights[name].clone() for name in ("head", "bias")})
+    adamw = build_optimizer("adamw", rest, 0.01, 0.1)
+    for weight in rest.values():
+        weight.grad = torch.arange(1.0, weight.numel() + 1).view_as(weight)
+    adamw.step()
+    assert all(torch.allclose(moved[1.0][name], rest[name], atol=1e-6) for name in rest)
+
+
+def test_muon_goes_on_where_its_state_was_saved():
+    def steps(layer: nn.Module, optimizer: torch.optim.Optimizer, count: int) -> None:
+        for _ in range(count):
+            optimizer.zero_grad()
+            layer(torch.ones(1, 3, 4, 4)).square().sum().backward()
+            optimizer.step()
+
+    torch.manual_seed(0)
+    whole = nn.Conv2d(3, 4, 3)
+    other = nn.Conv2d(3, 4, 3)
+    other.load_state_dict(whole.state_dict())
+    first = build_optimizer("muon", whole, 0.01, 0.1)
+    steps(whole, first, 4)
+    second, third = (build_optimizer("muon", other, 0.01, 0.1) for _ in range(2))
+    steps(other, second, 2)
+    third.load_state_dict(second.state_dict())
+    steps(other, third, 2)
+    assert torch.equal(whole.weight, other.weight) and torch.equal(whole.bias, other.bias)

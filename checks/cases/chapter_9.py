@@ -33,6 +33,7 @@ from checks.diagnosis.chapter_9 import (
     slopes_question,
 )
 from commands.companion.checking import wrong
+from commands.companion.verdicts import SMALLEST
 from zoo.losses import DiceLoss, TverskyLoss
 from zoo.losses_region import LovaszLoss, lovasz_slopes
 
@@ -165,33 +166,40 @@ def test_9_1_other_rates() -> None:
 def test_9_1_image_as_a_whole() -> None:
     from zoo.blocks import ImagePooling
 
-    pooling = ImagePooling(3, 2).eval()
+    random = np.random.default_rng(1).random((2, 2, 4, 6))
+    bright = random * np.array([1.0, 5.0])[:, None, None, None]
+    small = np.array([[[[0.0, 2.0]], [[4.0, 8.0]]], [[[1.0, 1.0]], [[0.0, 0.0]]]])
+    pooling = ImagePooling(2, 2).eval()
     for each in pooling.modules():
         if isinstance(each, nn.Conv2d):
             with torch.no_grad():
-                each.weight.copy_(torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
-    random = np.random.default_rng(1)
-    x = random.random((2, 3, 4, 6)) * np.array([1.0, 5.0])[:, None, None, None]
-    given = "features (2, 3, 4, 6), the second image five times as bright; the weights of channel "
-    given += "0 are 1, those of channel 1 are 2"
-    result = pooling(torch.from_numpy(x).float())
-    if not isinstance(result, Tensor) or result.shape != (2, 2, 4, 6):
+                each.weight.copy_(torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 2, 1, 1))
+    weights = "the weights of output channel 0 are 1, those of channel 1 are 2"
+    as_text = f"{SMALLEST}features {small.astype(int).tolist()}; {weights}"
+    for x, given in ((small, as_text), (bright, f"features (2, 2, 4, 6); {weights}")):
+        check_pooled(pooling(torch.from_numpy(x).float()), x, given)
+
+
+def check_pooled(result: object, x: np.ndarray, given: str) -> None:
+    """What `ImagePooling` makes of features, where it adds up channels, and twice that."""
+    if not isinstance(result, Tensor) or result.shape != x.shape:
         likely = "the vector (B, cout, 1, 1) must be spread over all H x W pixels: expand"
-        wrong(given=given, expected="a tensor (2, 2, 4, 6)", got=describe(result), likely=likely)
+        got = describe(result)
+        wrong(given=given, expected=f"a tensor {x.shape}", got=got, likely=likely)
     got = result.double().detach().numpy()
     mean = x.sum(1).mean((1, 2)) / math.sqrt(1 + 1e-5)
     expected = np.broadcast_to((mean[:, None] * [1.0, 2.0])[..., None, None], got.shape)
     if same(got, expected):
         return
-    likely = None
+    pixels, likely = x.shape[2] * x.shape[3], None
     if not same(got, np.broadcast_to(got[:, :, :1, :1], got.shape)):
         likely = "the vector must stand at every pixel, the same everywhere"
     elif same(got[0], got[1]):
         likely = "all images get one vector; each has its own"
-    elif same(got / 24, expected) or same(got * 24, expected):
+    elif same(got / pixels, expected) or same(got * pixels, expected):
         likely = "the mean over the pixels is wanted, neither their sum nor a share of it"
     wrong(
-        given=f"{given}; pixel (0, 0) of both channels, image by image",
+        given=f"{given}; the first pixel of each channel, image by image",
         expected=few(expected[:, :, 0, 0]),
         got=few(got[:, :, 0, 0]),
         likely=likely,

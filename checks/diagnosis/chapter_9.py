@@ -588,10 +588,10 @@ class LovaszByHand(LossByHand):
             "the errors have a sign, p - target: take what is wrong, |target - p|": (
                 with_slopes(p - truth)
             ),
-            "the errors are sorted by truth - p, with its sign; take |truth - p|": np.array(
+            "the errors are sorted by target - p, with its sign; take |target - p|": np.array(
                 [self.of_class(k, (self.truth[:, k] - self.p[:, k])[self.valid]) for k in classes]
             ),
-            "the errors are sorted by p - truth, with its sign; take |truth - p|": np.array(
+            "the errors are sorted by p - target, with its sign; take |target - p|": np.array(
                 [self.of_class(k, (self.p[:, k] - self.truth[:, k])[self.valid]) for k in classes]
             ),
             "the errors are squared": with_slopes((truth - p) ** 2),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import as_shown, read_config, read_history
+from commands.command_line import as_shown
+from commands.command_line.run_folder import read_config, read_history
 from utils import LabError
 
 METRICS = {"macro_f1": "macro F1", "mean_iou": "mean IoU"}

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandLine, folder_name, read_config, read_history
+from commands.command_line import CommandLine, folder_name
+from commands.command_line.run_folder import read_config, read_history
 
 LAB = Path(__file__).resolve().parents[2]
 TOYDATA = LAB / "toydata"

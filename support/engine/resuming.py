@@ -32,7 +32,7 @@ THEN = ", then "
 def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> int:
     """Loads the state, and makes the folder's files agree with it, whatever ended the run.
 
-    The last row of a run that had ended inside an epoch is taken back if it now goes on.
+    The last row of a run that had ended where no evaluation was due is taken back if it goes on.
 
     Returns:
         The first step of which TensorBoard must forget what it was told.
@@ -42,11 +42,11 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
     require_same_data(begun["data_fingerprint"], config["fingerprint"], folder)
     load_state(state, folder / "last.pt", run.processes)
     require_rate(state.scheduler, run.limits.total_steps, folder)
-    is_inside = not run.is_between_epochs and state.step < run.limits.total_steps
+    is_inside = not run.is_due and state.step < run.limits.total_steps
     purge_step = state.step + (is_inside or state.is_evaluated)  # an evaluation comes again
     has_ended = run.limits.are_reached(state) or run.limits.leave_no_time(state)
     run.processes.wait()  # all have read what the first one now changes
-    if state.is_evaluated and not run.is_between_epochs and not has_ended:
+    if state.is_evaluated and not run.is_due and not has_ended:
         state.history.pop()
         state.best_score = state.best_row["val_macro_f1"] if state.history else -1.0
         purge_step = state.step
@@ -125,9 +125,14 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def last_rate(scheduler: Schedule) -> float:
+    """The learning rate at which a schedule ends."""
+    return scheduler.base_lrs[0] * scheduler.factor(scheduler.horizon)
+
+
 def require_rate(scheduler: Schedule, total_steps: int, run: Path) -> None:
     """Raises `LabError` when a run is to make steps after its rate has fallen to 0."""
-    if total_steps > scheduler.horizon and not scheduler.last_rate():
+    if total_steps > scheduler.horizon and not last_rate(scheduler):
         raise LabError(
             f"the learning rate of {run} is 0 from step {scheduler.horizon} on, so that more steps "
             "would learn nothing; leave out --epochs and --max-steps to finish it, or train longer "

@@ -32,7 +32,7 @@ from support.engine.folder import (
     write_config,
 )
 from support.engine.hardware import Machine
-from support.engine.loading import Part
+from support.engine.loading import Part, halved
 from support.engine.processes import Interrupted, Processes
 from support.engine.session import Clock, Limits, StopRequest, TrainingState
 from support.plots import Panels, confusion_picture
@@ -140,7 +140,7 @@ class Run:
     def epochs(self) -> Iterator[int]:
         """Yields the epochs that are left, counted from 0; also the rest of one.
 
-        A run that was stopped after an epoch's last step but before its evaluation is still in it.
+        A run that stopped after an epoch's last step, before an evaluation, is still in it.
         """
         state = self.state
         if self.log is not None:
@@ -149,7 +149,7 @@ class Run:
                 self.log.describe(state.model, self.panels.images[:1].to(self.machine.device))
         self.decide()
         while not (self.limits.are_reached(state) or (self.time_is_up and state.is_evaluated)):
-            is_inside = state.step > 0 and not state.is_evaluated
+            is_inside = state.step > 0 and self.wants_evaluation and not state.is_evaluated
             yield (state.step - is_inside) // self.sampler.steps_per_epoch
         self.bar.close()
 
@@ -163,7 +163,8 @@ class Run:
         self.sampler.set_epoch(epoch, skip=(state.step - start) * state.images_per_step)
         batches = iter(loader)
         while state.step < end and not self.time_is_up:
-            yield next(batches)
+            batch = next(batches)
+            yield halved(*batch) if state.scheduler.is_small else batch
         self.look()
 
     def after_step(self, images: int) -> None:
@@ -278,16 +279,21 @@ class Run:
                 self._save_best(row, matrix, before)
             self._log(row, matrix)
             self._say(row, is_best)
-        if self.is_between_epochs:
+        if self.is_due:
             state.scheduler.hear_score(row["val_macro_f1"])
             state.meter = LossMeter(self.processes.sum)
         state.evaluation_seconds = time.perf_counter() - self.evaluation_started
         self.save()
 
     @property
-    def is_between_epochs(self) -> bool:
-        """Whether the last step was the last of its epoch."""
-        return self.state.step % self.sampler.steps_per_epoch == 0
+    def is_due(self) -> bool:
+        """Whether the last step was the last of an epoch after which comes an evaluation."""
+        return self.state.step % (self.limits.every * self.sampler.steps_per_epoch) == 0
+
+    @property
+    def wants_evaluation(self) -> bool:
+        """Whether an evaluation is due, or the run ends here."""
+        return self.is_due or self.time_is_up or self.state.step >= self.limits.total_steps
 
     def _save_best(
         self, row: Mapping[str, float], matrix: Tensor, before: Mapping[str, float] | None
@@ -299,7 +305,7 @@ class Run:
         best = {**self.about_model, "model": self.state.model.state_dict(), "matrix": matrix}
         best |= {"score": row["val_macro_f1"], "epoch": row["epoch"], "step": row["step"]}
         save_checkpoint(self.folder / best_name(row), best)
-        if before is not None and not self.is_between_epochs:
+        if before is not None and not self.is_due:
             os.replace(self.folder / "best.pt", self.folder / best_name(before))
 
     def _log(self, row: Mapping[str, float], matrix: Tensor) -> None:
@@ -335,7 +341,7 @@ class Run:
         self.clock.saved, self.has_saved = self.clock.ticked, True
         if self.processes.is_first and self.state.is_evaluated:
             put_best(self.folder, self.state.best_row)
-            if self.is_between_epochs:
+            if self.is_due:
                 for path in self.folder.glob(best_name({"step": "*"})):
                     path.unlink()
 

@@ -4,26 +4,79 @@ Every schedule is stepped once after each optimiser step, not once an epoch, and
 the step alone; only `plateau` also hears the validation score of each epoch. Sources: Loshchilov
 and Hutter, "SGDR" (ICLR 2017, equation 5) for the cosine; Chen et al., "DeepLab" (PAMI 2018,
 section 4.1) for the polynomial with power 0.9; Goyal et al., "Accurate, Large Minibatch SGD" (2017,
-section 2.2) for the linear warm-up.
+section 2.2) for the linear warm-up; Touvron et al., "Fixing the train-test resolution discrepancy"
+(NeurIPS 2019) and Tan and Le, "EfficientNetV2" (ICML 2021, section 4) for small images first.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from utils import LabError
 
-OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": partial(SGD, momentum=0.9)}
+MUON_RATE, MUON_MOMENTUM = 10.0, 0.9
+"""How many times the rate of all else the convolutions of `Muon` have, and what it keeps."""
+
+
+class Muon(AdamW):
+    """AdamW, but convolutions over neighbours step along their orthogonalised momentum.
+
+    Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with
+    Nesterov's momentum. Not `fused`: a scaled loss is unscaled before the step.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, weight_decay: float, fused: bool = False
+    ) -> None:
+        params = list(params)
+        wide = [each for each in params if each.ndim == 4 and each[0, 0].numel() > 1]
+        rest = [each for each in params if not any(each is other for other in wide)]
+        groups = [{"params": rest}, {"params": wide, "lr": MUON_RATE * lr}]
+        super().__init__(groups, lr, weight_decay=weight_decay, fused=fused)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Makes a step; the gradients of the convolutions are used up."""
+        group = self.param_groups[1]
+        for weight in (each for each in group["params"] if each.grad is not None):
+            state = self.state[weight]
+            if not state:  # AdamW wants a step to be there when a state is loaded
+                state |= {"step": torch.tensor(0.0), "momentum": torch.zeros_like(weight)}
+            momentum = state["momentum"]
+            momentum.mul_(MUON_MOMENTUM).add_(weight.grad)
+            direction = orthogonal((weight.grad + MUON_MOMENTUM * momentum).flatten(1))
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
+            weight.sub_(group["lr"] * direction.view_as(weight))
+            weight.grad = None
+        return super().step(closure)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """About U Vᵀ of the matrix U S Vᵀ, (M, N): all singular values become about 1.
+
+    Five steps of the Newton-Schulz iteration with Muon's coefficients. They are polynomials in
+    X Xᵀ, so that they are multiplied there, where the matrices are small, and with X at the end.
+    """
+    x = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / (x.norm() + 1e-7)
+    gram = x @ x.mT
+    product = identity = torch.eye(len(gram), dtype=x.dtype, device=x.device)
+    for _ in range(5):
+        factor = 3.4445 * identity - 4.7750 * gram + 2.0315 * gram @ gram
+        product, gram = factor @ product, factor @ gram @ factor
+    return (product @ x).mT if matrix.shape[0] > matrix.shape[1] else product @ x
+
+
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": partial(SGD, momentum=0.9), "muon": Muon}
 
 
 def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
-    """Builds an optimiser over a model's parameters; fused, one kernel for all of them.
+    """Builds an optimiser over a model's parameters; fused where it can be, one kernel for all.
 
     Args:
         name: a key of `OPTIMIZERS`.
@@ -34,7 +87,8 @@ def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float)
     """
     if name not in OPTIMIZERS:
         raise LabError(f"unknown optimizer {name!r}; there are: {', '.join(OPTIMIZERS)}")
-    return OPTIMIZERS[name](model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    options = {"lr": lr, "weight_decay": weight_decay, "fused": name != "muon"}
+    return OPTIMIZERS[name](model.parameters(), **options)
 
 
 WARM_UP = 0.05
@@ -66,11 +120,15 @@ class Schedule(LambdaLR):
         optimizer: its rates are multiplied.
         horizon: the number of steps until the decay ends; the rate then stays where it is.
         warm_up: the fraction of the horizon in which the rate rises linearly.
+        small_share: the fraction of the horizon, at its beginning, with images of half the size.
     """
 
-    def __init__(self, name: str, optimizer: Optimizer, horizon: int, warm_up: float) -> None:
+    def __init__(
+        self, name: str, optimizer: Optimizer, horizon: int, warm_up: float, small_share: float
+    ) -> None:
         self.name = name
         self.horizon, self.warm_up_steps = horizon, round(warm_up * horizon)
+        self.small_steps = int(small_share * horizon)
         self.reduction, self.best_score, self.waited = 1.0, -math.inf, 0
         super().__init__(optimizer, self.factor)
 
@@ -78,8 +136,18 @@ class Schedule(LambdaLR):
         """The factor of the initial rate at a step."""
         if step < self.warm_up_steps:
             return (step + 1) / (self.warm_up_steps + 1)
-        progress = (step - self.warm_up_steps) / max(1, self.horizon - self.warm_up_steps)
+        start = self.cost(self.warm_up_steps)
+        progress = (self.cost(step) - start) / max(1, self.cost(self.horizon) - start)
         return self.reduction * SCHEDULERS[self.name](min(1.0, progress))
+
+    def cost(self, step: int) -> float:
+        """What the steps before this one cost: one each, or a quarter where images are small."""
+        return step - 0.75 * min(step, self.small_steps)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the next step is one with images of half the size."""
+        return self.last_epoch < self.small_steps
 
     def hear_score(self, score: float) -> None:
         """Tells the schedule the score of an epoch, of which higher is better."""
@@ -92,18 +160,15 @@ class Schedule(LambdaLR):
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * self.factor(self.last_epoch)
 
-    def last_rate(self) -> float:
-        """The learning rate at which the schedule ends."""
-        return self.base_lrs[0] * self.factor(self.horizon)
-
 
 def build_scheduler(
-    name: str, optimizer: Optimizer, horizon: int, warm_up: float | None = None
+    name: str,
+    optimizer: Optimizer,
+    horizon: int,
+    warm_up: float | None = None,
+    small_share: float = 0.0,
 ) -> Schedule:
-    """Builds a `Schedule`, to be stepped after every optimiser step.
-
-    Args:
-        warm_up: as in `Schedule`; `WARM_UP` by default, none where the rate is constant.
+    """Builds a `Schedule`; without a `warm_up` it is `WARM_UP`, none where the rate is constant.
 
     Raises:
         LabError: for a name that is not there, or a warm-up outside 0 ≤ x < 1.
@@ -113,23 +178,5 @@ def build_scheduler(
     if warm_up is None:
         warm_up = 0.0 if name == "constant" else WARM_UP
     if not 0 <= warm_up < 1:
-        raise LabError(
-            f"the warm-up is a fraction of the steps, 0 or more and below 1, not {warm_up}"
-        )
-    return Schedule(name, optimizer, horizon, warm_up)
-
-
-def clip_gradients(
-    model: nn.Module, optimizer: Optimizer, scaler: torch.amp.GradScaler, norm: float
-) -> None:
-    """Has every step shorten gradients whose norm over all parameters is above `norm`.
-
-    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (ICML 2013,
-    algorithm 1). Gradients of a scaled loss are compared with the scaled norm: the fused optimisers
-    divide them by the scale afterwards.
-    """
-
-    def clip(*_: Any) -> None:
-        nn.utils.clip_grad_norm_(model.parameters(), norm * scaler.get_scale())
-
-    optimizer.register_step_pre_hook(clip)
+        raise LabError(f"the warm-up is a fraction of the steps, 0 ≤ x < 1, not {warm_up}")
+    return Schedule(name, optimizer, horizon, warm_up, small_share)

@@ -133,6 +133,7 @@ class Limits:
 
     Args:
         total_steps: the step after which training ends.
+        every: after so many epochs comes an evaluation; one comes at the end in any case.
         patience: evaluations without a better score after which it ends earlier, or None.
         minutes: within which the run ends, with its last evaluation and its export, or None.
         save_minutes: at most so long after a checkpoint comes the next one.
@@ -140,6 +141,7 @@ class Limits:
     """
 
     total_steps: int
+    every: int = 1
     patience: int | None = None
     minutes: float | None = None
     save_minutes: float = 10.0

@@ -118,7 +118,11 @@ class CityscapesFolder(DataFolder):
         read = files(images, f"(?s)(.+){IMAGE_SUFFIX}"), files(labels, f"(?s)(.+){LABEL_SUFFIX}")
         others = files(images, OTHER_IMAGE), files(labels, OTHER_LABEL)
         names = {folder.name for folder in images + labels}
-        return Listing(sorted(names), *read, _pair_faults(read, others))
+        if read[0].keys() == read[1].keys() and read[0].keys() >= {*others[0], *others[1]}:
+            return Listing(sorted(names), *read, {})
+        from support.formats.faults import without_partner  # late: most files have one
+
+        return Listing(sorted(names), *read, without_partner(read, others))
 
 
 def _split_folders(root: Path, layer: str) -> dict[str, Path]:
@@ -147,25 +151,3 @@ def _split_folders(root: Path, layer: str) -> dict[str, Path]:
 def _splits_in(folder: Path) -> dict[str, Path]:
     """The splits in a folder of one layer; a second `leftImg8bit` in the first is none."""
     return {split.name: split for split in subfolders(folder) if split.name != folder.name}
-
-
-def _pair_faults(
-    read: Sequence[dict[Sample, Path]], others: Sequence[dict[Sample, Path]]
-) -> dict[Sample, str]:
-    """One line for each sample without image or target; `others` are files that are not read."""
-    faults = {}
-    lacking = (
-        ("target without its image", IMAGE_SUFFIX, "the image", others[0]),
-        ("image without its target", LABEL_SUFFIX, "label ids", others[1]),
-    )
-    for sample in {*read[0], *read[1], *others[0], *others[1]}:
-        image, label = (files.get(sample) for files in read)
-        if image and label:
-            continue
-        lacks_target = bool(image or not (label or sample in others[0]))
-        what, suffix, kind, unread = lacking[lacks_target]
-        cure = f"the lab reads *{suffix} alone; save {kind} as a PNG of that name"
-        found, other = image or label, unread.get(sample)
-        hint = f" (there is {other.name}, but {cure})" if other else ""
-        faults[sample] = f"{found}: {what}{hint}" if found else f"{other}: {cure}"
-    return faults

@@ -349,28 +349,13 @@ def require_upright(mask: Image.Image, path: Path) -> None:
         raise LabError(f"{path}: a target must have no orientation tag; {REMOVE_TAG}")
 
 
-def pair_fault(image_path: Path, image: Image.Image, mask: Path, size: tuple[int, int]) -> str:
-    """What is wrong with an image, opened, beside a mask of `size` (height, width); or nothing.
+def pair_fault(path: Path, image: Image.Image, mask: Path, size: tuple[int, int]) -> str:
+    """What is wrong with an image, opened, beside a mask of `size` (height, width); or nothing."""
+    if (image.height, image.width) == size and orientation_of(image) == 1:
+        return ""
+    from support.formats.faults import turned_or_other_size  # late: most pairs are in order
 
-    The mask lies as the image is stored or as a viewer shows it, which its size tells where the
-    image's orientation tag turns by 90°. Where it cannot tell, the tag is a fault.
-    """
-    stored = image.height, image.width
-    tag = orientation_of(image)
-    upright = stored[::-1] if tag >= 5 and image.format != "TIFF" else stored
-    if size not in (stored, upright):
-        as_text = "{1}x{0}".format
-        shown = f" ({as_text(*upright)} upright)" if upright != stored else ""
-        return (
-            f"{mask}: the target is {as_text(*size)}, its image {image_path.name} "
-            f"{as_text(*stored)}{shown}; save both at one size"
-        )
-    if tag != 1 and upright == stored and (image.format != "TIFF" or tag < 5 or size[0] == size[1]):
-        return (
-            f"{image_path}: has the orientation tag {tag}, and nothing tells whether its target "
-            f"lies as the image is stored or as it is shown; {REMOVE_TAG}"
-        )
-    return ""
+    return turned_or_other_size(path, image, mask, size)
 
 
 def read_paired_image(

@@ -1,4 +1,4 @@
-"""What the user can do about an error that torch or the system raises."""
+"""What the user may do: about an error of torch or the system, about the size of training."""
 
 import re
 
@@ -20,3 +20,14 @@ def line_about(text: str) -> str | None:
     if re.search("out of memory|can't allocate memory|bad_alloc", text):
         return "out of memory; lower --batch-size, --img-size or --base-channels"
     return None
+
+
+def training_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest size for training whose aspect is within 1 % of that of `size`, or the nearest.
+
+    Sizes are (height, width); the result has multiples of 16, the height 128 ... 256.
+    """
+    aspect = size[1] / size[0]
+    sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
+    errors = {(h, w): abs(w / h / aspect - 1) for h, w in sizes}
+    return next((found for found in sizes if errors[found] < 0.01), min(sizes, key=errors.get))

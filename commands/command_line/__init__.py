@@ -1,27 +1,22 @@
 """The frame of every command: its parser, the types of its arguments, `error: …`, exit codes.
 
-For main.py, job.py, lab.py and the teacher's tools, with the two readers of a run's folder that
-several commands need. Only the standard library is imported at the top: `--help` answers at once,
+For main.py, job.py, lab.py and the teacher's tools; `run_folder` beside it reads what several
+commands need of a run. Only the standard library is imported at the top: `--help` answers at once,
 and job.py runs with a login node's own Python.
 """
 
 import argparse
-import csv
 import errno
-import json
 import math
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 LARGEST = 2**31 - 1
-SCORED_COLUMNS = ("epoch", "step", "val_macro_f1", "val_mean_iou")
-"""Columns of `history.csv` that have a finite number in every row."""
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -188,70 +183,18 @@ def _run(args: argparse.Namespace) -> tuple[int, str]:
     try:
         return args.run(args) or 0, ""
     except (ValueError, RuntimeError) as error:  # RuntimeError: a TODO to do, or what torch says
-        line = getattr(error, "line", None) or _advice(str(error))
+        from commands.command_line.advice import line_about  # late: only when something went wrong
+
+        line = getattr(error, "line", None) or line_about(str(error))
         if line is None:
             raise
     except MemoryError as error:
         line = f"out of memory ({error}); lower --batch-size or --img-size"
     except OSError as error:
         reason = error.strerror or (str(error).splitlines() or ["cannot be used"])[-1]
-        line = _advice(reason) or f"{error.filename or 'a file'}: {reason}"
+        from commands.command_line.advice import line_about
+
+        line = line_about(reason) or f"{error.filename or 'a file'}: {reason}"
     except KeyboardInterrupt:
         return 130, "interrupted"
     return 2, f"error: {line}"
-
-
-def _advice(text: str) -> str | None:
-    from commands.advice import line_about  # late: only when something went wrong
-
-    return line_about(text)
-
-
-# --------------------------------------------------------- what commands read of a run's folder
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """A run's `config.json`: its arguments, the fingerprints and labels of its data, versions.
-
-    Raises:
-        ValueError: one line, when the file is missing, damaged, or not of this lab.
-    """
-    path = folder / "config.json"
-    with _one_line_about(path):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        parts = [config["arguments"], config.get("versions", {}), config.get("resolved", {})]
-        names = [config["labels"]["name"], *(row["name"] for row in config["labels"]["classes"])]
-        is_right = len(config["data_fingerprint"].split()) == 2  # of training and validation
-        is_right = is_right and all(isinstance(part, dict) for part in parts)
-        if not is_right or not all(isinstance(name, str) for name in names):
-            raise ValueError
-    return config
-
-
-def read_history(folder: Path) -> list[dict[str, float]]:
-    """A run's `history.csv`: a row per epoch, column → number; no rows before the first epoch ends.
-
-    Raises:
-        ValueError: one line, when the file is damaged, or not of this lab.
-    """
-    path = folder / "history.csv"
-    with _one_line_about(path):
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        rows = [{key: float(row[key]) for key in row} for row in csv.DictReader(lines)]
-        is_finite = all(math.isfinite(row[key]) for row in rows for key in SCORED_COLUMNS)
-        if not is_finite or any(row["epoch"] >= after["epoch"] for row, after in pairwise(rows)):
-            raise ValueError
-    return rows
-
-
-@contextmanager
-def _one_line_about(path: Path) -> Iterator[None]:
-    """Turns whatever reading a run's file may raise into a `ValueError` of one line."""
-    kinds = OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error
-    try:
-        yield
-    except kinds as error:
-        reason = getattr(error, "strerror", None) or "damaged, or not of this lab"
-        raise ValueError(
-            f"{path}: no readable {path.name} ({reason}); choose another run, or leave this one out"
-        ) from error
