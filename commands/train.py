@@ -46,7 +46,7 @@ UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_c
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"epochs": 8, "optimizer": "muon", "small_share": 0.75, "evaluate_every": 4},
+    "fast": {"epochs": 6, "optimizer": "muon", "small_share": 0.75, "evaluate_every": 3},
     "plain": {"epochs": 11, "optimizer": "adamw", "small_share": 0.0, "evaluate_every": 1},
 }
 """Defaults that go together. Beside another number of epochs, each is evaluated."""
@@ -131,7 +131,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     recipe_help = "defaults: fast, or plain, as in the textbook"
     recipe_default = "fast; plain with --pretrained, --weights or --finetune-from"
     add("--recipe", recipe_help, recipe_default, choices=RECIPES)
-    add("--epochs", "passes over the images", "fast 8, plain 11", **COUNT)
+    add("--epochs", "passes over the images", "fast 6, plain 11", **COUNT)
     add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
     minutes_help = "minutes within which the run ends, over all its sessions, export included"
     add("--max-minutes", minutes_help, "no limit", **MINUTES)
@@ -151,7 +151,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     share = {"type": below_one, "metavar": "X"}
     add("--small-share", share_help, "fast 0.75, plain 0", **share)
     every_help = "epochs between two evaluations; one comes at the end in any case"
-    every_default = "1; fast 4, if neither --epochs nor --max-steps is given"
+    every_default = "1; fast 3, if neither --epochs nor --max-steps is given"
     add("--evaluate-every", every_help, every_default, **COUNT)
     add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)

@@ -580,3 +580,33 @@ def test_train_leaves_no_run_without_a_checkpoint(streets, tmp_path, capfd):
     assert call("train", *words, *SMALL, "--lr", "1e30", "--max-steps", 9) == 2
     assert "the loss became" in capfd.readouterr().err
     assert not (tmp_path / "a").exists() or (tmp_path / "a" / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], (options.RECIPES["fast"]["epochs"], "muon", 3)),
+        (["--epochs", "3"], (3, "muon", 1)),
+        (["--max-steps", "9"], (None, "muon", 1)),
+        (["--max-steps", "9", "--evaluate-every", "2"], (None, "muon", 2)),
+        (["--recipe", "plain"], (11, "adamw", 1)),
+        (["--finetune-from", "runs/a"], (11, "adamw", 1)),
+        (["--finetune-from", "runs/a", "--recipe", "fast", "--optimizer", "sgd"], (6, "sgd", 3)),
+    ],
+)
+def test_a_recipe_gives_defaults_that_flags_change(words, expected):
+    args = command_line.build_parser().parse_args(["train", *words])
+    found, resumed, _ = options.training_options(args)
+    assert resumed is None
+    assert (found.epochs, found.optimizer, found.evaluate_every) == expected
+    is_plain = found.recipe == "plain"
+    assert found.small_share == options.RECIPES["plain" if is_plain else "fast"]["small_share"]
+
+
+def test_the_fast_recipe_trains_evaluates_seldom_and_goes_on(streets, tmp_path):
+    small = SMALL[: SMALL.index("--recipe")]
+    words = ["--datadir", streets, "--logdir", tmp_path, "--epochs", 4, "--evaluate-every", 2]
+    assert call("train", *words, "--name", "whole", *small) == 0
+    rows = (tmp_path / "whole" / "history.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["2", "4"]
+    assert json.loads((tmp_path / "whole/config.json").read_text())["arguments"]["recipe"] == "fast"

@@ -8,6 +8,7 @@ middle.
 import multiprocessing
 import random
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -206,12 +207,15 @@ def workers_of(*loaders: DataLoader) -> Iterator[None]:
     """Ends the worker processes of loaders when the block ends, also in the middle of an epoch.
 
     DataLoader has no public way: it waits for its iterator to be garbage, which a traceback keeps
-    alive, and sends a SIGTERM that the workers ignore.
+    alive, and sends a SIGTERM that the workers ignore. It tells of a dead worker from a signal
+    handler; where Python has to ignore that, silently here, it tells again at the next batch.
     """
-    others = multiprocessing.active_children()
+    others, hook = multiprocessing.active_children(), sys.unraisablehook
+    sys.unraisablehook = lambda each: "DataLoader worker" in str(each.exc_value) or hook(each)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for loader in loaders:
             iterator, loader._iterator = loader._iterator, None
             if iterator is not None:

@@ -163,8 +163,7 @@ class Run:
         self.sampler.set_epoch(epoch, skip=(state.step - start) * state.images_per_step)
         batches = iter(loader)
         while state.step < end and not self.time_is_up:
-            batch = next(batches)
-            yield halved(*batch) if state.scheduler.is_small else batch
+            yield halved(*next(batches)) if state.scheduler.is_small else next(batches)
         self.look()
 
     def after_step(self, images: int) -> None:
