@@ -50,6 +50,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plain": {"epochs": 11, "optimizer": "adamw", "small_share": 0.0, "evaluate_every": 1},
 }
 """Defaults that go together. Beside another number of epochs, each is evaluated."""
+LEAST_TO_HALVE = 128
+"""Pixels that both sides of the images need for the recipe to begin with half of them."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     **RECIPES["fast"],
     "epochs": None,
@@ -129,7 +131,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """The part of `train` about the loop, the machine and the run's folder."""
     add = partial(add_with_default, parser.add_argument_group("training"))
     recipe_help = "defaults: fast, or plain, as in the textbook"
-    recipe_default = "fast; plain with --pretrained, --weights or --finetune-from"
+    recipe_default = "fast for a unet from random weights, else plain"
     add("--recipe", recipe_help, recipe_default, choices=RECIPES)
     add("--epochs", "passes over the images", "fast 6, plain 11", **COUNT)
     add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
@@ -149,7 +151,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warm-up", warm_up, "0.05; none for constant", metavar="X", **kind)
     share_help = "fraction of the steps, the first ones, on images of half the size"
     share = {"type": below_one, "metavar": "X"}
-    add("--small-share", share_help, "fast 0.75, plain 0", **share)
+    add("--small-share", share_help, "fast 0.75, from 128 pixels on; plain 0", **share)
     every_help = "epochs between two evaluations; one comes at the end in any case"
     every_default = "1; fast 3, if neither --epochs nor --max-steps is given"
     add("--evaluate-every", every_help, every_default, **COUNT)
@@ -206,11 +208,14 @@ def training_options(
         if given.get(key):
             given[key] = str(Path(given[key]).resolve())
     if resumed is None:
-        begins_anew = not (given.keys() & {"pretrained", "weights", "finetune_from"})
-        recipe = given.setdefault("recipe", "fast" if begins_anew else "plain")
+        is_fast = given.get("model", "unet") == "unet"  # with which it was measured
+        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from"}
+        recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if given.keys() & {"epochs", "max_steps"}:
             options |= {"epochs": None, "evaluate_every": 1}
+        if min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE:
+            options["small_share"] = 0.0
         options |= given
         from losses import loss_options  # late: `--help` does without torch
 

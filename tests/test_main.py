@@ -591,6 +591,7 @@ def test_train_leaves_no_run_without_a_checkpoint(streets, tmp_path, capfd):
         (["--max-steps", "9", "--evaluate-every", "2"], (None, "muon", 2)),
         (["--recipe", "plain"], (11, "adamw", 1)),
         (["--finetune-from", "runs/a"], (11, "adamw", 1)),
+        (["--model", "my_fcn"], (11, "adamw", 1)),
         (["--finetune-from", "runs/a", "--recipe", "fast", "--optimizer", "sgd"], (6, "sgd", 3)),
     ],
 )
