@@ -52,7 +52,8 @@ def train_and_test(words: list[object], folder: Path) -> dict:
 
 @pytest.mark.slow
 def test_defaults_learn_toy_streets(tmp_path):
-    result = train_and_test([] if IS_FAST else ["--max-steps", 160], tmp_path)
+    first = ["--recipe", "plain", "--max-steps", 160]
+    result = train_and_test([] if IS_FAST else first, tmp_path)
     assert result["macro_f1"] >= (DEFAULTS - 0.08 if IS_FAST else TWO_EPOCHS - 0.12)
     assert all(row["f1"] > 0 for row in result["classes"].values()) or not IS_FAST
 
@@ -62,6 +63,7 @@ def test_defaults_learn_toy_streets(tmp_path):
 @pytest.mark.skipif(not IS_FAST, reason="three quarters of an hour without bfloat16")
 def test_ce_learns_camvid(tmp_path):
     words = ["--datadir", CAMVID, "--img-size", 192, 256, "--batch-size", 8, "--max-steps", 500]
+    words += ["--recipe", "plain"]
     result = train_and_test([*words, "--loss", "ce"], tmp_path)
     assert result["macro_f1"] >= CAMVID_CE - 0.035
 
