@@ -43,7 +43,7 @@ def run(*words: object) -> tuple[float, float]:
     command = [sys.executable, "-m", "benchmarks.scale", "--one", *map(str, words)]
     start = time.perf_counter()
     done = subprocess.run(command, cwd=LAB, capture_output=True, text=True)
-    if done.returncode:
+    if done.returncode > (words[0] == "check"):  # which finds the made-up masks odd
         raise SystemExit(f"{' '.join(map(str, words))}: {done.stderr[-500:]}")
     return time.perf_counter() - start, float(done.stdout.strip().split("\n")[-1])
 
