@@ -3,11 +3,12 @@
 import re
 
 import pytest
+from apart import run_jobs_apart
 
 from commands.companion import showing
 from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, grafted, read_answers, solved_texts
-from teacher.sandbox import Job, run_jobs
+from teacher.sandbox import Job
 
 SHOWN = {
     "01_data.md": ("1.1", "void_becomes_0"),
@@ -28,7 +29,7 @@ def test_each_chapter_shows_a_message_as_it_is(monkeypatch):
     solved, jobs = solved_texts(), []
     for file, key in SHOWN.items():
         jobs.append(Job(file, grafted(answers[key].parts, solved), (key[0],)))
-    for outcome in run_jobs(jobs, 2, 120.0):
+    for outcome in run_jobs_apart(jobs, 2, 120.0):
         said = sum_up([vars(result) for result in outcome.results]).message.split("\n")
         text = (LAB / "subject" / outcome.job.name).read_text(encoding="utf-8")
         block = next(b for b in re.findall(r"```text\n(.*?)```", text, re.S) if "TODO" in b)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from apart import run_jobs_apart
 
 from commands.companion.markers import (
     LAB_FILES,
@@ -23,7 +24,7 @@ from commands.companion.todos import BY_NUMBER, TODOS
 from teacher import verify as verification
 from teacher.build import build
 from teacher.catalogue import LAB, grafted, read_answers, solved_texts
-from teacher.sandbox import Job, Outcome, TestResult, run_jobs
+from teacher.sandbox import Job, Outcome, TestResult
 from utils import LabError
 
 EVERY = [todo.number for todo in TODOS]
@@ -250,7 +251,7 @@ def test_the_sandbox_tells_right_from_wrong_and_survives_code_that_ends_the_proc
         "loop": "while True:\n    pass",
     }
     jobs = [Job(name, grafted({"4.2a": text}, solved), ("4.2",)) for name, text in code.items()]
-    found = {outcome.job.name: outcome for outcome in run_jobs(jobs, workers=2, seconds=12)}
+    found = {outcome.job.name: outcome for outcome in run_jobs_apart(jobs, 2, 12)}
     assert found["right"].passed("4.2") and not found["wrong"].passed("4.2")
     assert found["wrong"].trouble is None
     assert "ended the process" in found["exit"].trouble and "seconds" in found["loop"].trouble
