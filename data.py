@@ -289,6 +289,7 @@ def open_datasets(
     cities_val: Sequence[str] | None = None,
     limit: int | None = None,
     val_share: float = VAL_SHARE,
+    augment: str = "usual",
 ) -> tuple[SegmentationDataset, SegmentationDataset]:
     """Opens the training set, augmented, and the validation set, each as `SegmentationDataset`.
 
@@ -297,9 +298,15 @@ def open_datasets(
         size: (height, width) that the network sees, in pixels.
         cities_train, cities_val, limit: of each of the two; None for all.
         val_share: which part validates where the folder itself does not say.
+        augment: how much training images are changed, "usual" or "strong".
     """
     folder = open_folder(resolve_datadir(datadir), val_share)
-    train_set = SegmentationDataset(folder, "train", cities_train, limit, train_transforms(size))
+    changes = train_transforms(size)
+    if augment == "strong":
+        from support.engine.augmentation import strengthened  # late: most runs do without
+
+        changes = strengthened(changes, size, IGNORE_INDEX)
+    train_set = SegmentationDataset(folder, "train", cities_train, limit, changes)
     val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
     return require_labels(train_set), require_labels(val_set)
 

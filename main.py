@@ -102,7 +102,7 @@ def train(args: argparse.Namespace) -> None:
         with processes.first_of_node_first():  # the toy streets may have to be made
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
-                options.limit, options.val_share)  # fmt: skip
+                options.limit, options.val_share, options.augment)  # fmt: skip
         labels = train_set.labels
         workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(

@@ -37,6 +37,7 @@ LOSS_NAMES += ("mcc", "rmi", "wrmi")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
 OPTIMIZER_NAMES = ("adam", "adamw", "sgd", "muon")
 SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
+AUGMENT_NAMES = ("usual", "strong")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
@@ -66,6 +67,7 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "weight_decay": 1e-2,
     "scheduler": "cosine",
     "val_share": 0.2,
+    "augment": "usual",
     "seed": 0,
     "device": "auto",
     "precision": "auto",
@@ -101,6 +103,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", "at most so many images of each split", "all", **COUNT)
     share_help = "part of the images that validates where the folder has no split for it"
     add("--val-share", share_help, type=fraction, metavar="X")
+    change_help = "random changes of training images; strong for streets unlike those trained on"
+    add("--augment", change_help, choices=AUGMENT_NAMES)
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))

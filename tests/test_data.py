@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import data
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
+from support.engine.augmentation import strengthened
 from support.engine.loading import EpochSampler, SeededSamples, start_worker
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_source
@@ -167,6 +168,24 @@ def test_train_transforms_scale_about_the_evaluation_size():
     areas = [(apply(transform, image, mask, seed)[1] == 1).sum() / 32 for seed in range(80)]
     scales = np.sqrt([area for area in areas if area])
     assert 0.8 < scales.min() < 0.98 and 1.05 < scales.max() < 1.3
+
+
+def test_strong_changes_zoom_and_recolour_but_never_invent_ids():
+    image = np.full((64, 128, 3), (60, 120, 180), dtype=np.uint8)
+    mask = np.full((64, 128), 3, dtype=np.uint8)
+    mask[28:36, 60:68] = 18
+    usual = data.train_transforms((64, 128))
+    strong = strengthened(usual, (64, 128), data.IGNORE_INDEX)
+    spread, ids, largest = {}, set(), 0
+    for name, transform in (("usual", usual), ("strong", strong)):
+        changed = [apply(transform, image, mask, seed) for seed in range(40)]
+        assert all(each.shape == (3, 64, 128) and t.shape == (64, 128) for each, t in changed)
+        spread[name] = np.std([each.mean().item() for each, _ in changed])
+        ids |= set(np.unique([t for _, t in changed]))
+        largest = max((t == 18).sum() for _, t in changed)
+    assert ids == {3, 18, 255} and spread["strong"] > 1.5 * spread["usual"] and largest > 128
+    first, again = (apply(strong, image, mask, 7)[0] for _ in range(2))
+    assert torch.equal(first, again)
 
 
 def test_train_transforms_flip_half_of_the_time_and_change_colours():

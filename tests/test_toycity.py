@@ -15,9 +15,19 @@ import pytest
 
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.labels import IGNORE_INDEX
-from toycity import CITIES, MARKER, SPLITS, cities_of, ensure_toycity, is_complete, render_scene
+from toycity import (
+    CITIES,
+    MARKER,
+    SPLITS,
+    Recipe,
+    cities_of,
+    ensure_toycity,
+    is_complete,
+    render_scene,
+)
 from toycity.canvas import LABEL_IDS, Canvas
 from toycity.generate import class_shares
+from toycity.variety import Brush
 from toycity.weather import CONDITIONS
 
 ROOT = Path(__file__).parent.parent
@@ -96,6 +106,46 @@ def test_render_scene_shows_one_street_at_every_size() -> None:
     _, large = render_scene("eschenhain", 0, 0, (128, 256))
     agreement = (large[::2, ::2] == small)[4:-4, 4:-4].mean()
     assert agreement > 0.6  # tufts and clouds are drawn per pixel and may differ
+
+
+def test_varied_scenes_differ_in_all_colours_and_keep_their_labels_sound() -> None:
+    colors = {False: [], True: []}
+    for is_varied, means in colors.items():
+        for index in range(8):
+            image, labels = render_scene("ahornau", 0, index, (64, 128), is_varied)
+            assert set(np.unique(labels)) <= set(LABEL_IDS.values()) and (labels == 7).any()
+            means.append(
+                [image[labels == LABEL_IDS[name]].mean(axis=0) for name in ("road", "car")]
+            )
+    spread = {
+        is_varied: np.nanstd(means, axis=0).mean(axis=1) for is_varied, means in colors.items()
+    }
+    assert (spread[True] > 1.3 * spread[False]).all()
+    again, _ = render_scene("ahornau", 0, 7, (64, 128), True)
+    assert np.array_equal(again, image)
+
+
+def test_a_brush_leaves_the_label_and_the_shadow_as_they_are() -> None:
+    canvas, square = Canvas((8, 8), CONDITIONS["sun"]), np.array([[0, 0], [9, 0], [9, 9], [0, 9.0]])
+    green = np.zeros((3, 3))
+    canvas.brush = Brush(green, np.array([0.0, 200.0, 0.0]), 0.0, 0.0, np.random.default_rng(0))
+    canvas.polygon(square, (250, 10, 10), "car")
+    canvas.stamp(10, 0, np.full((4, 4, 3), 90, np.uint8), np.ones((4, 4), np.uint8), "sky")
+    assert canvas.image[4, 4].tolist() == canvas.image[12, 2].tolist() == [0, 200, 0]
+    assert canvas.labels[4, 4] == LABEL_IDS["car"] and canvas.labels[12, 2] == LABEL_IDS["sky"]
+    canvas.shadow(square, 0.5)
+    assert canvas.image[4, 4, 1] < 120 and canvas.brush is not None
+
+
+def test_a_set_is_varied_in_the_part_that_is_asked_for(tmp_path: Path) -> None:
+    few = {"counts": {"train": 20, "val": 2}}
+    plain = contents(small_set(tmp_path / "toy", **few))
+    varied = contents(small_set(tmp_path / "toy", **few, varied=0.5))
+    images = [name for name in plain if name.startswith("leftImg8bit/train")]
+    assert sum(plain[name] != varied[name] for name in images) == 10
+    for name in plain.keys() - set(images):
+        assert plain[name] == varied[name] or name == MARKER or name.startswith("gtFine/train")
+    assert not is_complete(tmp_path / "toy", Recipe.of(0, SMALL, few["counts"]))
 
 
 def test_render_scene_rejects_an_unknown_city() -> None:
@@ -284,7 +334,7 @@ def test_two_generations_at_once_both_end_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("--size", 0, 64), ("--train", -1), ("--train", 0, "--val", 0, "--test", 0), ("--seed", -1),
-     ("--output", "file/below")],
+     ("--varied", 1.5), ("--output", "file/below")],
 )  # fmt: skip
 def test_command_line_refuses_bad_input_in_one_line(tmp_path: Path, arguments: tuple) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -25,6 +25,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="height and width in pixels")  # fmt: skip
     for split, count in DEFAULT_COUNTS.items():
         add(f"--{split}", type=int, default=count, metavar="N", help=f"scenes in the {split} split")
+    add("--varied", type=float, default=0.0, metavar="X",
+        help="part of the training scenes in which light, colours and camera change beyond what is "
+        "realistic, 0 to 1, for networks that are to see real streets")  # fmt: skip
     add("--num-workers", type=int, default=argparse.SUPPRESS, metavar="N",
         help="processes; the files do not depend on it (default: one per processor)")  # fmt: skip
     return parser.parse_args(arguments, argparse.Namespace(num_workers=None))
@@ -44,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     counts = {split: getattr(args, split) for split in DEFAULT_COUNTS}
     try:
-        root = ensure_toycity(args.output, args.seed, tuple(args.size), counts, args.num_workers)
+        root = ensure_toycity(
+            args.output, args.seed, tuple(args.size), counts, args.num_workers, varied=args.varied
+        )
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from support.formats.cityscapes import CITYSCAPES
+from toycity.variety import Brush
 from toycity.weather import Color, Weather
 
 SUPERSAMPLING = 2
@@ -34,6 +35,7 @@ class Canvas:
     Attributes:
         image: (S H, S W, 3) uint8 RGB, S being `SUPERSAMPLING`.
         labels: (S H, S W) uint8, official label ids; 0 (unlabeled) where nothing was painted.
+        brush: the paint of the thing that is being painted; None for its own colours.
     """
 
     def __init__(self, size: tuple[int, int], weather: Weather) -> None:
@@ -41,6 +43,7 @@ class Canvas:
         self.image = np.zeros((height, width, 3), dtype=np.uint8)
         self.labels = np.zeros((height, width), dtype=np.uint8)
         self.weather = weather
+        self.brush: Brush | None = None
 
     @property
     def height(self) -> int:
@@ -70,7 +73,7 @@ class Canvas:
             alpha: opacity of the paint, 0 ... 1.
         """
         corners = _fixed_point(points)
-        color = self.weather.through_air(color, depth)
+        color = self._paint(color, depth)
         if alpha >= 1:
             cv2.fillPoly(self.image, [corners], color, shift=_FRACTION_BITS)
         else:
@@ -97,7 +100,7 @@ class Canvas:
         """Draws a line with round ends through (N, 2) points, at least one canvas pixel thick."""
         corners = _fixed_point(points)
         pixels = max(1, round(thickness))
-        color = self.weather.through_air(color, depth)
+        color = self._paint(color, depth)
         cv2.polylines(
             self.image, [corners], closed, color, pixels, cv2.LINE_8, shift=_FRACTION_BITS
         )
@@ -181,6 +184,8 @@ class Canvas:
             slice(columns.start - left, columns.stop - left),
         )
         colors, mask = colors[inner], np.ascontiguousarray(mask[inner])
+        if self.brush is not None:
+            colors = self.brush.picture(colors, label)
         printed = self.weather.picture_through_air(np.ascontiguousarray(colors[..., :3]), depth)
         part = self.image[rows, columns]
         if colors.shape[2] == 4:
@@ -192,8 +197,10 @@ class Canvas:
 
     def shadow(self, points: np.ndarray, strength: float) -> None:
         """Darkens a polygon, (N, 2) canvas pixels, by a fraction of its brightness, 0 ... 1."""
+        brush, self.brush = self.brush, None  # a shadow is dark, whatever throws it
         if strength > 0:
             self.polygon(points, (12, 14, 20), None, alpha=strength)
+        self.brush = brush
 
     def reduced(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the picture, (H, W, 3) uint8, and its label ids, (H, W) uint8, at their size."""
@@ -201,6 +208,12 @@ class Canvas:
         softened = cv2.GaussianBlur(self.image, (3, 3), 0.7)
         image = cv2.resize(softened, (width, height), interpolation=cv2.INTER_AREA)
         return image, _vote(self.labels)
+
+    def _paint(self, color: Color, depth: float) -> Color:
+        """A colour as it comes from the brush, through `depth` metres of air."""
+        if self.brush is not None:
+            color = self.brush.color(color)
+        return self.weather.through_air(color, depth)
 
     def _window(self, points: np.ndarray) -> tuple[slice, slice]:
         """The rows and columns of the canvas that hold (N, 2) points."""

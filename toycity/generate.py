@@ -43,6 +43,7 @@ class Recipe:
         train: scenes in the training split.
         val: scenes in the validation split.
         test: scenes in the test split.
+        varied: the part of the training scenes in which everything looks different, 0 ... 1.
     """
 
     seed: int = 0
@@ -50,6 +51,7 @@ class Recipe:
     train: int = DEFAULT_COUNTS["train"]
     val: int = DEFAULT_COUNTS["val"]
     test: int = DEFAULT_COUNTS["test"]
+    varied: float = 0.0
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -60,9 +62,17 @@ class Recipe:
             )
         if min(self.counts.values()) < 0 or sum(self.counts.values()) < 1:
             raise ValueError(f"scenes per split must be 0 or more, and one at least: {self.counts}")
+        if not 0 <= self.varied <= 1:
+            raise ValueError(f"the varied part must be between 0 and 1, got {self.varied}")
 
     @classmethod
-    def of(cls, seed: int, size: tuple[int, int], counts: dict[str, int] | None = None) -> "Recipe":
+    def of(
+        cls,
+        seed: int,
+        size: tuple[int, int],
+        counts: dict[str, int] | None = None,
+        varied: float = 0.0,
+    ) -> "Recipe":
         """A recipe from counts by split; a split that is left out has none, None means all usual.
 
         Raises:
@@ -72,7 +82,7 @@ class Recipe:
         unknown = set(counts) - set(SPLITS)
         if unknown:
             raise ValueError(f"unknown split {min(unknown)!r}; there are {', '.join(SPLITS)}")
-        return cls(seed, tuple(size), *(counts.get(split, 0) for split in SPLITS))
+        return cls(seed, tuple(size), *(counts.get(split, 0) for split in SPLITS), varied)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -86,6 +96,7 @@ class Recipe:
             "seed": self.seed,
             "size": list(self.size),
             "counts": self.counts,
+            "varied": self.varied,
         }
 
     def scenes(self) -> list[tuple[str, City, int]]:
@@ -96,6 +107,10 @@ class Recipe:
             for i in range(self.counts[split]):
                 scenes.append((split, cities[i % len(cities)], i // len(cities)))
         return scenes
+
+    def is_varied(self, split: str, index: int) -> bool:
+        """Whether a city's scene looks different; they are spread evenly among the others."""
+        return split == "train" and int((index + 1) * self.varied) > int(index * self.varied)
 
 
 def is_complete(root: str | Path, recipe: Recipe | None = None) -> bool:
@@ -115,11 +130,10 @@ def is_complete(root: str | Path, recipe: Recipe | None = None) -> bool:
     return isinstance(counts, dict) and folder.holds_all_files(root, counts)
 
 
-def write_scene(
-    root: Path, split: str, city: City, seed: int, index: int, size: tuple
-) -> np.ndarray:
+def write_scene(root: Path, recipe: Recipe, split: str, city: City, index: int) -> np.ndarray:
     """Renders one scene, writes its two files, and returns its pixels per label id, (34,)."""
-    image, labels = render_scene(city, seed, index, size)
+    is_varied = recipe.is_varied(split, index)
+    image, labels = render_scene(city, recipe.seed, index, recipe.size, is_varied)
     stem = f"{city.name}_{index:06d}_{FRAME:06d}"
     for kind, ending, pixels in (
         ("leftImg8bit", "leftImg8bit", cv2.cvtColor(image, cv2.COLOR_RGB2BGR)),
@@ -133,7 +147,7 @@ def write_scene(
 
 def _write_task(task: tuple) -> tuple[str, np.ndarray]:
     """One call of `write_scene`, as the workers get it; returns the split with the counts."""
-    return task[1], write_scene(*task)
+    return task[2], write_scene(*task)
 
 
 def _prepare_worker() -> None:
@@ -163,10 +177,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> dict:
     """Writes all scenes of a set; returns pixels per split and label id."""
-    tasks = [
-        (root, split, city, recipe.seed, index, recipe.size)
-        for split, city, index in recipe.scenes()
-    ]
+    tasks = [(root, recipe, *scene) for scene in recipe.scenes()]
     pixels = {split: np.zeros(len(CITYSCAPES.labels), dtype=np.int64) for split in SPLITS}
     hidden = None if show_progress else True  # None: where no terminal shows it
     with tqdm(total=len(tasks), desc="toycity", unit="scene", disable=hidden) as bar:
@@ -236,6 +247,7 @@ def ensure_toycity(
     counts: dict[str, int] | None = None,
     num_workers: int | None = None,
     show_progress: bool = True,
+    varied: float = 0.0,
 ) -> Path:
     """Makes the toy data unless the folder holds exactly this set already.
 
@@ -243,21 +255,22 @@ def ensure_toycity(
     spawned.
 
     Args:
-        root: the data folder; a set with another version, seed, size or counts is replaced.
+        root: the data folder; a set made in another way is replaced.
         seed: 0 or more; every pixel follows from it.
         size: (height, width) in pixels.
         counts: scenes per split, by "train", "val" and "test"; None for 320, 80 and 20.
         num_workers: processes; None for one per processor. The files do not depend on it.
         show_progress: whether to show a bar on stderr.
+        varied: the part of the training scenes in which everything looks different, 0 ... 1.
 
     Returns:
         `root` as a Path.
 
     Raises:
-        ValueError: for a negative seed, sizes out of range, or no scenes at all.
+        ValueError: for a negative seed, other numbers out of range, or no scenes at all.
         OSError: when the folder cannot be written, or holds something else.
     """
-    recipe = Recipe.of(seed, size, counts)
+    recipe = Recipe.of(seed, size, counts, varied)
     root = Path(root)
     if is_complete(root, recipe):
         return root

@@ -19,6 +19,7 @@ from toycity.people import bicycle, motorcycle, person
 from toycity.stage import Stage, Thing
 from toycity.street import PARKING_WIDTH, Plan, draw_plan, paint_ground, paint_sky
 from toycity.textures import pick, varied
+from toycity.variety import draw_brush, varied_camera, varied_city, varied_lens, varied_weather
 from toycity.vehicles import CAR_COLORS, CAR_SHAPES, bus, car, tram_section, truck
 from toycity.weather import draw_weather, expose, mirror_in_road
 
@@ -273,9 +274,16 @@ def ego_vehicle(stage: Stage, city: City) -> None:
         canvas.labels[border] = LABEL_IDS["out of roi"]
 
 
-def _set_up(rng: np.random.Generator, city: City, size: tuple[int, int]) -> Stage:
+def _set_up(
+    rng: np.random.Generator,
+    city: City,
+    size: tuple[int, int],
+    variety: np.random.Generator | None,
+) -> Stage:
     """Draws weather and camera, and lays out an empty canvas."""
     weather = draw_weather(rng, city.weather)
+    if variety is not None:
+        weather = varied_weather(variety, weather)
     canvas = Canvas(size, weather)
     camera = Camera(
         focal=city.focal * canvas.width * rng.uniform(0.95, 1.05),
@@ -284,6 +292,8 @@ def _set_up(rng: np.random.Generator, city: City, size: tuple[int, int]) -> Stag
         horizon=canvas.height * rng.uniform(0.38, 0.44),
         bend=rng.uniform(-0.0035, 0.0035) if rng.random() < 0.5 else 0.0,
     )
+    if variety is not None:
+        camera = varied_camera(variety, camera, canvas.height)
     return Stage(canvas, camera, weather, rng)
 
 
@@ -304,7 +314,11 @@ def _compose(stage: Stage, city: City, plan: Plan, wanted: set[str]) -> list[Thi
 
 
 def render_scene(
-    city: City | str, seed: int, index: int, size: tuple[int, int] = DEFAULT_SIZE
+    city: City | str,
+    seed: int,
+    index: int,
+    size: tuple[int, int] = DEFAULT_SIZE,
+    is_varied: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Renders one scene.
 
@@ -313,23 +327,33 @@ def render_scene(
         seed: of the whole set, 0 or more.
         index: of the scene within its city, 0 or more.
         size: (height, width) in pixels.
+        is_varied: whether everything looks different in each scene, see `variety`.
 
     Returns:
         The picture, (H, W, 3) uint8 RGB, and its official label ids, (H, W) uint8.
     """
     city = find_city(city) if isinstance(city, str) else city
-    rng = np.random.default_rng([seed, zlib.crc32(city.name.encode()), index])
+    scene = [seed, zlib.crc32(city.name.encode()), index]
+    rng, variety = np.random.default_rng(scene), None
+    if is_varied:
+        variety = np.random.default_rng([*scene, 1])
+        city = varied_city(variety, city)
     wanted = {kind for kind in FREQUENCIES if wants(kind, city, seed, index)}
-    stage = _set_up(rng, city, size)
+    stage = _set_up(rng, city, size, variety)
     plan = draw_plan(rng, city, "train" in wanted)
     things = _compose(stage, city, plan, wanted)
     paint_sky(stage)
     paint_ground(stage, plan, city)
     street_end(stage, plan, city)
     for _, draw in sorted(things, key=lambda thing: -thing[0]):
+        if variety is not None:
+            stage.canvas.brush = draw_brush(variety)
         draw(stage)
+    stage.canvas.brush = None
     is_road = stage.canvas.labels == LABEL_IDS["road"]
     mirror_in_road(stage.canvas.image, is_road, int(stage.camera.horizon), stage.weather.wetness)
-    ego_vehicle(stage, city)
+    if variety is None or variety.random() < 0.4:
+        ego_vehicle(stage, city)
     image, labels = stage.canvas.reduced()
-    return expose(image, stage.weather, rng), labels
+    image = expose(image, stage.weather, rng)
+    return image if variety is None else varied_lens(variety, image), labels
