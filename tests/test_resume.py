@@ -72,13 +72,8 @@ def kill_runs(streets: Path, folder: Path, trials: int, seed: int) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks the sessions of a run")
 def test_killed_runs_end_as_if_nothing_had_happened(streets, tmp_path):
-    assert "2 runs, " in kill_runs(streets, tmp_path, trials=2, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks the sessions of a run")
-def test_thirty_killed_runs_end_as_if_nothing_had_happened(streets, tmp_path):
-    assert "30 runs, " in kill_runs(streets, tmp_path, trials=30, seed=0)
+    """Twelve runs; `python tests/killing.py --trials 100` makes any number."""
+    assert "12 runs, " in kill_runs(streets, tmp_path, trials=12, seed=0)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4])
