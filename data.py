@@ -27,8 +27,9 @@ from support.engine.loading import (
     start_worker,
 )
 from support.formats.cityscapes import CITYSCAPES
-from support.formats.files import VAL_SHARE, DataFolder, open_folder, open_source
+from support.formats.files import DataFolder, open_folder, open_source
 from support.formats.labels import IGNORE_INDEX, LabelSet, suspicious_labels
+from support.formats.reading import USUAL, Reading
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
@@ -192,11 +193,11 @@ class SegmentationDataset(Dataset):
 
     Args:
         root: the data folder, or one that is open already.
-        split: `train`, `val` or `test`.
+        split: `train`, `val` or `test`; several joined by "+" are read as one.
         cities: the cities (sub-folders) to keep; None keeps all.
         limit: how many images to keep, at least 1, drawn evenly from the cities; None keeps all.
         transform: called `transform(image=..., mask=...)`, returns a dict with both.
-        val_share: which part of the images validates where the folder itself does not say.
+        reading: how the folder is to be read where it leaves a choice.
 
     Attributes:
         source: the opened split, which reads images and label ids.
@@ -216,9 +217,9 @@ class SegmentationDataset(Dataset):
         cities: Sequence[str] | None = None,
         limit: int | None = None,
         transform: Callable[..., dict] | None = None,
-        val_share: float = VAL_SHARE,
+        reading: Reading = USUAL,
     ) -> None:
-        self.source = open_source(root, split, cities, limit, val_share)
+        self.source = open_source(root, split, cities, limit, reading)
         self.labels, self.transform = self.source.labels, transform
         self.pairs, self.cities = self.source.samples, self.source.cities
         self.sizes = self.source.sizes
@@ -288,8 +289,9 @@ def open_datasets(
     cities_train: Sequence[str] | None = None,
     cities_val: Sequence[str] | None = None,
     limit: int | None = None,
-    val_share: float = VAL_SHARE,
+    reading: Reading = USUAL,
     augment: str = "usual",
+    split_train: Sequence[str] = ("train",),
 ) -> tuple[SegmentationDataset, SegmentationDataset]:
     """Opens the training set, augmented, and the validation set, each as `SegmentationDataset`.
 
@@ -297,17 +299,19 @@ def open_datasets(
         datadir: the data folder; None for the toy streets.
         size: (height, width) that the network sees, in pixels.
         cities_train, cities_val, limit: of each of the two; None for all.
-        val_share: which part validates where the folder itself does not say.
+        reading: how the folder is to be read where it leaves a choice.
         augment: how much training images are changed, "usual" or "strong".
+        split_train: the splits that train.
     """
-    folder = open_folder(resolve_datadir(datadir), val_share)
+    folder = open_folder(resolve_datadir(datadir), reading)
     changes = train_transforms(size)
     if augment == "strong":
         from support.engine.augmentation import strengthened  # late: most runs do without
 
         changes = strengthened(changes, size, IGNORE_INDEX)
-    train_set = SegmentationDataset(folder, "train", cities_train, limit, changes)
+    train_set = SegmentationDataset(folder, "+".join(split_train), cities_train, limit, changes)
     val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
+    folder.require_apart(train_set.cities, val_set.cities)
     return require_labels(train_set), require_labels(val_set)
 
 

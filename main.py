@@ -31,6 +31,7 @@ from commands.train import (
     opening_lines,
     training_options,
 )
+from support.formats.reading import Reading, reading_of
 from utils import LabError, python_command, seed_everything
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def train(args: argparse.Namespace) -> None:
         with processes.first_of_node_first():  # the toy streets may have to be made
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
-                options.limit, options.val_share, options.augment)  # fmt: skip
+                options.limit, Reading(**reading_of(vars(options))), options.augment,
+                options.split_train)  # fmt: skip
         labels = train_set.labels
         workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(
@@ -233,7 +235,7 @@ def open_run(
     )  # fmt: skip
     about_model = {"name": options.model, "options": model_sizes(vars(options))}
     about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
-    about_model |= {"val_share": train_set.source.folder.val_share}
+    about_model |= {"reading": train_set.source.folder.reading._asdict()}
     about_model |= labels.about_classes()
     panels = Panels(val_set, labels.names, labels.palette, MEAN, STD)
     warnings = [*label_warnings(train_set), *label_warnings(val_set)]
@@ -294,12 +296,20 @@ def look_at_data(args: argparse.Namespace) -> int | None:
     """The commands that look at a data folder."""
     from commands.data import COMMANDS as DATA_COMMANDS
 
-    return DATA_COMMANDS[args.command](**options_of(args))
+    options = options_of(args)
+    if "reading" in options:
+        options["reading"] = Reading(**options["reading"])
+    return DATA_COMMANDS[args.command](**options)
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a command by name, without what argparse keeps for itself."""
-    return {key: value for key, value in vars(args).items() if key not in ("run", "command")}
+    options = {key: value for key, value in vars(args).items() if key not in ("run", "command")}
+    if "val_share" not in options:
+        return options
+    reading = reading_of(options)
+    others = {key: value for key, value in options.items() if key not in Reading._fields}
+    return others | {"reading": reading}
 
 
 COMMANDS = {

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from data import SegmentationDataset, resolve_datadir
 from deploy import Segmenter
 from metrics import ConfusionMatrix, scores
+from support.formats.reading import Reading
 from utils import LabError, colorize, cut, overlay, save_image, write_json
 
 
@@ -24,7 +25,7 @@ def report_split(
     batch_size: int,
     output: Path,
     save_predictions: bool,
-    val_share: float,
+    reading: Reading,
     about: dict[str, Any],
 ) -> None:
     """Evaluates a model on a split, writes `metrics.json` into `output` and prints the scores.
@@ -38,11 +39,11 @@ def report_split(
         batch_size: images that the model sees at once.
         output: the folder for the results.
         save_predictions: whether each prediction is written too.
-        val_share: which part of the images validates where the folder does not say.
+        reading: how the folder is to be read where it leaves a choice.
         about: what else `metrics.json` says under `evaluated`: the model, the scales and so on.
     """
     root = resolve_datadir(datadir)
-    dataset = SegmentationDataset(root, split, cities, limit, val_share=val_share)
+    dataset = SegmentationDataset(root, split, cities, limit, reading=reading)
     require_classes(segmenter, dataset)
     matrix = evaluate_split(segmenter, dataset, batch_size, output if save_predictions else None)
     result = scores(matrix, segmenter.classes)

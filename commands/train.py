@@ -4,7 +4,7 @@ An option that is not given takes its default, or in a resumed run the value wit
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from commands.command_line import (
     positive,
     whole,
 )
+from support.formats.reading import LABEL_KINDS, VAL_SHARE
 from utils import LabError
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
 DRY_RUN_STEPS = 2
 
-UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_channels", "weights")
+UNSET = ("datadir", "fold", "cities_train", "cities_val", "limit", "num_blocks")
+UNSET += ("base_channels", "weights")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
 RECIPES: dict[str, dict[str, Any]] = {
@@ -66,7 +68,11 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "lr": 3e-3,
     "weight_decay": 1e-2,
     "scheduler": "cosine",
-    "val_share": 0.2,
+    "split_train": ["train"],
+    "val_share": VAL_SHARE,
+    "with_background": False,
+    "labels": "fine",
+    "allow_shared_areas": False,
     "augment": "usual",
     "seed": 0,
     "device": "auto",
@@ -101,8 +107,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", **COUNT)
-    share_help = "part of the images that validates where the folder has no split for it"
-    add("--val-share", share_help, type=fraction, metavar="X")
+    split_help = "splits to train on, such as train train_extra"
+    add("--split-train", split_help, "train", nargs="+", metavar="SPLIT")
+    add_reading_arguments(add, "{}")
     change_help = "random changes of training images; strong for streets unlike those trained on"
     add("--augment", change_help, choices=AUGMENT_NAMES)
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
@@ -129,6 +136,26 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
     add("--gamma", "exponent of the focal loss, 0 or more", 2.0, type=non_negative, metavar="G")
     add_loop_arguments(parser)
+
+
+def add_reading_arguments(add: Callable[..., None], otherwise: str) -> None:
+    """How a data folder is read where it leaves a choice; for `train` and all that read folders.
+
+    Args:
+        add: adds a flag, from its name, what its help says, what holds otherwise, and the rest.
+        otherwise: what the help says of the defaults; {} is the default itself.
+    """
+    share_help = "part of the images that validates where the folder has no split for it"
+    add("--val-share", share_help, otherwise.format(VAL_SHARE), type=fraction, metavar="X")
+    background_help = "learn what a set counts as background as a class (Pascal Context: 60 "
+    background_help += "classes, Stanford: 14)"
+    add("--with-background", background_help, otherwise.format("off"), **SWITCH)
+    fold_help = "which of the official divisions of Stanford 2D-3D-S"
+    add("--fold", fold_help, otherwise.format(1), type=whole, metavar="N")
+    labels_help = "labels that train where Cityscapes has both; validation is on fine ones"
+    add("--labels", labels_help, otherwise.format("fine"), choices=LABEL_KINDS)
+    areas_help = "let training and validation share the rooms of an area (Stanford)"
+    add("--allow-shared-areas", areas_help, otherwise.format("off"), **SWITCH)
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
