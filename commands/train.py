@@ -4,6 +4,7 @@ An option that is not given takes its default, or in a resumed run the value wit
 """
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ MAX_WORKERS = 64
 DRY_RUN_STEPS = 2
 
 UNSET = ("datadir", "fold", "cities_train", "cities_val", "limit", "num_blocks")
-UNSET += ("base_channels", "weights")
+UNSET += ("base_channels", "weights", "sparse")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
 RECIPES: dict[str, dict[str, Any]] = {
@@ -112,6 +113,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_arguments(add, "{}")
     change_help = "random changes of training images; strong for streets unlike those trained on"
     add("--augment", change_help, choices=AUGMENT_NAMES)
+    sparse_help = "what of each training target is visible: half, rows:N, points:N or scribbles"
+    add("--sparse", sparse_help, "all of it", type=sparse_kind, metavar="PART")
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
@@ -136,6 +139,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
     add("--gamma", "exponent of the focal loss, 0 or more", 2.0, type=non_negative, metavar="G")
     add_loop_arguments(parser)
+
+
+def sparse_kind(text: str) -> str:
+    """An argparse type: which part of a target is visible."""
+    if not re.fullmatch(r"half|scribbles|(rows|points):[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not half, rows:N, points:N or scribbles")
+    return text
 
 
 def add_reading_arguments(add: Callable[..., None], otherwise: str) -> None:

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from data import SegmentationDataset, encode_train_ids, open_datasets
+import main
+from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
 from support.formats.files import open_folder, open_source
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
 from support.formats.reading import Reading
+from support.formats.sparse import hide
 from support.formats.stanford import StanfordFolder, stanford_labels
 from utils import LabError
 
@@ -246,3 +248,53 @@ def test_a_reading_that_is_none_is_refused(values):
     with pytest.raises(ValueError, match="not a way to read a folder"):
         Reading.from_json(values)
     assert Reading.from_json(Reading(0.3, fold=2)._asdict()) == Reading(0.3, fold=2)
+
+
+# ----------------------------------------------------------------------------------- sparse labels
+
+WHOLE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16) // 48  # four classes, three rows each
+
+
+@pytest.mark.parametrize(
+    ("kind", "visible"), [("half", 96), ("rows:3", 48), ("points:7", 7), ("points:999", 192)]
+)
+def test_a_sparse_target_shows_as_much_as_is_asked_for(kind, visible):
+    hidden = hide(WHOLE, kind, "ulm_000001", 255)
+    assert (hidden != 255).sum() == visible
+    assert (hidden[hidden != 255] == WHOLE[hidden != 255]).all()
+
+
+def test_what_a_sparse_target_shows_follows_from_its_name_alone():
+    names = [f"image{number}" for number in range(12)]
+    for kind in ("half", "rows:4", "points:9", "scribbles"):
+        first = [hide(WHOLE, kind, name, 255).tobytes() for name in names]
+        assert first == [hide(WHOLE, kind, name, 255).tobytes() for name in names]
+        assert len(set(first)) > 1
+    halves = [hide(WHOLE, "half", name, 255) != 255 for name in names]
+    assert {tuple(np.flatnonzero(each.any(axis=0))) for each in halves} == {
+        tuple(range(8)),
+        tuple(range(8, 16)),
+    }
+
+
+def test_a_scribble_runs_through_every_class_and_leaves_none():
+    target = np.full((60, 80), 255, dtype=np.uint8)
+    target[:20], target[30:50, :40], target[30:50, 60:] = 0, 1, 2
+    hidden = hide(target, "scribbles", "a", 255)
+    assert set(np.unique(hidden)) == {0, 1, 2, 255}
+    assert (hidden[hidden != 255] == target[hidden != 255]).all()
+    assert (hidden != 255).sum() < 0.2 * (target != 255).sum()
+
+
+def test_sparse_targets_train_and_whole_ones_validate(cityscapes):
+    train_set, val_set = open_datasets(cityscapes, (2, 3), sparse="points:2")
+    assert (train_set.read_train_ids(0) != 255).sum() == 2
+    assert (val_set.read_train_ids(0) != 255).sum() == 6
+    assert count_pixels(train_set.targets(), 19).sum() == 2  # class weights see the visible part
+
+
+@pytest.mark.parametrize("kind", ["third", "rows", "rows:0", "points:-1", "half:2"])
+def test_a_part_that_is_none_is_refused(kind, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["train", "--sparse", kind])
+    assert "is not half, rows:N, points:N or scribbles" in capsys.readouterr().err
