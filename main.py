@@ -115,7 +115,9 @@ def train(args: argparse.Namespace) -> None:
         weights = weigh_classes(train_set, options.class_weights, processes)
         criterion = build_loss(options.loss, weights, options.gamma, labels.ignore_index)
         criterion = zoo.with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
-        optimizer = build_optimizer(options.optimizer, model, options.lr, options.weight_decay)
+        optimizer = build_optimizer(
+            options.optimizer, model, options.lr, options.weight_decay, options.backbone_lr_factor
+        )
         steps = count_steps(train_loader, options.epochs, options.max_steps)
         scheduler = build_scheduler(
             options.scheduler, optimizer, steps, options.warm_up, options.small_share)  # fmt: skip
@@ -164,6 +166,10 @@ def build_network(
         report = load_weights(model, Path(file), *names, classes=classes)
         if machine.processes.is_first:
             print("\n".join(report))
+    if options.train != "all":
+        from support.engine.weights import freeze
+
+        freeze(model, options.train, len(classes))
     if options.fix_batchnorm:
         from support.engine.weights import fix_batch_norm
 

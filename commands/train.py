@@ -39,6 +39,7 @@ LOSS_NAMES += ("mcc", "rmi", "wrmi")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
 OPTIMIZER_NAMES = ("adam", "adamw", "sgd", "muon")
 SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
+TRAINED_PARTS = ("all", "head", "last")
 AUGMENT_NAMES = ("usual", "strong")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
@@ -64,6 +65,8 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "pretrained": False,
     "loss": "wce",
     "fix_batchnorm": False,
+    "train": "all",
+    "backbone_lr_factor": 1.0,
     "batch_size": 4,
     "accumulate": 1,
     "lr": 3e-3,
@@ -132,6 +135,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--finetune-from", finetune_help, "random weights", metavar="PATH")
     fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
     add("--fix-batchnorm", fix_help, "off", **SWITCH)
+    part_help = "what learns: the last layer, the head or all; the rest stays to the bit"
+    add("--train", part_help, choices=TRAINED_PARTS)
+    factor_help = "learning rate of all but the head, as a multiple of the head's"
+    add("--backbone-lr-factor", factor_help, **RATE)
     add = partial(add_with_default, parser.add_argument_group("loss"))
     add("--loss", f"what is minimised: {', '.join(LOSS_NAMES)}", choices=LOSS_NAMES, metavar="NAME")
     weights_help = "how rare classes weigh more, by their pixels"
@@ -250,7 +257,8 @@ def training_options(
             given[key] = str(Path(given[key]).resolve())
     if resumed is None:
         is_fast = given.get("model", "unet") == "unet"  # with which it was measured
-        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from"}
+        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from", "train"}
+        is_fast &= "backbone_lr_factor" not in given
         recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if given.keys() & {"epochs", "max_steps"}:
@@ -341,11 +349,16 @@ def opening_lines(
     Sizes are (height, width): what the network sees, and the images' own.
     """
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
-    parameters = sum(each.numel() for each in state.model.parameters()) / 1e6
+    learning = [each.requires_grad for each in state.model.parameters()]
+    numbers = [each.numel() / 1e6 for each in state.model.parameters()]
+    parameters = f"{sum(numbers):.2f} million parameters"
+    if not all(learning):
+        part = sum(number for number, learns in zip(numbers, learning, strict=True) if learns)
+        parameters += f", {part:.2f} of which learn"
     lines = [
         f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
         f"{machine.precision} on {machine.device}, {sampler.length} images to train on and "
-        f"{num_val} to validate, {parameters:.2f} million parameters"
+        f"{num_val} to validate, {parameters}"
     ]
     if not 0.9 < (size[1] / size[0]) / (image_size[1] / image_size[0]) < 1.1:
         from commands.command_line.advice import (
