@@ -54,6 +54,13 @@ def add_split_arguments(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--batch-size", type=whole, metavar="N", help="images at once (default: 4)")
     group.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help="table of lines source<TAB>target from the model's classes to the data's, or a ready "
+        "one to Cityscapes: voc, coco, ade20k (default: the classes are the same)",
+    )
+    group.add_argument(
         "--save-predictions",
         action="store_true",
         help="write each prediction as the data's own label ids, and as an overlay (default: off)",
