@@ -112,7 +112,7 @@ def train(args: argparse.Namespace) -> None:
             options.accumulate, processes.rank, processes.count,
         )  # fmt: skip
         model = build_network(options, labels.names, machine, is_new=resumed is None)
-        weights = weigh_classes(train_set, options.class_weights, processes)
+        weights, labelled = weigh_classes(train_set, options.class_weights, processes)
         criterion = build_loss(options.loss, weights, options.gamma, labels.ignore_index)
         criterion = zoo.with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
         optimizer = build_optimizer(
@@ -123,7 +123,7 @@ def train(args: argparse.Namespace) -> None:
             options.scheduler, optimizer, steps, options.warm_up, options.small_share)  # fmt: skip
         run = open_run(
             options, resumed, begun, machine, stop, model, optimizer, scheduler, train_set, val_set,
-            train_loader, val_loader,
+            train_loader, val_loader, labelled,
         )  # fmt: skip
         with workers_of(train_loader, val_loader), run:
             loop = model, train_loader, criterion, optimizer, scheduler
@@ -183,24 +183,25 @@ def build_network(
 
 def weigh_classes(
     train_set: "SegmentationDataset", strategy: str, processes: "Processes"
-) -> "Tensor | None":
-    """The class weights, from the pixels of the training set; None where none are wanted."""
+) -> tuple["Tensor | None", int | None]:
+    """The class weights and the labelled pixels of the training set; None where none are wanted."""
     from data import count_pixels
     from losses import class_weights
 
     if strategy == "none":
-        return None
+        return None, None
     counts = None
     if processes.is_first:
         counts = count_pixels(train_set.targets("counting pixels"), len(train_set.labels))
-    return class_weights(processes.broadcast(counts), strategy)
+    counts = processes.broadcast(counts)
+    return class_weights(counts, strategy), int(counts.sum())
 
 
 def open_run(
     options: argparse.Namespace, resumed: Path | None, begun: dict[str, Any] | None,
     machine: "Machine", stop: "StopRequest", model: "nn.Module", optimizer: "Optimizer",
     scheduler: "Schedule", train_set: "SegmentationDataset", val_set: "SegmentationDataset",
-    train_loader: "DataLoader", val_loader: "DataLoader",
+    train_loader: "DataLoader", val_loader: "DataLoader", labelled: int | None,
 ) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
     from data import MEAN, STD, label_warnings
@@ -230,6 +231,7 @@ def open_run(
         "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
         "labels": labels.to_json(),
         "commit": git_commit(),
+        "labelled": labelled,
     }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,

@@ -26,7 +26,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     for split, count in DEFAULT_COUNTS.items():
         add(f"--{split}", type=int, default=count, metavar="N", help=f"scenes in the {split} split")
     add("--train-extra", type=int, default=0, metavar="N",
-        help="further scenes with coarse labels alone; train then has coarse ones, too")  # fmt: skip
+        help="further scenes with coarse labels alone; train then has coarse too")  # fmt: skip
     add("--varied", type=float, default=0.0, metavar="X",
         help="part of the training scenes in which light, colours and camera change beyond what is "
         "realistic, 0 to 1, for networks that are to see real streets")  # fmt: skip
