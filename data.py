@@ -24,11 +24,13 @@ from support.engine.loading import (
     SeededSamples,
     StepDivision,
     TargetsOnly,
+    require_batches,
     start_worker,
 )
 from support.formats.cityscapes import CITYSCAPES
-from support.formats.files import VAL_SHARE, DataFolder, open_folder, open_source
+from support.formats.files import DataFolder, open_folder, open_source
 from support.formats.labels import IGNORE_INDEX, LabelSet, suspicious_labels
+from support.formats.reading import USUAL, Reading
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"
@@ -192,11 +194,12 @@ class SegmentationDataset(Dataset):
 
     Args:
         root: the data folder, or one that is open already.
-        split: `train`, `val` or `test`.
+        split: `train`, `val` or `test`; several joined by "+" are read as one.
         cities: the cities (sub-folders) to keep; None keeps all.
         limit: how many images to keep, at least 1, drawn evenly from the cities; None keeps all.
         transform: called `transform(image=..., mask=...)`, returns a dict with both.
-        val_share: which part of the images validates where the folder itself does not say.
+        reading: how the folder is to be read where it leaves a choice.
+        sparse: which part of each target is visible, such as `half`; None for all of it.
 
     Attributes:
         source: the opened split, which reads images and label ids.
@@ -216,10 +219,11 @@ class SegmentationDataset(Dataset):
         cities: Sequence[str] | None = None,
         limit: int | None = None,
         transform: Callable[..., dict] | None = None,
-        val_share: float = VAL_SHARE,
+        reading: Reading = USUAL,
+        sparse: str | None = None,
     ) -> None:
-        self.source = open_source(root, split, cities, limit, val_share)
-        self.labels, self.transform = self.source.labels, transform
+        self.source = open_source(root, split, cities, limit, reading)
+        self.labels, self.transform, self.sparse = self.source.labels, transform, sparse
         self.pairs, self.cities = self.source.samples, self.source.cities
         self.sizes = self.source.sizes
 
@@ -239,9 +243,15 @@ class SegmentationDataset(Dataset):
         """Reads a target alone, (H, W) uint8 train ids at its own size."""
         label_ids = self.source.read_label_ids(index)
         try:
-            return encode_train_ids(label_ids, self.labels)
+            train_ids = encode_train_ids(label_ids, self.labels)
+            return self._visible(train_ids, index) if self.sparse else train_ids
         except LabError as error:
             raise self.source.folder.blame(self.source.place(index), error) from error
+
+    def _visible(self, train_ids: np.ndarray, index: int) -> np.ndarray:
+        from support.formats.sparse import hide  # late: most targets are whole
+
+        return hide(train_ids, self.sparse, self.pairs[index].name, IGNORE_INDEX)
 
     def fingerprint(self) -> str:
         """A SHA-256 over the split, the names, the sizes of the files and a prepared manifest."""
@@ -288,8 +298,10 @@ def open_datasets(
     cities_train: Sequence[str] | None = None,
     cities_val: Sequence[str] | None = None,
     limit: int | None = None,
-    val_share: float = VAL_SHARE,
+    reading: Reading = USUAL,
     augment: str = "usual",
+    split_train: Sequence[str] = ("train",),
+    sparse: str | None = None,
 ) -> tuple[SegmentationDataset, SegmentationDataset]:
     """Opens the training set, augmented, and the validation set, each as `SegmentationDataset`.
 
@@ -297,17 +309,22 @@ def open_datasets(
         datadir: the data folder; None for the toy streets.
         size: (height, width) that the network sees, in pixels.
         cities_train, cities_val, limit: of each of the two; None for all.
-        val_share: which part validates where the folder itself does not say.
+        reading: how the folder is to be read where it leaves a choice.
         augment: how much training images are changed, "usual" or "strong".
+        split_train: the splits that train.
+        sparse: which part of the targets is visible in training; None for all.
     """
-    folder = open_folder(resolve_datadir(datadir), val_share)
+    folder = open_folder(resolve_datadir(datadir), reading)
     changes = train_transforms(size)
     if augment == "strong":
         from support.engine.augmentation import strengthened  # late: most runs do without
 
         changes = strengthened(changes, size, IGNORE_INDEX)
-    train_set = SegmentationDataset(folder, "train", cities_train, limit, changes)
+    train_set = SegmentationDataset(
+        folder, "+".join(split_train), cities_train, limit, changes, sparse=sparse
+    )
     val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
+    folder.require_apart(train_set.cities, val_set.cities)
     return require_labels(train_set), require_labels(val_set)
 
 
@@ -377,20 +394,3 @@ def get_dataloaders(
 
     own_val = [(0, index) for index in range(rank, len(val_set), processes)]
     return build(train_set, EpochSampler(len(train_set), seed, division)), build(val_set, own_val)
-
-
-def require_batches(num_images: int, division: StepDivision, num_workers: int) -> None:
-    """Raises `LabError` when numbers for a loader are out of range, or no step can be filled."""
-    if division.batch_size < 1:
-        raise LabError(f"the batch size must be at least 1 image, not {division.batch_size}")
-    if division.accumulate < 1:
-        raise LabError(f"a step must accumulate at least 1 batch, not {division.accumulate}")
-    if num_workers < 0:
-        raise LabError(f"the number of workers must be at least 0, not {num_workers}")
-    if division.images_per_step > num_images:
-        several = "" if division.images_per_step == division.batch_size else " or --accumulate"
-        raise LabError(
-            f"a step of {division.images_per_step} images is larger than the training data "
-            f"({num_images} images): lower --batch-size{several}, or take more data (--limit, "
-            "--cities-train)"
-        )

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from support.formats.files import VAL_SHARE
 from support.formats.labels import IGNORE_INDEX
+from support.formats.reading import USUAL, Reading
 from utils import LabError, atomic_path, check_image, resize_image
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: the others do without
@@ -48,9 +48,9 @@ def export_onnx(
         size: (height, width) of training.
         metadata: `classes` (K names), `palette` (K colours, RGB 0 ... 255), `mean` and `std` (RGB,
             of images in 0 ... 1); also `label_ids` (what masks hold for the classes) unless those
-            are 0 ... K-1, and `val_share` (of the training) unless it is 0.2. With `size`, the
-            model's `stride` and the `format_version` they become properties of the file, whose
-            values are JSON.
+            are 0 ... K-1, and `reading` (how the data were read) unless it is the usual one. With
+            `size`, the model's `stride` and the `format_version` they become properties of the
+            file, whose values are JSON.
 
     Shape:
         image: (B, 3, H, W) float32, H and W multiples of the stride → logits: (B, K, H, W).
@@ -171,12 +171,15 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     is_list = isinstance(classes, list | tuple) and 1 <= len(classes) <= IGNORE_INDEX
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise LabError(f"the metadata are impossible: classes {str(classes)[:60]}")
-    values = {"label_ids": list(range(len(classes))), "val_share": VAL_SHARE} | values
+    values = {"label_ids": list(range(len(classes))), "reading": USUAL._asdict()} | values
     plain = {"format_version": version, "classes": list(classes)}
+    try:
+        plain["reading"] = Reading.from_json(values["reading"])._asdict()
+    except ValueError as error:
+        raise LabError(f"the metadata are impossible: {error}") from error
     for key, shape, kinds, least, most in (
         ("palette", (len(classes), 3), "iu", 0, 255),
         ("label_ids", (len(classes),), "iu", 0, 65535),
-        ("val_share", (), "f", 0, 1),
         ("mean", (3,), "iuf", -1e6, 1e6),
         ("std", (3,), "iuf", 1e-6, 1e6),
         ("size", (2,), "iu", 1, MAX_SIDE),
@@ -275,7 +278,7 @@ class Segmenter:
         self.std = np.array(metadata["std"], dtype=np.float32)
         self.size = tuple(metadata["size"])
         self.stride = metadata["stride"]
-        self.val_share = metadata.get("val_share", VAL_SHARE)
+        self.reading = Reading(**metadata.get("reading", {}))
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Runs the network: normalised images (B, 3, H, W) float32 → logits (B, K, H, W)."""
@@ -378,7 +381,7 @@ def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, object]:
     """Reads the metadata of an opened file; `LabError` when they are not those of this lab."""
     properties = session.get_modelmeta().custom_metadata_map
     try:
-        known = (*METADATA_KEYS, "label_ids", "val_share")
+        known = (*METADATA_KEYS, "label_ids", "reading")
         values = {key: json.loads(properties[key]) for key in known if key in properties}
     except (ValueError, RecursionError) as error:
         raise LabError("its metadata are not JSON") from error

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from commands.command_line import CommandLine, run_command, whole
+from commands.slurm.chains import Chain, plan_chains
 from commands.slurm.jobs import new_folder, preview, read_records, slurm, submit_job, write_text
 from commands.slurm.script import REQUEST_OPTIONS, Job, Request, further_option, seconds_of
 from commands.slurm.status import show_status
@@ -109,6 +110,8 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--grid", **grid, metavar="OPTION=A,B", help=grid_help)
     runs_help = "a file with the options of one run in each line; # begins a comment"
     add("--runs", type=Path, metavar="FILE", help=runs_help)
+    chain_help = "as --runs, but each line begins with the best weights of the one before"
+    add("--chain", type=Path, metavar="FILE", help=chain_help)
     add("--repeat", type=whole, default=1, metavar="N", help="seeds for each (1)")
     add("--at-most", type=whole, metavar="N", help="runs at a time (as many as there is room for)")
     add("--local", action="store_true", help="train here, one after another, without Slurm")
@@ -185,6 +188,8 @@ def submit(args: argparse.Namespace) -> int:
 def sweep(args: argparse.Namespace) -> int:
     """The command `sweep`."""
     request, common = make_request(args), train_words(args)
+    if args.chain:
+        return sweep_chains(args, request, common)
     lines = sweep_lines(args.grid, args.runs, args.repeat, common)
     plan = partial(plan_training, name="", needs_gpu=bool(request.gpus), may_exist=True)
     trainings = [plan([*common, *line]) for line in lines]
@@ -198,6 +203,46 @@ def sweep(args: argparse.Namespace) -> int:
         if there:
             print(f"then: python main.py compare {' '.join(map(shown, there))}")
     return code
+
+
+def sweep_chains(args: argparse.Namespace, request: Request, common: Sequence[str]) -> int:
+    """Trains chains of runs, here or as jobs that wait for each other."""
+    if args.grid or args.runs or args.at_most:
+        raise JobError("--chain stands alone; leave out --grid, --runs and --at-most")
+    plan = partial(plan_training, name="", needs_gpu=bool(request.gpus), may_exist=True)
+    chains = plan_chains(args.chain, args.repeat, common, plan)
+    trainings = [each for chain in chains for each in chain]
+    require_same_options(trainings)
+    text = "".join(f"{shlex.join(each.arguments)}\n" for each in trainings)
+    if args.local:
+        code = sweep_here(args, request, trainings, text, chains)
+    else:
+        code = submit_chains(args, request, chains, text)
+    if not (args.dry_run or args.check):
+        print(f"then: python main.py compare {' '.join(shown(each.folder) for each in trainings)}")
+    return code
+
+
+def submit_chains(
+    args: argparse.Namespace, request: Request, chains: Sequence[Chain], text: str
+) -> int:
+    """Submits the unfinished stages of every chain, each to begin after the one before."""
+    for chain in chains:
+        number = None
+        for training in chain:
+            if is_finished(training):
+                print(f"finished already: {shown(training.folder)}", file=sys.stderr)
+                continue
+            name = safe_name(args.job_name or training.folder.name)
+            job = Job(name, request, [training], after=number)
+            if args.dry_run or args.check:
+                preview(job, is_dry_run=args.dry_run)
+                number = "JOB" if args.dry_run else None
+                continue
+            number, folder = submit_job(job, args.typed, allow_dirty=args.allow_dirty)
+            write_text(folder / "runs.txt", text)
+            print(f"job {number} trains {shown(training.folder)}; see {shown(folder)}")
+    return 0
 
 
 def submit_array(
@@ -230,9 +275,13 @@ def submit_array(
 
 
 def sweep_here(
-    args: argparse.Namespace, request: Request, trainings: Sequence[Training], text: str
-) -> int:
-    """Trains the runs of a sweep on this machine, or only shows the commands that would."""
+    args: argparse.Namespace, request: Request, trainings: Sequence[Training], text: str,
+    chains: Sequence[Chain] | None = None,
+) -> int:  # fmt: skip
+    """Trains the runs of a sweep on this machine, or only shows the commands that would.
+
+    With chains, which hold the same trainings, a run that fails ends its chain.
+    """
     if request.is_parallel:
         raise JobError(
             "--local trains in one process; leave out --nodes, --processes-per-node and "
@@ -246,7 +295,15 @@ def sweep_here(
         return 0
     logs = new_folder(args.job_name or "sweep")
     write_text(logs / "runs.txt", text)
-    return train_here(trainings, logs)
+    if chains is None:
+        return train_here(trainings, logs)
+    code = 0
+    for chain in chains:
+        ended = train_here(chain, logs, is_chain=True)
+        if ended > 1:
+            return ended
+        code |= ended
+    return code
 
 
 def status(args: argparse.Namespace) -> int:

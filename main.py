@@ -31,6 +31,7 @@ from commands.train import (
     opening_lines,
     training_options,
 )
+from support.formats.reading import Reading, reading_of
 from utils import LabError, python_command, seed_everything
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def train(args: argparse.Namespace) -> None:
         with processes.first_of_node_first():  # the toy streets may have to be made
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
-                options.limit, options.val_share, options.augment)  # fmt: skip
+                options.limit, Reading(**reading_of(vars(options))), options.augment,
+                options.split_train, options.sparse)  # fmt: skip
         labels = train_set.labels
         workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(
@@ -110,16 +112,18 @@ def train(args: argparse.Namespace) -> None:
             options.accumulate, processes.rank, processes.count,
         )  # fmt: skip
         model = build_network(options, labels.names, machine, is_new=resumed is None)
-        weights = weigh_classes(train_set, options.class_weights, processes)
+        weights, labelled = weigh_classes(train_set, options.class_weights, processes)
         criterion = build_loss(options.loss, weights, options.gamma, labels.ignore_index)
         criterion = zoo.with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
-        optimizer = build_optimizer(options.optimizer, model, options.lr, options.weight_decay)
+        optimizer = build_optimizer(
+            options.optimizer, model, options.lr, options.weight_decay, options.backbone_lr_factor
+        )
         steps = count_steps(train_loader, options.epochs, options.max_steps)
         scheduler = build_scheduler(
             options.scheduler, optimizer, steps, options.warm_up, options.small_share)  # fmt: skip
         run = open_run(
             options, resumed, begun, machine, stop, model, optimizer, scheduler, train_set, val_set,
-            train_loader, val_loader,
+            train_loader, val_loader, labelled,
         )  # fmt: skip
         with workers_of(train_loader, val_loader), run:
             loop = model, train_loader, criterion, optimizer, scheduler
@@ -162,6 +166,10 @@ def build_network(
         report = load_weights(model, Path(file), *names, classes=classes)
         if machine.processes.is_first:
             print("\n".join(report))
+    if options.train != "all":
+        from support.engine.weights import freeze
+
+        freeze(model, options.train, len(classes))
     if options.fix_batchnorm:
         from support.engine.weights import fix_batch_norm
 
@@ -175,24 +183,25 @@ def build_network(
 
 def weigh_classes(
     train_set: "SegmentationDataset", strategy: str, processes: "Processes"
-) -> "Tensor | None":
-    """The class weights, from the pixels of the training set; None where none are wanted."""
+) -> tuple["Tensor | None", int | None]:
+    """The class weights and the labelled pixels of the training set; None where none are wanted."""
     from data import count_pixels
     from losses import class_weights
 
     if strategy == "none":
-        return None
+        return None, None
     counts = None
     if processes.is_first:
         counts = count_pixels(train_set.targets("counting pixels"), len(train_set.labels))
-    return class_weights(processes.broadcast(counts), strategy)
+    counts = processes.broadcast(counts)
+    return class_weights(counts, strategy), int(counts.sum())
 
 
 def open_run(
     options: argparse.Namespace, resumed: Path | None, begun: dict[str, Any] | None,
     machine: "Machine", stop: "StopRequest", model: "nn.Module", optimizer: "Optimizer",
     scheduler: "Schedule", train_set: "SegmentationDataset", val_set: "SegmentationDataset",
-    train_loader: "DataLoader", val_loader: "DataLoader",
+    train_loader: "DataLoader", val_loader: "DataLoader", labelled: int | None,
 ) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
     from data import MEAN, STD, label_warnings
@@ -222,6 +231,7 @@ def open_run(
         "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
         "labels": labels.to_json(),
         "commit": git_commit(),
+        "labelled": labelled,
     }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,
@@ -233,7 +243,7 @@ def open_run(
     )  # fmt: skip
     about_model = {"name": options.model, "options": model_sizes(vars(options))}
     about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
-    about_model |= {"val_share": train_set.source.folder.val_share}
+    about_model |= {"reading": train_set.source.folder.reading._asdict()}
     about_model |= labels.about_classes()
     panels = Panels(val_set, labels.names, labels.palette, MEAN, STD)
     warnings = [*label_warnings(train_set), *label_warnings(val_set)]
@@ -294,12 +304,20 @@ def look_at_data(args: argparse.Namespace) -> int | None:
     """The commands that look at a data folder."""
     from commands.data import COMMANDS as DATA_COMMANDS
 
-    return DATA_COMMANDS[args.command](**options_of(args))
+    options = options_of(args)
+    if "reading" in options:
+        options["reading"] = Reading(**options["reading"])
+    return DATA_COMMANDS[args.command](**options)
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a command by name, without what argparse keeps for itself."""
-    return {key: value for key, value in vars(args).items() if key not in ("run", "command")}
+    options = {key: value for key, value in vars(args).items() if key not in ("run", "command")}
+    if "val_share" not in options:
+        return options
+    reading = reading_of(options)
+    others = {key: value for key, value in options.items() if key not in Reading._fields}
+    return others | {"reading": reading}
 
 
 COMMANDS = {

@@ -15,6 +15,8 @@ Segmentation" (MICCAI 2015), figure 1. What differs here, and why:
 * Sizes that the poolings do not divide are padded at the bottom and right, and cropped back.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -254,6 +256,10 @@ class UNet(nn.Module):
         bottom, features = self.encoder(pad_to_multiple(x, self.stride))
         logits = self.decoder(bottom, features)
         return logits[..., :height, :width]
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: the decoder."""
+        return self.decoder.parameters()
 
 
 def initialize(module: nn.Module) -> None:

@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from commands.command_line import LARGEST, below_one, fraction, positive, whole
-from commands.train import DEVICE_NAMES, TRAIN_DEFAULTS
+from commands.command_line import LARGEST, below_one, positive, whole
+from commands.train import DEVICE_NAMES, add_reading_arguments
 
 METRIC_NAMES = ("macro_f1", "mean_iou")
 
@@ -46,12 +47,19 @@ def add_split_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--datadir", type=Path, metavar="DIR", help="data folder (default: toy streets)"
     )
-    add_val_share(group, None, "that of the model's training")
+    add_reading(group, "that of the model's training")
     group.add_argument("--cities", nargs="+", metavar="CITY", help="these cities (default: all)")
     group.add_argument(
         "--limit", type=whole, metavar="N", help="at most so many images (default: all)"
     )
     group.add_argument("--batch-size", type=whole, metavar="N", help="images at once (default: 4)")
+    group.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help="table of lines source<TAB>target from the model's classes to the data's, or a ready "
+        "one to Cityscapes: voc, coco, ade20k (default: the classes are the same)",
+    )
     group.add_argument(
         "--save-predictions",
         action="store_true",
@@ -104,25 +112,19 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="data folder: your own, as downloaded, or prepared (default: toy streets)",
     )
-    add_val_share(parser)
+    add_reading(parser)
     parser.add_argument(
         "--cities", nargs="+", metavar="CITY", help="only these cities (default: all)"
     )
 
 
-def add_val_share(
-    group: argparse._ActionsContainer,
-    default: float | None = TRAIN_DEFAULTS["val_share"],
-    otherwise: str = "%(default)s",
-) -> None:
-    """Adds what decides where a folder has no validation split of its own."""
-    group.add_argument(
-        "--val-share",
-        type=fraction,
-        default=default,
-        metavar="X",
-        help=f"part that validates where the folder has no split for it (default: {otherwise})",
-    )
+def add_reading(group: argparse._ActionsContainer, otherwise: str = "{}") -> None:
+    """Adds how a data folder is read; what is not given is None, or False for a switch."""
+
+    def add(flag: str, text: str, default: str, **options: Any) -> None:
+        group.add_argument(flag, help=f"{text} (default: {default})", **options)
+
+    add_reading_arguments(add, otherwise)
 
 
 def add_picture_arguments(parser: argparse.ArgumentParser, picture: str) -> None:

@@ -93,8 +93,9 @@ def audit_pair(folder: DataFolder, image_path: Path, mask_path: Path) -> Pair:
     """Reads an image and its mask."""
     faults, size, counts, content, palette = [], None, None, "", None
     try:
-        with opened_image(mask_path) as mask:
-            palette = mask.getpalette()
+        if mask_path.suffix != ".mat":
+            with opened_image(mask_path) as mask:
+                palette = mask.getpalette()
         label_ids = folder.read_label_ids(mask_path)
         size = label_ids.shape
         folder.labels.require_known(label_ids)

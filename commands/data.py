@@ -33,6 +33,7 @@ from data import (
 from support.engine.loading import SeededSamples
 from support.formats.files import is_prepared, open_folder, open_source
 from support.formats.labels import ClassesError, LabelSet, suspicious_labels
+from support.formats.reading import Reading
 from support.plots import (
     figure_picture,
     picture_grid,
@@ -85,12 +86,12 @@ def show(
     split: str,
     cities: Sequence[str] | None,
     limit: int | None,
-    val_share: float,
+    reading: Reading,
     samples: int,
     output: Path,
 ) -> None:
     """Puts images beside their labels, drawn evenly from the split."""
-    source = open_source(resolve_datadir(datadir), split, cities, limit, val_share)
+    source = open_source(resolve_datadir(datadir), split, cities, limit, reading)
     labels = source.labels
     print(*source.folder.remarks, sep="\n", end="\n" if source.folder.remarks else "")
     count = min(samples, len(source.samples))
@@ -123,12 +124,12 @@ def stats(
     split: str,
     cities: Sequence[str] | None,
     limit: int | None,
-    val_share: float,
+    reading: Reading,
     output: Path,
 ) -> None:
     """Counts the pixels of every class: a table, and a plot with a logarithmic axis."""
     root = resolve_datadir(datadir)
-    dataset = SegmentationDataset(root, split, cities, limit, val_share=val_share)
+    dataset = SegmentationDataset(root, split, cities, limit, reading=reading)
     names, palette = dataset.labels.names, dataset.labels.palette
     counts = count_pixels(dataset.targets("count"), len(names)).numpy()
     labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
@@ -184,7 +185,7 @@ def augment(
     datadir: Path | None,
     split: str,
     cities: Sequence[str] | None,
-    val_share: float,
+    reading: Reading,
     size: tuple[int, int],
     index: int,
     draws: int,
@@ -196,7 +197,7 @@ def augment(
     Each image stands above its target: no tint may hide what happens to the colours.
     """
     root = resolve_datadir(datadir)
-    dataset = SegmentationDataset(root, split, cities, None, train_transforms(size), val_share)
+    dataset = SegmentationDataset(root, split, cities, None, train_transforms(size), reading)
     if not 0 <= index < len(dataset):
         raise LabError(f"--index {index}: the samples are 0 ... {len(dataset) - 1}")
     image, palette = resize_image(dataset.source.read_image(index), size), dataset.labels.palette
@@ -255,7 +256,7 @@ def readable_name(change: A.BasicTransform | A.BaseCompose) -> str:
 
 
 def check(
-    datadir: Path | None, split: str | None, cities: Sequence[str] | None, val_share: float
+    datadir: Path | None, split: str | None, cities: Sequence[str] | None, reading: Reading
 ) -> int:
     """Reads every file of a data folder; names all faults in one go, and what looks wrong.
 
@@ -265,7 +266,7 @@ def check(
     root, splits = resolve_datadir(datadir), [split] if split else None
     read_all = audit_prepared if is_prepared(root) else audit_files
     try:
-        folder = open_folder(root, val_share)
+        folder = open_folder(root, reading)
         count, faults, warnings, counts = read_all(folder, splits, cities)
         warnings += folder.remarks
     except ClassesError as error:  # without its classes, no mask can be read
@@ -302,12 +303,12 @@ def prepare_copy(
     splits: Sequence[str] | None,
     cities: Sequence[str] | None,
     limit: int | None,
-    val_share: float,
+    reading: Reading,
     size: tuple[int, int],
     output: Path,
 ) -> None:
     """Writes a downsized copy of chosen cities, which is a data folder of its own."""
-    folder = open_folder(resolve_datadir(datadir), val_share)
+    folder = open_folder(resolve_datadir(datadir), reading)
     sources = open_splits(folder, splits, cities, limit)
     prepare(sources, output, size)
     for source in sources:

@@ -5,6 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from data import SegmentationDataset, resolve_datadir
 from deploy import Segmenter
 from metrics import ConfusionMatrix, scores
+from support.formats.reading import Reading
 from utils import LabError, colorize, cut, overlay, save_image, write_json
 
 
@@ -24,7 +26,8 @@ def report_split(
     batch_size: int,
     output: Path,
     save_predictions: bool,
-    val_share: float,
+    reading: Reading,
+    mapping: Path | None,
     about: dict[str, Any],
 ) -> None:
     """Evaluates a model on a split, writes `metrics.json` into `output` and prints the scores.
@@ -38,14 +41,23 @@ def report_split(
         batch_size: images that the model sees at once.
         output: the folder for the results.
         save_predictions: whether each prediction is written too.
-        val_share: which part of the images validates where the folder does not say.
+        reading: how the folder is to be read where it leaves a choice.
+        mapping: a table from the model's classes to those of the data; None where they are the
+            same.
         about: what else `metrics.json` says under `evaluated`: the model, the scales and so on.
     """
     root = resolve_datadir(datadir)
-    dataset = SegmentationDataset(root, split, cities, limit, val_share=val_share)
-    require_classes(segmenter, dataset)
-    matrix = evaluate_split(segmenter, dataset, batch_size, output if save_predictions else None)
-    result = scores(matrix, segmenter.classes)
+    dataset = SegmentationDataset(root, split, cities, limit, reading=reading)
+    predictions, table, to_targets = output if save_predictions else None, None, None
+    if mapping is None:
+        require_classes(segmenter, dataset)
+    else:
+        from commands.mapping import MappedSegmenter, read_mapping  # late: mostly they are the same
+
+        table = read_mapping(mapping, segmenter.classes, dataset.labels.names)
+        segmenter, to_targets = MappedSegmenter(segmenter, table, dataset.labels), table.of_data
+    matrix = evaluate_split(segmenter, dataset, batch_size, predictions, to_targets)
+    result = scores(matrix, segmenter.classes) if table is None else table.scores(matrix)
     result["evaluated"] = {
         **about,
         "split": split,
@@ -80,6 +92,7 @@ def evaluate_split(
     dataset: SegmentationDataset,
     batch_size: int,
     predictions: Path | None,
+    to_targets: np.ndarray | None = None,
 ) -> Tensor:
     """Compares a model with every target of a data set, each at the target's own size.
 
@@ -89,6 +102,7 @@ def evaluate_split(
         batch_size: images that the model sees at once.
         predictions: a folder for each prediction as label ids of the set, `<name>_labelIds.png`, as
             a benchmark's server takes them, and in `overlays/` as a picture; None for neither.
+        to_targets: the segmenter's class for each of the data's, where they differ.
 
     Returns:
         The confusion matrix, (K, K) int64.
@@ -100,10 +114,15 @@ def evaluate_split(
             samples = [dataset[index] for index in indices]
             masks = segmenter.predict_batch([image for image, _ in samples])
             for index, (image, target), mask in zip(indices, samples, masks, strict=True):
+                if to_targets is not None:
+                    target = recoded(target, to_targets, dataset.labels.ignore_index)
                 confusion.update(torch.from_numpy(mask)[None], target[None])
                 if predictions is not None:
                     _, name = dataset.pairs[index]
-                    label_ids = dataset.labels.decode(mask)
+                    if to_targets is None:
+                        label_ids = dataset.labels.decode(mask)
+                    else:
+                        label_ids = segmenter.label_ids(mask)
                     save_image(predictions / f"{name}_labelIds.png", label_ids)
                     # the official evaluator takes any file that begins with the name
                     picture = overlay(image, colorize(mask, segmenter.palette))
@@ -111,6 +130,13 @@ def evaluate_split(
                     save_image(file.with_name(f"overlay_{file.name}"), picture)
             bar.update(len(samples))
     return confusion.matrix
+
+
+def recoded(target: Tensor, to_targets: np.ndarray, ignore_index: int) -> Tensor:
+    """Turns a target's train ids into other ids: (H, W) int64 → (H, W) int64; void stays void."""
+    table = np.full(256, ignore_index, dtype=np.int64)
+    table[: len(to_targets)] = to_targets
+    return torch.from_numpy(table[target.numpy()])
 
 
 def score_table(result: dict[str, Any]) -> str:
@@ -121,9 +147,11 @@ def score_table(result: dict[str, Any]) -> str:
         f1, iou = (score_text(row[key]) for key in ("f1", "iou"))
         lines.append(f"{cut(name):<{width}}{f1:>8}{iou:>8}{row['pixels']:>14,}")
     lines.append("-" * len(lines[0]))
-    for key in ("macro_f1", "mean_iou", "pixel_accuracy", "mean_accuracy"):
+    keys = [key for key in result if key not in ("classes", "evaluated", "coverage")]
+    width = max([width, *map(len, keys)])
+    for key in keys:
         lines.append(f"{key.replace('_', ' '):<{width}}{score_text(result[key]):>8}")
-    return "\n".join(lines)
+    return "\n".join(lines + ([result["coverage"]] if "coverage" in result else []))
 
 
 def score_text(score: float | None) -> str:

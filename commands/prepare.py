@@ -123,7 +123,7 @@ def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> N
             "size": list(size),
             "source": str(sources[0].root),
             "labels": sources[0].labels.to_json(),
-            "val_share": sources[0].folder.val_share,
+            "reading": sources[0].folder.reading._asdict(),
             "splits": {source.split: source.samples for source in sources},
         }
         (partial / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1), encoding="utf-8")

@@ -55,7 +55,8 @@ def test_model(
         LabError: for options that do not belong together, and for files that are not what they
             should be.
     """
-    wrong = {**of_split, "val_share": None, "batch_size": batch_size}
+    reading = of_split.pop("reading")
+    wrong = {**of_split, "batch_size": batch_size}
     for name, value in wrong.items() if image is not None else ():
         if value:
             raise LabError(f"--{name.replace('_', '-')} goes with --split, not with --image")
@@ -67,9 +68,9 @@ def test_model(
         return
     from commands.evaluation import report_split  # late: photos do without torch
 
-    of_split["val_share"] = of_split["val_share"] or model.val_share
     report_split(
         segmenter, split=split, batch_size=batch_size or 4,
+        reading=model.reading._replace(**reading),
         output=output or modelpath.parent / f"test_{split}",
         about={"model": str(modelpath), **views}, **of_split,
     )  # fmt: skip

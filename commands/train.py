@@ -4,7 +4,8 @@ An option that is not given takes its default, or in a resumed run the value wit
 """
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from commands.command_line import (
     positive,
     whole,
 )
+from support.formats.reading import LABEL_KINDS, VAL_SHARE
 from utils import LabError
 
 if TYPE_CHECKING:
@@ -37,13 +39,15 @@ LOSS_NAMES += ("mcc", "rmi", "wrmi")
 CLASS_WEIGHT_NAMES = ("none", "inverse", "sqrt", "median", "effective")
 OPTIMIZER_NAMES = ("adam", "adamw", "sgd", "muon")
 SCHEDULER_NAMES = ("constant", "poly", "cosine", "exponential", "plateau")
+TRAINED_PARTS = ("all", "head", "last")
 AUGMENT_NAMES = ("usual", "strong")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
 DRY_RUN_STEPS = 2
 
-UNSET = ("datadir", "cities_train", "cities_val", "limit", "num_blocks", "base_channels", "weights")
+UNSET = ("datadir", "fold", "cities_train", "cities_val", "limit", "num_blocks")
+UNSET += ("base_channels", "weights", "sparse")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
 RECIPES: dict[str, dict[str, Any]] = {
@@ -61,12 +65,18 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "pretrained": False,
     "loss": "wce",
     "fix_batchnorm": False,
+    "train": "all",
+    "backbone_lr_factor": 1.0,
     "batch_size": 4,
     "accumulate": 1,
     "lr": 3e-3,
     "weight_decay": 1e-2,
     "scheduler": "cosine",
-    "val_share": 0.2,
+    "split_train": ["train"],
+    "val_share": VAL_SHARE,
+    "with_background": False,
+    "labels": "fine",
+    "allow_shared_areas": False,
     "augment": "usual",
     "seed": 0,
     "device": "auto",
@@ -101,10 +111,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", **COUNT)
-    share_help = "part of the images that validates where the folder has no split for it"
-    add("--val-share", share_help, type=fraction, metavar="X")
+    split_help = "splits to train on, such as train train_extra"
+    add("--split-train", split_help, "train", nargs="+", metavar="SPLIT")
+    add_reading_arguments(add, "{}")
     change_help = "random changes of training images; strong for streets unlike those trained on"
     add("--augment", change_help, choices=AUGMENT_NAMES)
+    sparse_help = "what of each training target is visible: half, rows:N, points:N or scribbles"
+    add("--sparse", sparse_help, "all of it", type=sparse_kind, metavar="PART")
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
@@ -122,6 +135,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--finetune-from", finetune_help, "random weights", metavar="PATH")
     fix_help = "batch normalisation keeps its statistics (fine-tuning, tiny batches)"
     add("--fix-batchnorm", fix_help, "off", **SWITCH)
+    part_help = "what learns: the last layer, the head or all; the rest stays to the bit"
+    add("--train", part_help, choices=TRAINED_PARTS)
+    factor_help = "learning rate of all but the head, as a multiple of the head's"
+    add("--backbone-lr-factor", factor_help, **RATE)
     add = partial(add_with_default, parser.add_argument_group("loss"))
     add("--loss", f"what is minimised: {', '.join(LOSS_NAMES)}", choices=LOSS_NAMES, metavar="NAME")
     weights_help = "how rare classes weigh more, by their pixels"
@@ -129,6 +146,33 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--class-weights", weights_help, weights_default, choices=CLASS_WEIGHT_NAMES)
     add("--gamma", "exponent of the focal loss, 0 or more", 2.0, type=non_negative, metavar="G")
     add_loop_arguments(parser)
+
+
+def sparse_kind(text: str) -> str:
+    """An argparse type: which part of a target is visible."""
+    if not re.fullmatch(r"half|scribbles|(rows|points):[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not half, rows:N, points:N or scribbles")
+    return text
+
+
+def add_reading_arguments(add: Callable[..., None], otherwise: str) -> None:
+    """How a data folder is read where it leaves a choice; for `train` and all that read folders.
+
+    Args:
+        add: adds a flag, from its name, what its help says, what holds otherwise, and the rest.
+        otherwise: what the help says of the defaults; {} is the default itself.
+    """
+    share_help = "part of the images that validates where the folder has no split for it"
+    add("--val-share", share_help, otherwise.format(VAL_SHARE), type=fraction, metavar="X")
+    background_help = "learn what a set counts as background as a class (Pascal Context: 60 "
+    background_help += "classes, Stanford: 14)"
+    add("--with-background", background_help, otherwise.format("off"), **SWITCH)
+    fold_help = "which of the official divisions of Stanford 2D-3D-S"
+    add("--fold", fold_help, otherwise.format(1), type=whole, metavar="N")
+    labels_help = "labels that train where Cityscapes has both; validation is on fine ones"
+    add("--labels", labels_help, otherwise.format("fine"), choices=LABEL_KINDS)
+    areas_help = "let training and validation share the rooms of an area (Stanford)"
+    add("--allow-shared-areas", areas_help, otherwise.format("off"), **SWITCH)
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
@@ -213,7 +257,8 @@ def training_options(
             given[key] = str(Path(given[key]).resolve())
     if resumed is None:
         is_fast = given.get("model", "unet") == "unet"  # with which it was measured
-        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from"}
+        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from", "train"}
+        is_fast &= "backbone_lr_factor" not in given
         recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if given.keys() & {"epochs", "max_steps"}:
@@ -304,11 +349,16 @@ def opening_lines(
     Sizes are (height, width): what the network sees, and the images' own.
     """
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
-    parameters = sum(each.numel() for each in state.model.parameters()) / 1e6
+    learning = [each.requires_grad for each in state.model.parameters()]
+    numbers = [each.numel() / 1e6 for each in state.model.parameters()]
+    parameters = f"{sum(numbers):.2f} million parameters"
+    if not all(learning):
+        part = sum(number for number, learns in zip(numbers, learning, strict=True) if learns)
+        parameters += f", {part:.2f} of which learn"
     lines = [
         f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
         f"{machine.precision} on {machine.device}, {sampler.length} images to train on and "
-        f"{num_val} to validate, {parameters:.2f} million parameters"
+        f"{num_val} to validate, {parameters}"
     ]
     if not 0.9 < (size[1] / size[0]) / (image_size[1] / image_size[0]) < 1.1:
         from commands.command_line.advice import (

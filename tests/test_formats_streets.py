@@ -13,6 +13,7 @@ from support.formats.files import Listing, Sample, open_folder, open_source
 from support.formats.kitti import KittiFolder
 from support.formats.listing import split_off
 from support.formats.oxford_pets import OxfordPetsFolder
+from support.formats.reading import Reading
 from utils import LabError
 
 IDS = {
@@ -157,7 +158,10 @@ def test_splits_name_the_folder_that_lacks_a_part(
 @pytest.mark.parametrize("write", [write_kitti, write_pets])
 def test_formats_without_a_validation_divide_by_the_share(tmp_path: Path, write: object) -> None:
     write(tmp_path)
-    sizes = [len(open_folder(tmp_path, share).list_files("val").samples) for share in (0.01, 0.99)]
+    sizes = [
+        len(open_folder(tmp_path, Reading(share)).list_files("val").samples)
+        for share in (0.01, 0.99)
+    ]
     assert sizes == [1, 9]
 
 

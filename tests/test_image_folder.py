@@ -16,6 +16,7 @@ from support.engine.weights import load_weights
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.formats.labels import LabelSet
+from support.formats.reading import Reading
 from toycity import ensure_toycity
 from utils import LabError
 
@@ -88,8 +89,8 @@ def test_images_of_any_kind_and_masks_with_an_ending(tmp_path, ending, kind):
     mask = tmp_path / "masks/train/x.png"
     mask.rename(mask.with_name(f"x{ending}.png"))
     write_classes(tmp_path, LEAVES)
-    source = open_folder(tmp_path, 0.5).open("train", None, None)
-    other = open_folder(tmp_path, 0.5).open("val", None, None)
+    source = open_folder(tmp_path, Reading(0.5)).open("train", None, None)
+    other = open_folder(tmp_path, Reading(0.5)).open("val", None, None)
     assert {source.samples[0].name, other.samples[0].name} == {"x", "y"}
     assert source.read_image(0).shape == (*SIZE, 3)
 
@@ -141,13 +142,13 @@ def test_a_share_validates_by_name_and_stays_when_files_are_added(tmp_path):
     write_flat(tmp_path, 60)
     after = open_source(tmp_path, "val").samples
     assert [s for s in after if int(s.name[1:]) < 40] == before
-    assert len(open_source(tmp_path, "val", val_share=0.5).samples) > len(after)
+    assert len(open_source(tmp_path, "val", reading=Reading(0.5)).samples) > len(after)
 
 
 def test_train_alone_is_divided_and_test_stays(leaves):
     for path in (leaves / "images/val", leaves / "masks/val"):
         path.rename(path.with_name("test"))
-    folder = open_folder(leaves, 0.4)
+    folder = open_folder(leaves, Reading(0.4))
     assert folder.splits() == ["test", "train", "val"]
     assert sum(len(folder.open(split, None, None).samples) for split in ("train", "val")) == 4
 
@@ -778,7 +779,7 @@ def test_a_prepared_copy_keeps_the_set_and_16_bit_ids(tmp_path, capsys):
     assert main.main([*map(str, words)]) == 0
     own, copy = (SegmentationDataset(tmp_path / name, "train") for name in ("own", "p"))
     assert copy.labels == own.labels and copy[0][1].equal(own[0][1])
-    assert copy.source.folder.val_share == 0.3
+    assert copy.source.folder.reading.val_share == 0.3
     assert check(tmp_path / "p", capsys)[0] == 0
 
 
@@ -810,7 +811,7 @@ def test_test_takes_the_share_that_the_model_was_trained_with(tmp_path, capsys):
     write_classes(tmp_path / "own", LEAVES)
     words = ("--val-share", 0.5, "--max-steps", 1, "--logdir", tmp_path, "--name", "a")
     assert train(tmp_path / "own", *words) == 0
-    number = len(open_source(tmp_path / "own", "val", val_share=0.5).samples)
+    number = len(open_source(tmp_path / "own", "val", reading=Reading(0.5)).samples)
     words = ["test", "--datadir", tmp_path / "own", "--split", "val", "--modelpath"]
     for model in ("model.onnx", "best.pt"):
         assert main.main([*map(str, [*words, tmp_path / "a" / model])]) == 0

@@ -31,7 +31,8 @@ MAIN = """\
 import argparse, json, pathlib, signal, sys, time
 
 parser = argparse.ArgumentParser()
-for flag in ("--datadir", "--logdir", "--name", "--note", "--lr", "--loss", "--device", "--split"):
+for flag in ("--datadir", "--logdir", "--name", "--note", "--lr", "--loss", "--device", "--split",
+             "--finetune-from"):
     parser.add_argument(flag)
 parser.add_argument("--seed", default="0")
 parser.add_argument("--epochs", type=int, default=1)
@@ -776,6 +777,57 @@ def test_file_of_runs_may_be_written_by_hand(lab):
 def test_damaged_file_of_runs_is_refused(lab, text, where):
     (lab.folder / "study.txt").write_text(text)
     assert where in lab.refused("sweep", "--runs", "study.txt", "--local", "--", "train")
+
+
+CHAIN = "--lr 1\n--lr 2 --name coarse  # the second\n--lr 3\n"
+
+
+def test_a_chain_hands_the_weights_on_and_has_a_run_for_each_stage_and_seed(lab):
+    (lab.folder / "chain.txt").write_text(CHAIN)
+    words = ["sweep", "--chain", "chain.txt", "--repeat", 2, "--local", "--", "train"]
+    assert lab.call(*words)[0] == 0
+    begun = {}
+    for name in ("stage1", "coarse", "stage3"):
+        for seed in ("0", "1"):
+            run = lab.run(f"{name}-seed{seed}")
+            begun[name, seed] = json.loads((run / "config.json").read_text())["arguments"]
+    assert begun["stage1", "1"]["finetune_from"] is None
+    assert begun["coarse", "1"]["finetune_from"] == str(lab.run("stage1-seed1"))
+    assert begun["stage3", "0"]["finetune_from"] == str(lab.run("coarse-seed0"))
+    assert [begun[name, "1"]["lr"] for name in ("stage1", "coarse", "stage3")] == ["1", "2", "3"]
+    assert "finished before" in lab.call(*words)[1]
+
+
+def test_a_stage_that_fails_ends_its_chain(lab):
+    (lab.folder / "chain.txt").write_text("--name a\n--name b --code 3\n--name c\n")
+    code, out, _ = lab.call("sweep", "--chain", "chain.txt", "--local", "--", "train")
+    assert code == 1 and "FAILED (3)" in out
+    assert lab.run("a").exists() and not lab.run("c").exists()
+
+
+def test_the_stages_of_a_chain_are_jobs_that_wait_for_each_other(lab):
+    (lab.folder / "chain.txt").write_text(CHAIN)
+    words = ["sweep", "--chain", "chain.txt", "--allow-dirty", "--", "train"]
+    assert lab.call(*words)[0] == 0
+    sent = (lab.play / "sbatch").read_text().split("\0")
+    waits = [word for word in sent if word.startswith("--dependency")]
+    assert waits == ["--dependency=afterok:41", "--dependency=afterok:42"]
+    assert sent.count("--kill-on-invalid-dep=yes") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--lr 1\n--finetune-from x\n", "stage 2 begins with the weights of the one before it"),
+        ("--name a\n--name a\n", "two stages have one name"),
+        ("", "no line describes a run"),
+    ],
+)
+def test_a_chain_that_is_none_is_refused(lab, text, words):
+    (lab.folder / "chain.txt").write_text(text)
+    assert words in lab.refused("sweep", "--chain", "chain.txt", "--local", "--", "train")
+    both = ["sweep", "--chain", "chain.txt", "--grid", "lr=1", "--local", "--", "train"]
+    assert "--chain stands alone" in lab.refused(*both)
 
 
 def test_either_grid_or_file():

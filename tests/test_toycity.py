@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from support.formats.cityscapes import CITYSCAPES
+from support.formats.files import open_folder, open_source
 from support.formats.labels import IGNORE_INDEX
 from toycity import (
     CITIES,
@@ -26,6 +27,7 @@ from toycity import (
     render_scene,
 )
 from toycity.canvas import LABEL_IDS, Canvas
+from toycity.coarse import draw_coarsely
 from toycity.generate import class_shares
 from toycity.variety import Brush
 from toycity.weather import CONDITIONS
@@ -135,6 +137,38 @@ def test_a_brush_leaves_the_label_and_the_shadow_as_they_are() -> None:
     assert canvas.labels[4, 4] == LABEL_IDS["car"] and canvas.labels[12, 2] == LABEL_IDS["sky"]
     canvas.shadow(square, 0.5)
     assert canvas.image[4, 4, 1] < 120 and canvas.brush is not None
+
+
+def test_coarse_labels_lie_inside_the_objects_with_void_between() -> None:
+    agreement, drawn = [], []
+    for index in range(6):
+        _, labels = render_scene("birkenfurt", 0, index)
+        coarse = draw_coarsely(labels)
+        is_drawn = coarse > 0
+        assert (coarse[is_drawn] == labels[is_drawn]).all()
+        agreement.append(len(set(np.unique(coarse)) - {0}))
+        drawn.append(is_drawn.mean())
+        edges = labels[:, 1:] != labels[:, :-1]
+        both = is_drawn[:, 1:] & is_drawn[:, :-1]
+        assert (edges & both).sum() == 0  # nobody draws up to an edge
+    assert 0.5 < np.mean(drawn) < 0.9 and min(agreement) >= 4
+
+
+def test_extra_scenes_have_coarse_labels_alone_and_train_has_both(tmp_path: Path) -> None:
+    few = {"train": 5, "val": 2, "train_extra": 10}
+    root = small_set(tmp_path / "toy", size=(64, 128), counts=few)
+    assert is_complete(root)
+    names = {"train": 5, "train_extra": 10, "val": 2}
+    for split, count in names.items():
+        found = {k: len([*root.glob(f"{k}/{split}/*/*.png")]) for k in ("gtFine", "gtCoarse")}
+        assert found["gtFine"] == (0 if split == "train_extra" else count)
+        assert found["gtCoarse"] == (0 if split == "val" else count)
+    folder = open_folder(root)
+    assert folder.splits() == ["train", "train_extra", "val"]
+    assert len(open_source(root, "train+train_extra").samples) == 15
+    next(root.glob("gtCoarse/train/*/*")).unlink()
+    assert not is_complete(root)
+    assert is_complete(small_set(root, size=(64, 128), counts={"train": 5, "val": 2}))
 
 
 def test_a_set_is_varied_in_the_part_that_is_asked_for(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ import zoo
 from deploy import OnnxSegmenter, export_onnx
 from losses import build_loss
 from support.engine.folder import load_checkpoint
-from support.engine.weights import load_weights
+from support.engine.schedules import build_optimizer, build_scheduler
+from support.engine.weights import freeze, is_scoring, load_weights
 from support.formats.cityscapes import CITYSCAPES
 from utils import LabError
 from zoo.auxiliary import WithAuxiliary
@@ -239,3 +240,70 @@ def test_models_of_the_zoo_are_imported_when_they_are_built():
     """The UNet does not wait for torchvision."""
     script = "import sys, models; assert 'torchvision' not in sys.modules, 'torchvision'"
     subprocess.run([sys.executable, "-c", script], cwd=ZOO.parent, check=True)
+
+
+# ------------------------------------------------------------------------------- parts that learn
+
+
+@pytest.mark.parametrize("part", ["last", "head"])
+@pytest.mark.parametrize("name", [*SMALLEST, "deeplabv3_resnet50"])
+def test_what_is_frozen_stays_to_the_bit_and_the_rest_moves(name, part):
+    model = build(name)
+    freeze(model, part, 5)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    optimizer = build_optimizer("adamw", model, 1e-2, 1e-2)
+    images, target = torch.randn(2, 3, 64, 64), torch.randint(0, 5, (2, 64, 64))
+    model.train()
+    criterion_of(model)(model(images), target).backward()
+    optimizer.step()
+    learning = {key for key, each in model.named_parameters() if each.requires_grad}
+    frozen = [each for each in model.parameters() if not each.requires_grad]
+    in_optimizer = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    assert learning and all(each.grad is None for each in frozen)
+    assert in_optimizer == {id(each) for each in model.parameters()} - set(map(id, frozen))
+    moved = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    assert learning <= moved
+    if part == "last":
+        assert moved == learning and len(learning) in (2, 4)  # weight and bias, of an auxiliary too
+        assert all(value.shape[0] == 5 for key, value in before.items() if key in learning)
+    head = {id(each) for each in model.head_parameters()}
+    assert {key for key, each in model.named_parameters() if id(each) in head} >= learning
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_model_says_what_its_head_is(name):
+    with torch.device("meta"):
+        model = models.build_model(name, 5, **SIZES.get(name, {}))
+    head = {id(each) for each in model.head_parameters()}
+    everything = {id(each) for each in model.parameters()}
+    assert head < everything
+    scoring = [each for each in model.modules() if is_scoring(each, 5)]
+    assert 1 <= len(scoring) <= 2
+    assert {id(p) for each in scoring for p in each.parameters()} <= head
+
+
+def test_the_backbone_has_a_rate_of_its_own():
+    model = build("fcn_resnet18")
+    optimizer = build_optimizer("sgd", model, 0.1, 0.0, backbone_factor=0.1)
+    head, rest = optimizer.param_groups
+    assert head["lr"] == 0.1 and rest["lr"] == pytest.approx(0.01)
+    assert len(head["params"]) == len([*model.head_parameters()])
+    scheduler = build_scheduler("poly", optimizer, 10, 0.0)
+    optimizer.step()
+    scheduler.step()
+    assert rest["lr"] == pytest.approx(0.1 * head["lr"]) and head["lr"] < 0.1
+    with pytest.raises(LabError, match="--optimizer adamw"):
+        build_optimizer("muon", model, 0.1, 0.0, backbone_factor=0.1)
+
+
+def test_a_run_that_trains_the_head_keeps_the_backbone_of_the_run_before(tmp_path, capsys):
+    streets = write_streets(tmp_path / "streets")
+    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--batch-size", 2, "--max-steps"]
+    words += [2, "--model", "fcn_resnet18", "--num-workers", 0, "--logdir", tmp_path, "--name"]
+    assert command_line.main([*map(str, [*words, "a"])]) == 0
+    more = ["b", "--finetune-from", tmp_path / "a", "--train", "head"]
+    assert command_line.main([*map(str, [*words, *more])]) == 0
+    assert "of which learn" in capsys.readouterr().out
+    source, after = (load_checkpoint(tmp_path / name / "best.pt")["model"] for name in "ab")
+    for key, value in after.items():
+        assert value.equal(source[key]) == key.startswith("backbone.") or "num_batches" in key, key

@@ -13,6 +13,7 @@ Read it in this order:
     houses.py nature.py vehicles.py people.py furniture.py     what stands in it
     stage.py camera.py canvas.py textures.py weather.py        how it is painted
     variety.py                                                 the same streets beyond realism
+    coarse.py                                                  labels drawn in minutes
     generate.py folder.py                                      files, and folders that are whole
 
 Deviations from Cityscapes: pictures of 128x256 pixels unless another size is asked for, no video

@@ -25,6 +25,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="height and width in pixels")  # fmt: skip
     for split, count in DEFAULT_COUNTS.items():
         add(f"--{split}", type=int, default=count, metavar="N", help=f"scenes in the {split} split")
+    add("--train-extra", type=int, default=0, metavar="N",
+        help="further scenes with coarse labels alone; train then has coarse too")  # fmt: skip
     add("--varied", type=float, default=0.0, metavar="X",
         help="part of the training scenes in which light, colours and camera change beyond what is "
         "realistic, 0 to 1, for networks that are to see real streets")  # fmt: skip
@@ -46,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     args = parse_arguments(arguments)
     counts = {split: getattr(args, split) for split in DEFAULT_COUNTS}
+    counts |= {"train_extra": args.train_extra} if args.train_extra else {}
     try:
         root = ensure_toycity(
             args.output, args.seed, tuple(args.size), counts, args.num_workers, varied=args.varied

@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from toycity.weather import Color
 
 SPLITS = ("train", "val", "test")
+EXTRA = "train_extra"
+"""A further split of the cities that train, with coarse labels alone; only where it is asked for.
+"""
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ CITIES = (
 
 def cities_of(split: str) -> tuple[City, ...]:
     """The cities of a split, in the order of the table."""
-    return tuple(city for city in CITIES if city.split == split)
+    return tuple(city for city in CITIES if city.split == split.removesuffix("_extra"))
 
 
 def find_city(name: str) -> City:

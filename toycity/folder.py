@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from toycity.cities import CITIES, SPLITS
+from toycity.cities import CITIES, EXTRA, SPLITS
 
 MARKER = "toycity.json"
-LAYOUT = ("leftImg8bit", "gtFine")
+IMAGES, FINE, COARSE = "leftImg8bit", "gtFine", "gtCoarse"
+LAYOUT = {IMAGES: "leftImg8bit.png", FINE: "gtFine_labelIds.png", COARSE: "gtCoarse_labelIds.png"}
+"""What each layer's files end with."""
 
 try:
     import fcntl
@@ -38,10 +40,13 @@ def read_marker(root: Path) -> dict | None:
 
 def holds_all_files(root: Path, counts: dict[str, int]) -> bool:
     """Whether each split has as many pictures and as many label files as it should."""
-    for split in SPLITS:
-        for kind, ending in zip(LAYOUT, ("leftImg8bit.png", "gtFine_labelIds.png"), strict=True):
+    has_extra = counts.get(EXTRA, 0) > 0
+    for split in (*SPLITS, EXTRA):
+        for kind, ending in LAYOUT.items():
+            is_wanted = kind != FINE or split != EXTRA
+            is_wanted &= kind != COARSE or (has_extra and split in ("train", EXTRA))
             found = sum(1 for _ in (root / kind / split).glob(f"*/*_{ending}"))
-            if found != counts.get(split, 0):
+            if found != is_wanted * counts.get(split, 0):
                 return False
     return True
 

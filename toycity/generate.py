@@ -20,13 +20,16 @@ from tqdm import tqdm
 
 from support.formats.cityscapes import CITYSCAPES
 from toycity import folder
-from toycity.cities import SPLITS, City, cities_of
+from toycity.cities import EXTRA, SPLITS, City, cities_of
+from toycity.coarse import draw_coarsely
 from toycity.scene import DEFAULT_SIZE, render_scene
 
 VERSION = 2
 """To be raised with every change that alters a picture; older sets are then made anew."""
 
 DEFAULT_COUNTS = {"train": 320, "val": 80, "test": 20}
+FIRST_EXTRA = 100_000
+"""From here on the scenes of a city are extra ones."""
 FRAME = 19
 """The frame number in every file name; in Cityscapes the 20th of each sequence is annotated."""
 
@@ -43,6 +46,7 @@ class Recipe:
         train: scenes in the training split.
         val: scenes in the validation split.
         test: scenes in the test split.
+        extra: scenes with coarse labels alone; with any, the training split has coarse ones too.
         varied: the part of the training scenes in which everything looks different, 0 ... 1.
     """
 
@@ -51,6 +55,7 @@ class Recipe:
     train: int = DEFAULT_COUNTS["train"]
     val: int = DEFAULT_COUNTS["val"]
     test: int = DEFAULT_COUNTS["test"]
+    extra: int = 0
     varied: float = 0.0
 
     def __post_init__(self) -> None:
@@ -79,15 +84,17 @@ class Recipe:
             ValueError: for a split that does not exist, and for values out of range.
         """
         counts = DEFAULT_COUNTS if counts is None else counts
-        unknown = set(counts) - set(SPLITS)
+        unknown = set(counts) - {*SPLITS, EXTRA}
         if unknown:
             raise ValueError(f"unknown split {min(unknown)!r}; there are {', '.join(SPLITS)}")
-        return cls(seed, tuple(size), *(counts.get(split, 0) for split in SPLITS), varied)
+        numbers = (counts.get(split, 0) for split in (*SPLITS, EXTRA))
+        return cls(seed, tuple(size), *numbers, varied)
 
     @property
     def counts(self) -> dict[str, int]:
         """Scenes of each split."""
-        return {"train": self.train, "val": self.val, "test": self.test}
+        extra = {EXTRA: self.extra} if self.extra else {}
+        return {"train": self.train, "val": self.val, "test": self.test, **extra}
 
     def marker(self) -> dict:
         """What `toycity.json` must say for a folder to be this set."""
@@ -102,10 +109,11 @@ class Recipe:
     def scenes(self) -> list[tuple[str, City, int]]:
         """Split, city and index of every scene; a split's scenes go round its cities."""
         scenes = []
-        for split in SPLITS:
+        for split, count in self.counts.items():
             cities = cities_of(split)
-            for i in range(self.counts[split]):
-                scenes.append((split, cities[i % len(cities)], i // len(cities)))
+            first = FIRST_EXTRA if split == EXTRA else 0
+            for i in range(count):
+                scenes.append((split, cities[i % len(cities)], first + i // len(cities)))
         return scenes
 
     def is_varied(self, split: str, index: int) -> bool:
@@ -135,11 +143,13 @@ def write_scene(root: Path, recipe: Recipe, split: str, city: City, index: int) 
     is_varied = recipe.is_varied(split, index)
     image, labels = render_scene(city, recipe.seed, index, recipe.size, is_varied)
     stem = f"{city.name}_{index:06d}_{FRAME:06d}"
-    for kind, ending, pixels in (
-        ("leftImg8bit", "leftImg8bit", cv2.cvtColor(image, cv2.COLOR_RGB2BGR)),
-        ("gtFine", "gtFine_labelIds", labels),
-    ):
-        path = root / kind / split / city.name / f"{stem}_{ending}.png"
+    layers = {folder.IMAGES: cv2.cvtColor(image, cv2.COLOR_RGB2BGR), folder.FINE: labels}
+    if recipe.extra and split.startswith("train"):
+        layers[folder.COARSE] = draw_coarsely(labels)
+    if split == EXTRA:
+        del layers[folder.FINE]
+    for kind, pixels in layers.items():
+        path = root / kind / split / city.name / f"{stem}_{folder.LAYOUT[kind]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     return np.bincount(labels.ravel(), minlength=len(CITYSCAPES.labels))
@@ -178,7 +188,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 def _write_all(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> dict:
     """Writes all scenes of a set; returns pixels per split and label id."""
     tasks = [(root, recipe, *scene) for scene in recipe.scenes()]
-    pixels = {split: np.zeros(len(CITYSCAPES.labels), dtype=np.int64) for split in SPLITS}
+    pixels = {split: np.zeros(len(CITYSCAPES.labels), dtype=np.int64) for split in recipe.counts}
     hidden = None if show_progress else True  # None: where no terminal shows it
     with tqdm(total=len(tasks), desc="toycity", unit="scene", disable=hidden) as bar:
         if num_workers <= 1:
@@ -212,7 +222,7 @@ def _make(root: Path, recipe: Recipe, num_workers: int, show_progress: bool) -> 
     try:
         fresh.mkdir()
         pixels = _write_all(fresh, recipe, num_workers, show_progress)
-        shares = {split: class_shares(pixels[split]) for split in SPLITS if recipe.counts[split]}
+        shares = {split: class_shares(pixels[split]) for split, n in recipe.counts.items() if n}
         marker = {**recipe.marker(), "class_shares": shares}
         (fresh / folder.MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
         try:

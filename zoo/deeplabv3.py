@@ -20,6 +20,7 @@ A training batch of one image works, where torchvision raises an error: see
 `zoo.blocks.VectorNorm`.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 from torch import Tensor, nn
@@ -76,6 +77,10 @@ class DeepLabV3(nn.Module):
         if self.training and self.aux_classifier is not None:
             return logits, [resize(self.aux_classifier(middle), size)]
         return logits
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: all but the backbone."""
+        return (p for name, p in self.named_parameters() if not name.startswith("backbone."))
 
 
 def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:

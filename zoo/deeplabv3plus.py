@@ -20,8 +20,9 @@ are bilinear with `align_corners=True`. A training batch of one image works, whe
 raises an error: see `zoo.blocks.VectorNorm`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,10 @@ class DeepLabV3Plus(nn.Module):
         early, last = self.encoder(x)  # (B, C/8, H/4, W/4), (B, C, H/16, W/16)
         logits = self.segmentation_head(self.decoder(early, last))  # (B, K, H/4, W/4)
         return resize(logits, x.shape[-2:], align_corners=True)
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: all but the encoder."""
+        return chain(self.decoder.parameters(), self.segmentation_head.parameters())
 
 
 class Decoder(nn.Module):

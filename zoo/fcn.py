@@ -18,6 +18,7 @@ Equal to `torchvision.models.segmentation.fcn_resnet50` and `fcn_resnet101`, wit
 logits and auxiliary logits agree to 1e-10 in float64 and to 1e-4 in float32, relatively.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 from torch import Tensor, nn
@@ -71,6 +72,10 @@ class FCN(nn.Module):
         if self.training and self.aux_classifier is not None:
             return logits, [resize(self.aux_classifier(middle), size)]
         return logits
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: all but the backbone."""
+        return (p for name, p in self.named_parameters() if not name.startswith("backbone."))
 
 
 def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:

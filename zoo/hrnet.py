@@ -18,6 +18,7 @@ key names it has, and to timm's `hrnet_w18` and `hrnet_w48` (`features_only`, `f
 once timm's fusion, which repeats the nearest value, is made bilinear: 1e-10 in float64.
 """
 
+from collections.abc import Iterator
 from functools import partial, reduce
 
 import torch
@@ -152,6 +153,10 @@ class HRNet(HighResolutionNet):
         """Returns one logit per class and pixel."""
         logits = self.last_layer(super().forward(x))  # (B, K, H/4, W/4)
         return self.resize(logits, x.shape[-2:])
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: the last two convolutions."""
+        return self.last_layer.parameters()
 
 
 def conv_norm(cin: int, cout: int, kernel_size: int, stride: int = 1) -> nn.Sequential:

@@ -18,8 +18,9 @@ that of Tao et al.: 1e-10 in float64. `translate` takes the key names of both. O
 second, where backbone and head are kept apart.
 """
 
+from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -202,6 +203,10 @@ class HRNetOCR(nn.Module):
         if not self.training:
             return logits
         return logits, [self.resize(auxiliary, size)]
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: all but the backbone."""
+        return chain(self.aspp.parameters(), self.ocr.parameters())
 
 
 def gather_regions(pixels: Tensor, auxiliary: Tensor) -> Tensor:

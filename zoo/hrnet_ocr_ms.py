@@ -18,9 +18,10 @@ Equal to the official code (github.com/NVIDIA/semantic-segmentation, MscaleOCR),
 has, with the `align_corners` of its weights, False: 1e-10 in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 
 from torch import Tensor, nn
 
@@ -101,6 +102,10 @@ class HRNetOCRMultiScale(nn.Module):
             return joined
         single = [self.resize(each, x.shape[-2:]) for each in logits]
         return joined, [self.join(scales, auxiliary, attention), *single]
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: all but the backbone."""
+        return chain(self.ocr.parameters(), self.scale_attn.parameters())
 
     def view(self, x: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         """Looks at the picture at one size.

@@ -16,6 +16,9 @@ What differs from the paper, and why:
   poolings it is 44 pixels on every side; this cost is why networks came to pad.
 """
 
+from collections.abc import Iterator
+from itertools import chain
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -91,6 +94,10 @@ class MyFCN(nn.Module):
         for block, across in zip(self.up, reversed(features), strict=True):
             x = block(x, across)
         return self.head(x)[..., :height, :width]
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: the way up, and the scores."""
+        return chain(self.up.parameters(), self.head.parameters())
 
 
 class UpBlock(nn.Module):

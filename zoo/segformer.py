@@ -25,6 +25,7 @@ float32. Where implementations differ, this is the published weights':
 import math
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -239,6 +240,10 @@ class SegFormer(nn.Module):
             x = F.pad(x, (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height)))
         logits = self.decode_head(self.segformer(x))  # (B, K, H/4, W/4)
         return resize(logits, x.shape[-2:])[..., :height, :width]
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """What `--train head` moves: the decoder of linear layers."""
+        return self.decode_head.parameters()
 
 
 def initialize(module: nn.Module) -> None:

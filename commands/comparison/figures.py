@@ -1,4 +1,4 @@
-"""A comparison in three figures: curves, bars, and the differences class by class.
+"""A comparison in figures: curves, bars, the differences class by class, the worth of labels.
 
 They are made without pyplot, whose state belongs to the caller.
 """
@@ -46,6 +46,7 @@ def write_figures(folder: Path, comparison: Comparison) -> list[str]:
         "curves.png": draw_curves(comparison, shown),
         "bars.png": draw_bars(comparison, shown),
         "classes.png": draw_classes(comparison, shown),
+        "labels.png": draw_labels(comparison, shown),
     }
     for name, figure in figures.items():
         if figure is None:
@@ -196,6 +197,28 @@ def draw_classes(comparison: Comparison, shown: Sequence[Setting]) -> Figure | N
     for place in (0.5, len(columns) - 1.5):
         axes.axvline(place, color="white", linewidth=5)
     axes.axhline(0.5, color="white", linewidth=5)
+    return figure
+
+
+def draw_labels(comparison: Comparison, shown: Sequence[Setting]) -> Figure | None:
+    """Both scores over the labelled pixels; None where these do not differ or were not counted."""
+    counts = {id(each): each.runs[0].labelled for each in shown if each.finished}
+    if None in counts.values() or len(set(counts.values())) < 2:
+        return None
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    for axes, (metric, title) in zip(figure.subplots(1, 2), METRICS.items(), strict=True):
+        for place, setting in enumerate(shown):
+            if id(setting) not in counts:
+                continue
+            score, labelled = setting.score(metric), counts[id(setting)] / 1e6
+            name = label(comparison, setting) if metric == comparison.metric else None
+            style = {"color": _color(place), "marker": "o", "capsize": 4, "label": name}
+            axes.errorbar(labelled, score.mean, yerr=score.deviation, **style)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("labelled pixels of the training images, millions")
+        axes.set_ylabel(f"validation {title}")
+        _plain(axes, "both")
+    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
     return figure
 
 

@@ -67,6 +67,11 @@ class RunRecord:
         return training, validation
 
     @property
+    def labelled(self) -> int | None:
+        """The pixels of the training targets that are not void; None if nobody counted."""
+        return self.config.get("labelled_pixels")
+
+    @property
     def classes(self) -> list[str]:
         """The names of the classes that the run learned."""
         return [row["name"] for row in self.config["labels"]["classes"]]

@@ -72,6 +72,7 @@ class Job:
         is_array: whether it is an array; one training may be an array too.
         at_most: how many elements train at a time, or None for any number.
         then_test: whether a second job tests the network when the training has succeeded.
+        after: the number of a job that must have succeeded before this one begins.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Job:
     is_array: bool = False
     at_most: int | None = None
     then_test: bool = False
+    after: str | None = None
 
     @property
     def options(self) -> list[str]:
@@ -95,6 +97,8 @@ class Job:
         options += [f"--{flag}={value}" for flag, value in given.items() if value]
         options += [f"--nodes={asked.nodes}", "--ntasks-per-node=1"]
         options.append(f"--cpus-per-task={asked.cpus * asked.processes}")
+        if self.after:
+            options += [f"--dependency=afterok:{self.after}", "--kill-on-invalid-dep=yes"]
         return [*options, f"--signal=B:USR1@{asked.grace}", "--requeue", *asked.extra]
 
     @property

@@ -32,16 +32,21 @@ def sweep_lines(
         JobError: for a grid, a file or options that make no sweep.
     """
     if bool(grid) == bool(file):
-        raise JobError("say either --grid OPTION=A,B … or --runs FILE")
+        raise JobError("say either --grid OPTION=A,B …, or --runs FILE, or --chain FILE")
+    lines = grid_lines(grid) if grid else file_lines(file)
+    require_apart(lines, common)
+    return named(repeated(lines, repeat, common))
+
+
+def require_apart(lines: list[list[str]], common: Sequence[str]) -> None:
+    """Raises `JobError` for common options that belong to the runs, or stand there as well."""
     if {"--name", "--resume"} & {word.partition("=")[0] for word in common}:
         raise JobError("a sweep names its runs itself; leave out --name and --resume")
-    lines = grid_lines(grid) if grid else file_lines(file)
     both = {flag for line in lines for flag in options_of(line)} & options_of(common).keys()
     if both:
         raise JobError(
             f"{', '.join(sorted(both))} stands in the runs and behind -- train; leave one out"
         )
-    return named(repeated(lines, repeat, common))
 
 
 def grid_lines(grid: Sequence[str]) -> list[list[str]]:

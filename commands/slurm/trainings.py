@@ -188,8 +188,11 @@ def progress(folder: Path) -> tuple[str, str]:
 # ----------------------------------------------------------------------------------- trained here
 
 
-def train_here(trainings: Sequence[Training], logs: Path) -> int:
-    """Trains one run after another on this machine, with a log for each; returns the exit code."""
+def train_here(trainings: Sequence[Training], logs: Path, is_chain: bool = False) -> int:
+    """Trains one run after another on this machine, with a log for each; returns the exit code.
+
+    In a chain, a run that fails is the last one.
+    """
     make_toy_data(trainings)
     failed, width = 0, max(len(each.folder.name) for each in trainings)
     for number, training in enumerate(trainings, start=1):
@@ -208,6 +211,8 @@ def train_here(trainings: Sequence[Training], logs: Path) -> int:
         said = last_line(log.read_text(encoding="utf-8", errors="replace"))
         result = score_of(folder) if code == 0 else f"FAILED ({code}): {said}; see {shown(log)}"
         print(f"{line}{result}, {time.monotonic() - start:.0f} s", flush=True)
+        if is_chain and code:
+            return 1
         if stop is not None:  # it came when this run was at its end
             print(f"stopped by {STOPPED.get(stop, 'USR1')}; the same command resumes", flush=True)
             return stop

@@ -116,6 +116,7 @@ def write_config(
     fingerprint: str,
     labels: Mapping[str, Any],
     commit: str | None,
+    labelled: int | None = None,
 ) -> None:
     """Writes `config.json`: what was asked for, with what code and on which data.
 
@@ -126,6 +127,7 @@ def write_config(
         fingerprint: of the training and the validation data, two words.
         labels: the label set, as JSON.
         commit: of the lab's code, as from `git_commit`.
+        labelled: pixels of the training targets that are not void, where they were counted.
     """
     config = {
         "command": command,
@@ -139,6 +141,7 @@ def write_config(
             **{name: metadata.version(name) for name in PACKAGES},
         },
         "labels": dict(labels),
+        "labelled_pixels": labelled,
     }
     write_json(run / "config.json", config)
 

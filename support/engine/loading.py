@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from utils import LabError
+
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 STOP_SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 """What asks a run to stop: Ctrl-C, an end from outside, a closed terminal, Slurm."""
@@ -180,6 +182,23 @@ def halved(images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, to
         images: (B, 3, H, W) → (B, 3, H/2, W/2), target: (B, H, W) → (B, H/2, W/2).
     """
     return F.avg_pool2d(images, 2), target[:, 1::2, 1::2]
+
+
+def require_batches(num_images: int, division: StepDivision, num_workers: int) -> None:
+    """Raises `LabError` when numbers for a loader are out of range, or no step can be filled."""
+    if division.batch_size < 1:
+        raise LabError(f"the batch size must be at least 1 image, not {division.batch_size}")
+    if division.accumulate < 1:
+        raise LabError(f"a step must accumulate at least 1 batch, not {division.accumulate}")
+    if num_workers < 0:
+        raise LabError(f"the number of workers must be at least 0, not {num_workers}")
+    if division.images_per_step > num_images:
+        several = "" if division.images_per_step == division.batch_size else " or --accumulate"
+        raise LabError(
+            f"a step of {division.images_per_step} images is larger than the training data "
+            f"({num_images} images): lower --batch-size{several}, or take more data (--limit, "
+            "--cities-train)"
+        )
 
 
 def start_worker(worker_id: int) -> None:

@@ -75,20 +75,33 @@ def orthogonal(matrix: Tensor) -> Tensor:
 OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": partial(SGD, momentum=0.9), "muon": Muon}
 
 
-def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
-    """Builds an optimiser over a model's parameters; fused where it can be, one kernel for all.
+def build_optimizer(
+    name: str, model: nn.Module, lr: float, weight_decay: float, backbone_factor: float = 1.0
+) -> Optimizer:
+    """Builds an optimiser over what learns in a model; fused where it can be, one kernel for all.
 
     Args:
         name: a key of `OPTIMIZERS`.
         weight_decay: decoupled from the gradient in `adamw`, an L2 penalty in the others.
+        backbone_factor: how many times the head's rate the rest of the model has.
 
     Raises:
-        LabError: for a name that is not there.
+        LabError: for a name that is not there, or a factor that it does not take.
     """
     if name not in OPTIMIZERS:
         raise LabError(f"unknown optimizer {name!r}; there are: {', '.join(OPTIMIZERS)}")
     options = {"lr": lr, "weight_decay": weight_decay, "fused": name != "muon"}
-    return OPTIMIZERS[name](model.parameters(), **options)
+    learning = [each for each in model.parameters() if each.requires_grad]
+    if backbone_factor == 1.0:
+        return OPTIMIZERS[name](learning, **options)
+    if name == "muon":
+        raise LabError("--backbone-lr-factor goes with adam, adamw and sgd; say --optimizer adamw")
+    head = {id(each) for each in model.head_parameters()}
+    groups = [
+        {"params": [each for each in learning if id(each) in head]},
+        {"params": [each for each in learning if id(each) not in head], "lr": backbone_factor * lr},
+    ]
+    return OPTIMIZERS[name](groups, **options)
 
 
 WARM_UP = 0.05

@@ -121,12 +121,39 @@ class FixedBatchNorm(nn.BatchNorm2d):
         return super().train(False)
 
 
-def fix_batch_norm(model: nn.Module) -> None:
-    """Has every batch normalisation of a model keep its running statistics."""
+def fix_batch_norm(model: nn.Module, only_frozen: bool = False) -> None:
+    """Has every batch normalisation, or those that do not learn, keep its running statistics."""
     for module in model.modules():
         for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):
+            is_meant = isinstance(child, nn.BatchNorm2d)
+            if is_meant and not (only_frozen and child.weight.requires_grad):
                 fixed = FixedBatchNorm(child.num_features, child.eps, child.momentum)
                 fixed.to(child.weight)
                 fixed.load_state_dict(child.state_dict())
+                fixed.requires_grad_(child.weight.requires_grad)
                 setattr(module, name, fixed.eval())
+
+
+def freeze(model: nn.Module, part: str, num_classes: int) -> None:
+    """Leaves only a part of a model to learn; what is frozen stays as it is, to the bit.
+
+    Args:
+        model: says by `head_parameters` what its head is.
+        part: `last` for the 1x1 convolutions that score the classes, `head`, or `all`.
+        num_classes: K.
+    """
+    if part == "all":
+        return
+    learning = {id(parameter) for parameter in model.head_parameters()}
+    if part == "last":
+        scoring = (each for each in model.modules() if is_scoring(each, num_classes))
+        learning &= {id(parameter) for each in scoring for parameter in each.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in learning)
+    fix_batch_norm(model, only_frozen=True)
+
+
+def is_scoring(module: nn.Module, num_classes: int) -> bool:
+    """Whether a layer gives the logits of the K classes."""
+    is_pointwise = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
+    return is_pointwise and module.out_channels == num_classes and module.bias is not None

@@ -10,6 +10,12 @@ that everybody makes: files of train ids where label ids belong. The layout is t
     leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png      8-bit RGB
     gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png       8-bit grey, label ids
 
+    gtCoarse/<split>/<city>/<city>_<sequence>_<frame>_gtCoarse_labelIds.png   likewise, coarse
+
+A further 19,998 images, the split `train_extra`, have coarse labels alone, polygons inside the
+objects; `train` and `val` have both, of which the fine ones are read unless the coarse are asked
+for. One of those images is broken in the archive (`BROKEN`), and is left out by its name.
+
 Both folders may also lie one level deeper, as when each archive was unpacked into a folder of its
 own name (`gtFine_trainvaltest/gtFine`), or else in any one folder, but not in one of several: which
 of them is meant is for the user to say.
@@ -24,12 +30,14 @@ from support.formats.labels import Label, LabelSet
 from utils import LabError, shortened
 
 IMAGE_FOLDER = "leftImg8bit"
-LABEL_FOLDER = "gtFine"
+FINE, COARSE = "gtFine", "gtCoarse"
 IMAGE_SUFFIX = "_leftImg8bit.png"
-LABEL_SUFFIX = "_gtFine_labelIds.png"
 OTHER_IMAGE = r"(?is)(.+)_leftImg8bit\.\w+"
-OTHER_LABEL = r"(?is)(.+)_gtFine_label(?:Train)?Ids\.\w+"
+OTHER_LABEL = r"(?is)(.+)_{}_label(?:Train)?Ids\.\w+"
 """Names that are often taken for an image or a target of this layout, and are not read."""
+
+BROKEN = Sample("troisdorf", "troisdorf_000000_000073")
+"""The image of `train_extra` of which the archive holds garbage."""
 
 CITYSCAPES = LabelSet(
     "Cityscapes",
@@ -87,10 +95,11 @@ class CityscapesFolder(DataFolder):
             LabError: when the folder is of another layout, or holds several data sets.
         """
         root = self.root
-        found = {layer: _split_folders(root, layer) for layer in (IMAGE_FOLDER, LABEL_FOLDER)}
-        missing = [f"{layer}/<split>/<city>/" for layer in found if not found[layer]]
+        images, fine, coarse = (_split_folders(root, each) for each in (IMAGE_FOLDER, FINE, COARSE))
+        missing = [] if images else [f"{IMAGE_FOLDER}/<split>/<city>/"]
+        missing += [] if fine or coarse else [f"{FINE}/<split>/<city>/"]
         if not missing:
-            return sorted(found[IMAGE_FOLDER].keys() | found[LABEL_FOLDER].keys())
+            return sorted(images.keys() | fine.keys() | coarse.keys())
         what = f"is not in the Cityscapes layout: no {missing[0]} in it or one folder below"
         if len(missing) == 2:
             what = "is no data folder that the lab knows: your own has images/ and masks/, "
@@ -98,9 +107,32 @@ class CityscapesFolder(DataFolder):
         there = shortened(sorted(path.name for path in root.iterdir()))
         raise LabError(f"{root} {what}; what is there: {there}")
 
+    @property
+    def remarks(self) -> list[str]:
+        """As `DataFolder.remarks`: whether the folder has the image that is left out."""
+        folder = _split_folders(self.root, IMAGE_FOLDER).get("train_extra", self.root)
+        path = folder / BROKEN.city / f"{BROKEN.name}{IMAGE_SUFFIX}"
+        if not path.exists():
+            return []
+        return [f"note: {path} is left out: the archive holds garbage in its place"]
+
+    def label_layer(self, split: str) -> str:
+        """Which labels of a split are read: the fine ones, where there are any to prefer.
+
+        Raises:
+            LabError: when coarse ones are asked for and missing.
+        """
+        fine, coarse = (split in _split_folders(self.root, layer) for layer in (FINE, COARSE))
+        if self.reading.labels == "coarse" and split.startswith("train"):
+            if not coarse:
+                raise LabError(f"{self.root} holds no {COARSE}/{split}/; unpack gtCoarse.zip there")
+            return COARSE
+        return COARSE if coarse and not fine else FINE
+
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
-        layers = (IMAGE_FOLDER, LABEL_FOLDER)
+        layers = (IMAGE_FOLDER, layer := self.label_layer(split))
+        suffix = f"_{layer}_labelIds.png"
         images, labels = (
             subfolders(_split_folders(self.root, layer).get(split, self.root / layer / split))
             for layer in layers
@@ -115,14 +147,16 @@ class CityscapesFolder(DataFolder):
                 if (found := re.fullmatch(pattern, path.name)) and not path.name.startswith(".")
             }
 
-        read = files(images, f"(?s)(.+){IMAGE_SUFFIX}"), files(labels, f"(?s)(.+){LABEL_SUFFIX}")
-        others = files(images, OTHER_IMAGE), files(labels, OTHER_LABEL)
+        read = files(images, f"(?s)(.+){IMAGE_SUFFIX}"), files(labels, f"(?s)(.+){suffix}")
+        others = files(images, OTHER_IMAGE), files(labels, OTHER_LABEL.format(layer))
+        for found in (*read, *others):
+            found.pop(BROKEN, None)
         names = {folder.name for folder in images + labels}
         if read[0].keys() == read[1].keys() and read[0].keys() >= {*others[0], *others[1]}:
             return Listing(sorted(names), *read, {})
         from support.formats.faults import without_partner  # late: most files have one
 
-        return Listing(sorted(names), *read, without_partner(read, others))
+        return Listing(sorted(names), *read, without_partner(read, others, suffix))
 
 
 def _split_folders(root: Path, layer: str) -> dict[str, Path]:

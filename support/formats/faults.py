@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from support.formats.cityscapes import IMAGE_SUFFIX, LABEL_SUFFIX
+from support.formats.cityscapes import IMAGE_SUFFIX
 from support.formats.files import REMOVE_TAG, Sample
 from utils import orientation_of
 
@@ -37,18 +37,19 @@ def turned_or_other_size(
 
 
 def without_partner(
-    read: Sequence[dict[Sample, Path]], others: Sequence[dict[Sample, Path]]
+    read: Sequence[dict[Sample, Path]], others: Sequence[dict[Sample, Path]], label_suffix: str
 ) -> dict[Sample, str]:
     """One line for each sample of Cityscapes' layout without image or target.
 
     Args:
         read: the files of the images, and those of the targets.
         others: likewise, files that are not read.
+        label_suffix: how the names of the targets end.
     """
     faults = {}
     lacking = (
         ("target without its image", IMAGE_SUFFIX, "the image", others[0]),
-        ("image without its target", LABEL_SUFFIX, "label ids", others[1]),
+        ("image without its target", label_suffix, "label ids", others[1]),
     )
     for sample in {*read[0], *read[1], *others[0], *others[1]}:
         image, label = (files.get(sample) for files in read)

@@ -18,19 +18,18 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from support.formats.labels import LabelSet
+from support.formats.reading import USUAL, Reading
 from utils import LabError, opened_image, orientation_of, python_command, to_rgb
 
 MANIFEST_NAME = "prepared.json"
 """The file by which a prepared copy is known."""
 SCALED_BY = {"L;2": 85, "L;4": 17}
-"""What Pillow multiplies the numbers of a grey PNG with, by how they are stored."""
+"""What Pillow multiplies the numbers of a small grey PNG with, by how they are stored."""
 GREY_MODES = ("1", "L", "I", "I;16")
 ID_MODES = (*GREY_MODES, "P")
 """Pillow's modes of masks whose numbers are ids: grey, and with positions of a palette."""
 COLOR_MODES = ("RGB", "RGBA")
 REMOVE_TAG = "remove the tag (`exiftool -Orientation= FILE`), or turn both files upright"
-VAL_SHARE = 0.2
-"""Which part of the images validates where a folder has no split for it."""
 
 
 class Sample(NamedTuple):
@@ -59,7 +58,7 @@ class DataFolder:
 
     Args:
         root: the folder.
-        val_share: which part of the images validates where the folder itself does not say.
+        reading: how it is to be read where it leaves a choice.
 
     Attributes:
         labels: what the masks hold.
@@ -83,8 +82,8 @@ class DataFolder:
     has_train_ids = True
     cure = "save the label ids of this data set"
 
-    def __init__(self, root: Path, val_share: float = VAL_SHARE) -> None:
-        self.root, self.val_share = root, val_share
+    def __init__(self, root: Path, reading: Reading = USUAL) -> None:
+        self.root, self.reading = root, reading
 
     def splits(self) -> list[str]:
         """Names the splits, sorted; `LabError` when the folder does not keep to its layout."""
@@ -98,6 +97,12 @@ class DataFolder:
         """Reads a mask, (H, W) unsigned; whether its ids are in the set is not checked."""
         return read_grey_ids(path, self.mask_modes)
 
+    def mask_head(self, path: Path) -> tuple[tuple[int, int], bool]:
+        """The size (height, width) of a mask, and whether it holds colours; reads its head."""
+        with opened_image(path) as mask:
+            require_mask_kind(mask, path)
+            return (mask.height, mask.width), mask.mode in COLOR_MODES
+
     def cities(self, split: str) -> list[str]:
         """Names the cities of a split, sorted."""
         return self.list_files(split, ()).cities
@@ -107,6 +112,9 @@ class DataFolder:
         if self.faults:
             raise LabError(self.faults[0])
         return PairedFiles(self, split, cities, limit)
+
+    def require_apart(self, train: Sequence[str], val: Sequence[str]) -> None:
+        """Raises `LabError` where cities that train and validate may not be chosen together."""
 
     def blame(self, place: str | Path, error: LabError) -> LabError:
         """Makes the line to show of what `LabelSet.require_known` says of a mask."""
@@ -153,13 +161,9 @@ class PairedFiles:
         self._masks = [listing.masks[sample] for sample in self.samples]
         self.sizes, self.has_colors = [], False
         for path, mask in zip(self._images, self._masks, strict=True):
-            with (
-                opened_image(mask) as target,
-                opened_image(path, folder.image_kind) as image,
-            ):
-                require_mask_kind(target, mask)
-                size = target.height, target.width
-                self.has_colors |= target.mode in COLOR_MODES
+            size, has_colors = folder.mask_head(mask)
+            self.has_colors |= has_colors
+            with opened_image(path, folder.image_kind) as image:
                 seems_wrong = pair_fault(path, image, mask, size)
             if seems_wrong:  # by the file's head; an orientation tag at its end may explain it
                 read_paired_image(path, mask, size, folder.image_kind)
@@ -194,7 +198,7 @@ class PairedFiles:
 # ---------------------------------------------------------------------------- finding the samples
 
 
-def open_folder(root: str | Path, val_share: float = VAL_SHARE) -> DataFolder:
+def open_folder(root: str | Path, reading: Reading = USUAL) -> DataFolder:
     """Recognises a data folder by what it holds.
 
     Raises:
@@ -217,6 +221,10 @@ def open_folder(root: str | Path, val_share: float = VAL_SHARE) -> DataFolder:
         from support.formats.oxford_pets import OxfordPetsFolder as Layout
     elif has("images", "masks"):
         from support.formats.image_folder import ImageFolder as Layout
+    elif has_context(root):
+        from support.formats.pascal_context import PascalContextFolder as Layout
+    elif has("assets") and any(root.glob("area_*/data")):
+        from support.formats.stanford import StanfordFolder as Layout
     elif has("JPEGImages") or has("VOC2012/JPEGImages") or has("VOCdevkit/VOC2012/JPEGImages"):
         from support.formats.pascal_voc import PascalVocFolder as Layout
     elif has("701_StillsRaw_full") or has("train", "trainannot"):
@@ -229,7 +237,15 @@ def open_folder(root: str | Path, val_share: float = VAL_SHARE) -> DataFolder:
         from support.formats.acdc import AcdcFolder as Layout
     else:
         from support.formats.cityscapes import CityscapesFolder as Layout
-    return Layout(root, val_share)
+    return Layout(root, reading)
+
+
+def has_context(root: Path) -> bool:
+    """Whether a folder holds the masks of Pascal Context, in it or in VOC 2010's own below."""
+    places = (root, root / "VOC2010", root / "VOCdevkit" / "VOC2010")
+    bases = [path for path in places if (path / "JPEGImages").is_dir()]
+    masks = ("trainval", "SegmentationClassContext")
+    return any((base / name).is_dir() for base in bases for name in masks)
 
 
 def is_prepared(root: Path) -> bool:
@@ -242,14 +258,20 @@ def open_source(
     split: str,
     cities: Sequence[str] | None = None,
     limit: int | None = None,
-    val_share: float = VAL_SHARE,
+    reading: Reading = USUAL,
 ) -> PairedFiles:
     """Opens a split of a data folder, which may be open; None is all cities, all images.
+
+    Several splits, joined by "+", are opened as one.
 
     Raises:
         LabError: as `open_folder` and `PairedFiles` say.
     """
-    folder = root if isinstance(root, DataFolder) else open_folder(root, val_share)
+    folder = root if isinstance(root, DataFolder) else open_folder(root, reading)
+    if "+" in split:
+        from support.formats.joined import JoinedSplits  # late: mostly one split is enough
+
+        return JoinedSplits(folder, split, cities, limit)
     return folder.open(split, cities, limit)
 
 

@@ -24,7 +24,6 @@ from support.formats.color_masks import read_color_mask
 from support.formats.files import (
     COLOR_MODES,
     ID_MODES,
-    VAL_SHARE,
     DataFolder,
     Listing,
     Sample,
@@ -34,6 +33,7 @@ from support.formats.files import (
 )
 from support.formats.labels import ClassesError
 from support.formats.listing import MOST_NEAREST, nearest, of_cities, paired, restricted, split_off
+from support.formats.reading import USUAL, Reading
 from support.formats.survey import set_of_ids, survey_masks
 from utils import LabError, opened_image, python_command, shortened
 
@@ -57,8 +57,8 @@ class ImageFolder(DataFolder):
     has_train_ids = False
     cure = f'name it in {CLASSES_NAME}, as a class or under "ignore", or mend the mask'
 
-    def __init__(self, root: Path, val_share: float = VAL_SHARE) -> None:
-        super().__init__(root, val_share)
+    def __init__(self, root: Path, reading: Reading = USUAL) -> None:
+        super().__init__(root, reading)
         self.faults: list[str] = []
         self.remarks: list[str] = []
         self._listings = self._list_splits()
@@ -139,7 +139,7 @@ class ImageFolder(DataFolder):
             found = self._by_lists(lists, pair_up(images, masks))
         if "val" not in found and "train" in found and found["train"].samples:
             whole = found["train"]
-            parts = split_off(whole.samples, self.val_share)
+            parts = split_off(whole.samples, self.reading.val_share)
             found["train"], found["val"] = (restricted(whole, part) for part in parts)
         return found
 

@@ -42,5 +42,5 @@ class KittiFolder(ArchiveFolder):
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
         whole = super().list_files(split, cities)
-        train, val = split_off(whole.samples, self.val_share)
+        train, val = split_off(whole.samples, self.reading.val_share)
         return restricted(whole, val if split == "val" else train)

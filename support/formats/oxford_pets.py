@@ -53,7 +53,7 @@ class OxfordPetsFolder(ArchiveFolder):
         """As `DataFolder.list_files`."""
         names = read_names(self._list_of(split))
         if split != "test":
-            train, val = split_off(names, self.val_share)
+            train, val = split_off(names, self.reading.val_share)
             names = val if split == "val" else train
         return listed(super().list_files(split, cities), names, self._list_of(split))
 

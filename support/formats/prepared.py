@@ -15,7 +15,6 @@ import numpy as np
 
 from support.formats.files import (
     MANIFEST_NAME,
-    VAL_SHARE,
     DataFolder,
     Listing,
     Sample,
@@ -23,9 +22,10 @@ from support.formats.files import (
     select,
 )
 from support.formats.labels import LabelSet
+from support.formats.reading import USUAL, Reading
 from utils import LabError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class PreparedFolder(DataFolder):
@@ -33,14 +33,14 @@ class PreparedFolder(DataFolder):
 
     Attributes:
         manifest: what it holds, see `read_manifest`.
-        val_share: that of the folder that was prepared.
+        reading: that of the folder that was prepared.
     """
 
     cure = "prepare the data again"
 
-    def __init__(self, root: Path, val_share: float = VAL_SHARE) -> None:
+    def __init__(self, root: Path, reading: Reading = USUAL) -> None:
         manifest = read_manifest(root)
-        super().__init__(root, manifest.get("val_share", val_share))
+        super().__init__(root, Reading.from_json(manifest["reading"]))
         self.manifest, self.labels = manifest, LabelSet.from_json(manifest["labels"])
 
     def splits(self) -> list[str]:
@@ -137,8 +137,7 @@ def read_manifest(root: Path) -> dict:
             if not all(isinstance(part, str) for city, name in samples for part in (city, name)):
                 raise ValueError("its samples are not pairs of names")
             LabelSet.from_json(manifest["labels"])
-            if not 0 < manifest.get("val_share", VAL_SHARE) < 1:
-                raise ValueError("its val_share is not between 0 and 1")
+            Reading.from_json(manifest["reading"])
             return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path}: damaged ({error}); prepare the data again") from error

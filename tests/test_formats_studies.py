@@ -1,0 +1,300 @@
+"""Coarse labels of Cityscapes, Pascal Context, Stanford 2D-3D-S; splits joined, ways to read."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+import main
+from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
+from support.formats.files import open_folder, open_source
+from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
+from support.formats.reading import Reading
+from support.formats.sparse import hide
+from support.formats.stanford import StanfordFolder, stanford_labels
+from utils import LabError
+
+# as mmsegmentation lists them (mmseg/datasets/pascal_context.py), the first, the middle, the last
+MMSEG_60 = {0: "background", 1: "aeroplane", 2: "bag", 30: "ground", 37: "person", 59: "wood"}
+IDS = [0, 2, 9, 18, 19, 22, 23, 25, 31, 33, 34, 44, 45, 46, 59, 65, 68, 72, 80, 85, 98, 104, 105]
+IDS += [113, 115, 144, 158, 159, 162, 187, 189, 207, 220, 232, 258, 259, 260, 284, 295, 296, 308]
+IDS += [324, 326, 347, 349, 354, 355, 360, 366, 368, 397, 415, 416, 420, 424, 427, 440, 445, 454]
+IDS += [458]
+
+
+def write(path: Path, pixels: list, kind: type = np.uint8) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array(pixels, dtype=kind)).save(path)
+
+
+def write_image(path: Path, size: tuple[int, int] = (3, 2)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (10, 20, 30)).save(path)
+
+
+def ids_of(root: Path, split: str, index: int = 0, **reading: object) -> np.ndarray:
+    """Train ids of a sample."""
+    source = open_source(root, split, reading=Reading(**reading))
+    return encode_train_ids(source.read_label_ids(index), source.labels)
+
+
+# ---------------------------------------------------------------------------- Cityscapes, coarse
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    """Fine and coarse labels as the archives unpack them; every mask has one id."""
+    names = {"train": "aachen_000000_000019", "val": "ulm_000000_000019"}
+    names |= {"train_extra": "bad-honnef_000000_000000"}
+    for split, name in names.items():
+        city = name.split("_")[0]
+        layer = "leftImg8bit_trainextra" if split == "train_extra" else "leftImg8bit_trainvaltest"
+        place = tmp_path / layer / "leftImg8bit" / split / city
+        write_image(place / f"{name}_leftImg8bit.png")
+        coarse = tmp_path / "gtCoarse" / "gtCoarse" / split / city
+        write(coarse / f"{name}_gtCoarse_labelIds.png", [[7, 7, 0], [0, 0, 26]])
+        if split != "train_extra":
+            fine = tmp_path / "gtFine_trainvaltest" / "gtFine" / split / city
+            write(fine / f"{name}_gtFine_labelIds.png", [[7, 7, 8], [8, 26, 26]])
+    broken = tmp_path / "leftImg8bit_trainextra/leftImg8bit/train_extra/troisdorf"
+    write_image(broken / "troisdorf_000000_000073_leftImg8bit.png", (1, 1))
+    coarse = tmp_path / "gtCoarse/gtCoarse/train_extra/troisdorf"
+    write(coarse / "troisdorf_000000_000073_gtCoarse_labelIds.png", [[0]])
+    return tmp_path
+
+
+FINE_IDS, COARSE_IDS = [[0, 0, 1], [1, 13, 13]], [[0, 0, 255], [255, 255, 13]]
+
+
+def test_fine_labels_are_read_where_there_are_any(cityscapes):
+    assert open_folder(cityscapes).splits() == ["train", "train_extra", "val"]
+    assert ids_of(cityscapes, "train").tolist() == FINE_IDS
+    assert ids_of(cityscapes, "train_extra").tolist() == COARSE_IDS
+
+
+def test_coarse_labels_train_and_fine_ones_validate(cityscapes):
+    assert ids_of(cityscapes, "train", labels="coarse").tolist() == COARSE_IDS
+    assert ids_of(cityscapes, "val", labels="coarse").tolist() == FINE_IDS
+
+
+def test_the_broken_image_of_cityscapes_is_left_out_by_name(cityscapes):
+    folder = open_folder(cityscapes)
+    listing = folder.list_files("train_extra")
+    assert [sample.name for sample in listing.samples] == ["bad-honnef_000000_000000"]
+    assert "troisdorf_000000_000073" in folder.remarks[0] and not listing.faults
+
+
+def test_fine_and_coarse_splits_train_together(cityscapes):
+    splits = ("train", "train_extra")
+    train_set, val_set = open_datasets(cityscapes, (2, 3), split_train=splits)
+    assert [pair.city for pair in train_set.pairs] == ["aachen", "bad-honnef"]
+    assert train_set.read_train_ids(0).tolist() == FINE_IDS
+    assert train_set.read_train_ids(1).tolist() == COARSE_IDS
+    assert len(val_set) == 1 and train_set.fingerprint() != val_set.fingerprint()
+
+
+def test_coarse_labels_that_are_missing_are_named(cityscapes):
+    shutil.rmtree(cityscapes / "gtCoarse")
+    with pytest.raises(LabError, match=r"no gtCoarse/train/; unpack gtCoarse.zip"):
+        ids_of(cityscapes, "train", labels="coarse")
+
+
+def test_joined_splits_take_each_city_where_it_is(cityscapes):
+    both = "train+train_extra"
+    only = SegmentationDataset(cityscapes, both, ["bad-honnef"])
+    assert [sample.city for sample in only.pairs] == ["bad-honnef"]
+    assert len(SegmentationDataset(cityscapes, both, limit=1)) == 1
+    for split, cities in (("train+train", None), ("train+other", None), (both, ["rome"])):
+        with pytest.raises(LabError):
+            SegmentationDataset(cityscapes, split, cities)
+
+
+# --------------------------------------------------------------------------------- Pascal Context
+
+
+def write_context(root: Path, as_png: bool = False) -> Path:
+    base = root / "VOC2010"
+    for name in ("2008_000001", "2008_000002", "2008_000003"):
+        write_image(base / "JPEGImages" / f"{name}.jpg")
+        if name == "2008_000003":
+            continue  # VOC lists it, Context has no labels
+        if as_png:
+            write(base / "SegmentationClassContext" / f"{name}.png", [[0, 1, 59], [30, 0, 37]])
+            continue
+        labels = np.array([[0, 2, 458], [189, 1, 284]], dtype=np.uint16)
+        (base / "trainval").mkdir(exist_ok=True)
+        savemat(base / "trainval" / f"{name}.mat", {"LabelMap": labels})
+    lists = base / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("2008_000001\n2008_000003\n")
+    (lists / "val.txt").write_text("2008_000002\n")
+    return root
+
+
+def test_context_has_the_classes_and_the_order_of_mmsegmentation():
+    assert list(CLASSES) == IDS
+    labels = context_labels(with_background=True)
+    assert len(labels) == 60 and len(context_labels(with_background=False)) == 59
+    assert {k: labels.names[k] for k in MMSEG_60} == MMSEG_60
+    assert len({label.color for label in labels.classes}) == 60
+
+
+@pytest.mark.parametrize("as_png", [False, True])
+def test_context_reads_59_classes_or_60_from_either_kind_of_mask(tmp_path, as_png):
+    root = write_context(tmp_path, as_png)
+    assert type(open_folder(root)) is PascalContextFolder
+    assert ids_of(root, "train").tolist() == [[255, 0, 58], [29, 255, 36]]
+    assert ids_of(root, "train", with_background=True).tolist() == [[0, 1, 59], [30, 0, 37]]
+    assert ids_of(root / "VOC2010", "val").shape == (2, 3)
+
+
+def test_context_takes_the_images_that_have_labels_and_prefers_a_toolkits_list(tmp_path):
+    root = write_context(tmp_path)
+    assert [sample.name for sample in open_source(root, "train").samples] == ["2008_000001"]
+    lists = root / "VOC2010" / "ImageSets" / "SegmentationContext"
+    lists.mkdir()
+    (lists / "train.txt").write_text("2008_000002\n")
+    assert [sample.name for sample in open_source(root, "train").samples] == ["2008_000002"]
+
+
+def test_context_names_files_that_are_broken(tmp_path):
+    root = write_context(tmp_path)
+    path = root / "VOC2010" / "trainval" / "2008_000001.mat"
+    savemat(path, {"LabelMap": np.full((2, 3), 460, dtype=np.uint16)})
+    with pytest.raises(LabError, match=r"2008_000001.mat: its LabelMap"):
+        ids_of(root, "train")
+    path.write_bytes(b"garbage")
+    with pytest.raises(LabError, match=r"2008_000001.mat: no MATLAB file"):
+        open_source(root, "train")
+
+
+# ------------------------------------------------------------------------------- Stanford 2D-3D-S
+
+AREAS = ("1", "2", "3", "4", "5a", "5b", "6")
+
+
+def color(number: int) -> tuple[int, int, int]:
+    return number >> 16, number >> 8 & 255, number & 255
+
+
+@pytest.fixture
+def stanford(tmp_path):
+    """A frame in every area: an object above 256, one below, `<UNK>`, and nothing."""
+    names = ["<UNK>_0_<UNK>_0_0", *(f"wall_{n}_office_1_1" for n in range(600))]
+    names[300], names[44] = "chair_3_office_12_4", "beam_1_hallway_1_1"  # 300 = 256 + 44
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "semantic_labels.json").write_text(json.dumps(names))
+    for area in AREAS:
+        place, stem = tmp_path / f"area_{area}" / "data", f"camera_1f_office_1_frame_0_{area}"
+        write_image(place / "rgb" / f"{stem}_domain_rgb.png")
+        pixels = [[color(300), color(44), color(1)], [color(0), color(0x0D0D0D), color(601)]]
+        write(place / "semantic" / f"{stem}_domain_semantic.png", pixels)
+    return tmp_path
+
+
+def test_stanford_numbers_are_wider_than_a_byte(stanford):
+    assert type(open_folder(stanford)) is StanfordFolder
+    chair, beam, wall = (stanford_labels(False).names.index(n) for n in ("chair", "beam", "wall"))
+    assert ids_of(stanford, "train").tolist() == [[chair, beam, wall], [255, 255, 255]]
+
+
+def test_stanford_has_13_classes_or_14(stanford):
+    assert len(stanford_labels(False)) == 13 and list(stanford_labels(False).names) == sorted(
+        stanford_labels(False).names
+    )
+    assert stanford_labels(True).names[0] == "<UNK>" and len(stanford_labels(True)) == 14
+    ids = ids_of(stanford, "train", with_background=True)
+    assert ids[1].tolist() == [0, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("fold", "val"),
+    [(None, ["5a", "5b"]), (1, ["5a", "5b"]), (2, ["2", "4"]), (3, ["1", "3", "6"])],
+)
+def test_stanford_has_the_official_folds(stanford, fold, val):
+    train_set, val_set = open_datasets(stanford, (2, 3), reading=Reading(fold=fold))
+    assert val_set.cities == [f"area_{area}" for area in val]
+    assert train_set.cities == [f"area_{area}" for area in AREAS if area not in val]
+
+
+def test_stanford_refuses_rooms_that_train_and_validate(stanford):
+    chosen = {"cities_train": ["area_1", "area_5a"], "cities_val": ["area_5b"]}
+    with pytest.raises(LabError, match=r"area_5a, area_5b both train and validate"):
+        open_datasets(stanford, (2, 3), **chosen)
+    allowed = Reading(allow_shared_areas=True)
+    assert len(open_datasets(stanford, (2, 3), reading=allowed, **chosen)[0]) == 2
+    with pytest.raises(LabError, match="--fold 4"):
+        open_datasets(stanford, (2, 3), reading=Reading(fold=4))
+
+
+@pytest.mark.parametrize("text", [None, "{}", '["door_1", 3]', '["spoon_1_a_1_1"]', "nonsense"])
+def test_stanford_names_a_list_that_is_none(stanford, text):
+    path = stanford / "assets" / "semantic_labels.json"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(LabError, match=r"semantic_labels.json") as error:
+        ids_of(stanford, "train")
+    assert len(str(error.value).splitlines()) == 1
+
+
+# ----------------------------------------------------------------------------- the ways of reading
+
+
+@pytest.mark.parametrize("values", [3, {"val_share": 2.0}, {"fold": "a"}, {"other": 1}])
+def test_a_reading_that_is_none_is_refused(values):
+    with pytest.raises(ValueError, match="not a way to read a folder"):
+        Reading.from_json(values)
+    assert Reading.from_json(Reading(0.3, fold=2)._asdict()) == Reading(0.3, fold=2)
+
+
+# ----------------------------------------------------------------------------------- sparse labels
+
+WHOLE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16) // 48  # four classes, three rows each
+
+
+@pytest.mark.parametrize(
+    ("kind", "visible"), [("half", 96), ("rows:3", 48), ("points:7", 7), ("points:999", 192)]
+)
+def test_a_sparse_target_shows_as_much_as_is_asked_for(kind, visible):
+    hidden = hide(WHOLE, kind, "ulm_000001", 255)
+    assert (hidden != 255).sum() == visible
+    assert (hidden[hidden != 255] == WHOLE[hidden != 255]).all()
+
+
+def test_what_a_sparse_target_shows_follows_from_its_name_alone():
+    names = [f"image{number}" for number in range(12)]
+    for kind in ("half", "rows:4", "points:9", "scribbles"):
+        first = [hide(WHOLE, kind, name, 255).tobytes() for name in names]
+        assert first == [hide(WHOLE, kind, name, 255).tobytes() for name in names]
+        assert len(set(first)) > 1
+    halves = [hide(WHOLE, "half", name, 255) != 255 for name in names]
+    assert {tuple(np.flatnonzero(each.any(axis=0))) for each in halves} == {
+        tuple(range(8)),
+        tuple(range(8, 16)),
+    }
+
+
+def test_a_scribble_runs_through_every_class_and_leaves_none():
+    target = np.full((60, 80), 255, dtype=np.uint8)
+    target[:20], target[30:50, :40], target[30:50, 60:] = 0, 1, 2
+    hidden = hide(target, "scribbles", "a", 255)
+    assert set(np.unique(hidden)) == {0, 1, 2, 255}
+    assert (hidden[hidden != 255] == target[hidden != 255]).all()
+    assert (hidden != 255).sum() < 0.2 * (target != 255).sum()
+
+
+def test_sparse_targets_train_and_whole_ones_validate(cityscapes):
+    train_set, val_set = open_datasets(cityscapes, (2, 3), sparse="points:2")
+    assert (train_set.read_train_ids(0) != 255).sum() == 2
+    assert (val_set.read_train_ids(0) != 255).sum() == 6
+    assert count_pixels(train_set.targets(), 19).sum() == 2  # class weights see the visible part
+
+
+@pytest.mark.parametrize("kind", ["third", "rows", "rows:0", "points:-1", "half:2"])
+def test_a_part_that_is_none_is_refused(kind, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["train", "--sparse", kind])
+    assert "is not half, rows:N, points:N or scribbles" in capsys.readouterr().err
