@@ -27,7 +27,12 @@ COPIED = (
     "LICENSE",
 )
 FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo", "checks"), "*.py")
-FOLDERS |= {"subject": "*.md", "subject/figures": "*.png", "pretrained": "*"}
+FOLDERS |= {
+    "commands/mappings": "*.tsv",
+    "subject": "*.md",
+    "subject/figures": "*.png",
+    "pretrained": "*",
+}
 THEIRS = {"check.yml": ".github/workflows/check.yml", "gitignore": ".gitignore"}
 THEIRS |= {name: name for name in ("README.md", "Makefile", "pyproject.toml")}
 """The files of teacher/edition and their places in an edition."""
