@@ -1,5 +1,6 @@
-"""The tests of the optional TODOs of chapter 9, to be read, as those of test_implementation.py."""
+"""The tests of the optional TODOs, to be read, as those of test_implementation.py."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from torch import nn
 from zoo.blocks import ASPP, ImagePooling
 from zoo.losses import DiceLoss, TverskyLoss
 from zoo.losses_region import LovaszLoss, lovasz_slopes
+from zoo.mapping import sum_over_sources
 from zoo.segformer import EfficientSelfAttention
 
 # ---- 9.1 atrous spatial pyramid pooling ----------------------------------------------------------
@@ -217,3 +219,36 @@ def test_9_4_errors_pass_the_slopes_back() -> None:
     LovaszLoss()(logits, torch.tensor([[[0, 0]]])).backward()
     # of p, which is 0.5 and 0.8: slope -1/2 each; of the logit: times p · (1 - p)
     assert logits.grad[0, 0, 0].tolist() == pytest.approx([-0.125, -0.08], abs=1e-5)
+
+
+# ---- 10.1 probabilities summed over other classes ------------------------------------------------
+
+
+def of_pixels(*pixels: list[float]) -> np.ndarray:
+    """The probabilities (K, 1, N) of N pixels, each with those of its K classes."""
+    return np.array(pixels, dtype=np.float32).T[:, None]
+
+
+@pytest.mark.todo("10.1", points=1, needs=[])
+def test_10_1_two_sources_together_beat_a_larger_one() -> None:
+    cat_dog_car = of_pixels([0.3, 0.25, 0.45])
+    sums = sum_over_sources(cat_dog_car, [0, 0, 1], num_targets=2)  # animal, vehicle
+    assert sums[:, 0, 0].tolist() == pytest.approx([0.55, 0.45])
+
+
+@pytest.mark.todo("10.1", points=1, needs=[])
+def test_10_1_each_pixel_has_its_own_sums() -> None:
+    sums = sum_over_sources(of_pixels([0.2, 0.3, 0.5], [0.6, 0.4, 0.0]), [1, 0, 1], num_targets=2)
+    assert sums[:, 0].T.tolist() == [pytest.approx([0.3, 0.7]), pytest.approx([0.4, 0.6])]
+
+
+@pytest.mark.todo("10.1", points=1, needs=[])
+def test_10_1_minus_one_belongs_to_no_target() -> None:
+    sums = sum_over_sources(of_pixels([0.2, 0.3, 0.5]), [0, -1, 1], num_targets=2)
+    assert sums[:, 0, 0].tolist() == pytest.approx([0.2, 0.5])
+
+
+@pytest.mark.todo("10.1", points=1, needs=[])
+def test_10_1_target_without_a_source_has_zero() -> None:
+    sums = sum_over_sources(of_pixels([0.2, 0.8]), [2, 0], num_targets=4)
+    assert sums[:, 0, 0].tolist() == pytest.approx([0.8, 0.0, 0.2, 0.0])

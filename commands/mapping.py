@@ -23,6 +23,7 @@ from deploy import Segmenter, upsample_argmax
 from metrics import scores
 from support.formats.labels import LabelSet
 from utils import LabError, shortened
+from zoo.mapping import sum_over_sources
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,15 +128,6 @@ def read_lines(path: Path) -> dict[str, str]:
     return target_of
 
 
-def summed(probabilities: np.ndarray, of_sources: np.ndarray, num_targets: int) -> np.ndarray:
-    """Adds up the probabilities of every target's sources: (K, H, W) → (T, H, W) float32."""
-    sums = np.zeros((num_targets, *probabilities.shape[1:]), dtype=np.float32)
-    for plane, target in zip(probabilities, of_sources.tolist(), strict=True):
-        if target >= 0:
-            sums[target] += plane
-    return sums
-
-
 class MappedSegmenter(MultiScaleSegmenter):
     """Segments into the targets of a table, whatever runs the network, at any scales.
 
@@ -168,5 +160,6 @@ class MappedSegmenter(MultiScaleSegmenter):
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Segments one image: (H, W, 3) uint8 RGB → (H, W) uint8, places among the targets."""
         probabilities = self.seen.mean_probabilities(image)
-        targets = summed(probabilities, self.mapping.of_sources, len(self.mapping.targets))
+        target_of, number = self.mapping.of_sources.tolist(), len(self.mapping.targets)
+        targets = sum_over_sources(probabilities, target_of, number)
         return upsample_argmax(targets, image.shape[:2])

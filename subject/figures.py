@@ -36,6 +36,7 @@ from data import (
     STD,
     SegmentationDataset,
     count_pixels,
+    encode_train_ids,
     resolve_datadir,
     seed_transform,
     train_transforms,
@@ -45,7 +46,10 @@ from metrics import ConfusionMatrix, macro_f1, pixel_accuracy
 from models import UNet
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.labels import IGNORE_INDEX
+from support.formats.sparse import hide
 from support.plots import to_picture
+from toycity import render_scene
+from toycity.coarse import draw_coarsely
 from utils import LabError, atomic_path, colorize
 
 FOLDER = Path(__file__).resolve().parent / "figures"
@@ -392,6 +396,22 @@ def figure_augmentations() -> Figure:
     return figure
 
 
+def figure_coarse_labels() -> Figure:
+    """A toy street, its fine labels, its coarse ones, and what half labels and scribbles show."""
+    image, label_ids = render_scene("ahornau", seed=0, index=1)
+    fine = encode_train_ids(label_ids, CITYSCAPES)
+    targets = {"fine": fine, "coarse": encode_train_ids(draw_coarsely(label_ids), CITYSCAPES)}
+    targets |= {kind: hide(fine, kind, "ahornau_1", IGNORE_INDEX) for kind in ("half", "scribbles")}
+    pictures = {"image": image}
+    pictures |= {name: colorize(each, CITYSCAPES.palette) for name, each in targets.items()}
+    figure, row = plt.subplots(1, 5, figsize=(12, 1.6), layout="constrained")
+    for axes, (title, picture) in zip(row, pictures.items(), strict=True):
+        axes.set_title(title)
+        axes.imshow(picture, interpolation="nearest")
+        axes.set_axis_off()
+    return figure
+
+
 def figure_weights() -> Figure:
     """The class weights of every strategy on the toy streets, rarest class to the right."""
     counts = toy_counts("train")
@@ -475,6 +495,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "classes": figure_classes,
     "focal": figure_focal,
     "augmentations": figure_augmentations,
+    "coarse_labels": figure_coarse_labels,
     "weights": figure_weights,
     "predictors": figure_predictors,
 }

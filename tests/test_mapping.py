@@ -9,13 +9,14 @@ import torch
 from PIL import Image
 
 import main
-from commands.mapping import READY, MappedSegmenter, read_mapping, summed
+from commands.mapping import READY, MappedSegmenter, read_mapping
 from deploy import Segmenter
 from support.formats.ade20k import ADE20K
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.labels import LabelSet
 from support.formats.pascal_voc import PASCAL_VOC
 from utils import LabError
+from zoo.mapping import sum_over_sources
 
 SOURCES = ("bg", "cat", "dog", "lorry", "car")
 DATA = LabelSet.from_json(
@@ -49,8 +50,8 @@ def pixels(*rows: list[float]) -> np.ndarray:
     return np.array(rows, dtype=np.float32).T[:, None]
 
 
-def test_summed_adds_up_the_sources_of_each_target():
-    sums = summed(pixels([0.1, 0.3, 0.3, 0.1, 0.2]), np.array([-1, 0, 0, 1, 1]), 2)
+def test_sum_over_sources_adds_up_the_sources_of_each_target():
+    sums = sum_over_sources(pixels([0.1, 0.3, 0.3, 0.1, 0.2]), [-1, 0, 0, 1, 1], 2)
     assert sums[:, 0, 0] == pytest.approx([0.6, 0.3])
 
 

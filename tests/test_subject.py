@@ -39,7 +39,7 @@ from zoo.segformer import REDUCTIONS
 LAB = Path(__file__).resolve().parent.parent
 SUBJECT, ANSWERS = LAB / "subject", LAB / "teacher" / "answers"
 PAGES = sorted(SUBJECT.glob("*.md"))
-CHAPTERS = sorted(SUBJECT.glob("0*.md"))
+CHAPTERS = sorted(SUBJECT.glob("[01][0-9]_*.md"))
 TEXT = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUESTION = re.compile(r"^\*\*Question (\d+\.\d+)\.\*\*", re.MULTILINE)
@@ -213,7 +213,7 @@ def test_every_question_has_an_answer_under_its_number(chapter):
 
 
 def test_answers_are_of_chapters_that_exist():
-    assert {path.name for path in ANSWERS.glob("0*.md")} == {path.name for path in CHAPTERS}
+    assert {path.name for path in ANSWERS.glob("[01][0-9]_*.md")} == {path.name for path in CHAPTERS}
     for page in ("README.md", "syllabus.md"):
         assert not QUESTION.search(TEXT[page])
 

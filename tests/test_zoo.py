@@ -49,7 +49,7 @@ def criterion_of(model: torch.nn.Module) -> torch.nn.Module:
 
 def test_registry_knows_every_file_of_the_zoo():
     assert [*models.MODELS] == ["unet", *(name for names in zoo.FILES.values() for name in names)]
-    others = {"__init__", "auxiliary", "blocks", "losses", "losses_region"}
+    others = {"__init__", "auxiliary", "blocks", "losses", "losses_region", "mapping"}
     assert {path.stem for path in ZOO.glob("*.py")} - others == set(zoo.FILES)
     for file, names in zoo.FILES.items():
         assert tuple(import_module(f"zoo.{file}").MODELS) == names

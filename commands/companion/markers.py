@@ -24,6 +24,7 @@ from utils import LabError
 LAB_FILES = (
     *("data.py", "models.py", "metrics.py", "losses.py", "training.py", "deploy.py"),
     *("zoo/blocks.py", "zoo/segformer.py", "zoo/losses.py", "zoo/losses_region.py"),
+    "zoo/mapping.py",
 )
 """The files that have regions, in the order of the chapters; those of the zoo are optional."""
 

@@ -15,6 +15,7 @@ CHAPTERS = {
     6: "Training loop",
     7: "Deployment",
     9: "Going further",
+    10: "Labels are expensive",
 }
 
 
@@ -486,6 +487,28 @@ TODOS = (
             "The slopes are the differences of 1 - intersection / union, which begins at 0 with "
             "nothing wrong. They come in the order of sorting: slopes_k[order] = steps.",
             "(a) p where truth is False, 1 - p where it is True: torch.where. No division by N.",
+        ),
+        is_optional=True,
+    ),
+    Todo(
+        number="10.1",
+        title="probabilities summed over other classes",
+        file="zoo/mapping.py",
+        points=1,
+        needs=(),
+        statement=(
+            "`sum_over_sources`: a network's K classes, the sources, belong to T other classes, "
+            "the targets. For each pixel, the probability of a target is the sum of the "
+            "probabilities "
+            "of its sources. `probabilities` is (K, H, W); `target_of` has the target of each "
+            "source, or -1 for a source that belongs to none; `sums` is (T, H, W) of the type of "
+            "`probabilities`. A target without a source has 0."
+        ),
+        hints=(
+            "A loop over the sources: sums[target] += probabilities[source].",
+            "In numpy -1 is the last place, not none: leave those sources out.",
+            "sums[target_of] += probabilities adds each target's last source alone: the others are "
+            "overwritten.",
         ),
         is_optional=True,
     ),
