@@ -213,7 +213,9 @@ def test_every_question_has_an_answer_under_its_number(chapter):
 
 
 def test_answers_are_of_chapters_that_exist():
-    assert {path.name for path in ANSWERS.glob("[01][0-9]_*.md")} == {path.name for path in CHAPTERS}
+    assert {path.name for path in ANSWERS.glob("[01][0-9]_*.md")} == {
+        path.name for path in CHAPTERS
+    }
     for page in ("README.md", "syllabus.md"):
         assert not QUESTION.search(TEXT[page])
 

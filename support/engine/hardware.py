@@ -4,6 +4,7 @@ import copy
 import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,17 @@ class Machine:
         """What options such as `auto` came to, for config.json."""
         names = {"device": str(self.device), "precision": self.precision}
         return names | {"processes": self.processes.count}
+
+    def peak_gibibytes(self) -> float:
+        """The most memory that was in use: the GPU's, or else this process's; NaN if not known."""
+        if self.has_gpu:
+            return torch.cuda.max_memory_allocated(self.device) / 2**30
+        try:
+            import resource
+        except ImportError:  # Windows
+            return math.nan
+        unit = 2**30 if sys.platform == "darwin" else 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss where gradients in float16 would vanish; otherwise leaves it as it is."""

@@ -367,6 +367,17 @@ class Run:
             f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
             f"{state.step} steps in {len(state.history)} epochs{self.limits.cut(state)}; model "
             f"{arguments['model']}, loss {arguments['loss']}, class weights "
-            f"{arguments['class_weights']}\n",
+            f"{arguments['class_weights']}\n{self.cost()}\n",
         )
         return self.folder
+
+    def cost(self) -> str:
+        """What the run took, in words: what learned, the seconds of an epoch, the memory."""
+        parameters = [*self.state.model.parameters()]
+        learning = sum(each.numel() for each in parameters if each.requires_grad) / 1e6
+        everything = sum(each.numel() for each in parameters) / 1e6
+        seconds = self.sampler.length / (self.state.history[-1]["images_per_second"] or math.nan)
+        return (
+            f"{learning:.3f} of {everything:.3f} million parameters learned, {seconds:.1f} s for "
+            f"the images of an epoch, at most {self.machine.peak_gibibytes():.2f} GiB"
+        )
