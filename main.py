@@ -293,6 +293,13 @@ def test(args: argparse.Namespace) -> None:
     test_model(**options_of(args))
 
 
+def export(args: argparse.Namespace) -> None:
+    """The command `export`."""
+    from commands.export import export_model
+
+    export_model(**options_of(args))
+
+
 def compare(args: argparse.Namespace) -> None:
     """The command `compare`: tables and pictures of several runs."""
     from commands.comparison.tables import compare_runs
@@ -325,6 +332,7 @@ COMMANDS = {
         "train": (train, "train a network; its folder gets scores and a model.onnx"),
         "test": (test, "evaluate a network on a split, or segment your photos"),
         "compare": (compare, "runs side by side: tables, curves, bars"),
+        "export": (export, "a model.onnx of a run, or of published weights"),
     },
     "data folders": {
         "show": (look_at_data, "a panel of images and their labels"),

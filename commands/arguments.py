@@ -213,6 +213,27 @@ def add_classes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="a folder with images/ and masks/")
 
 
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `export`."""
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="FILE", help="the file to write, .onnx")
+    add(
+        "--run",
+        type=Path,
+        dest="run_folder",
+        metavar="RUN",
+        help="folder of a run, whose best weights are taken",
+    )
+    add("--model", metavar="NAME", help="a network of the zoo, for published weights")
+    add("--weights", type=Path, metavar="FILE", help="its state dict; of a run, such as last.pt")
+    add("--classes", metavar="SET", help="its label set: cityscapes, ade20k, camvid, mapillary, "
+        "pascal_voc, or a classes.json")  # fmt: skip
+    size = {"type": partial(whole, least=2), "metavar": ("H", "W")}
+    add("--size", nargs=2, **size, help="at which images are seen (default: the run's, 512 512)")
+    add("--opset", type=whole, metavar="N", help="of ONNX (default: the exporter's own)")
+    add("--argmax", action="store_true", help="class ids come out, uint8 (default: logits)")
+
+
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
@@ -238,6 +259,7 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
 ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "test": add_test_arguments,
     "compare": add_compare_arguments,
+    "export": add_export_arguments,
     "show": add_show_arguments,
     "stats": add_stats_arguments,
     "augment": add_augment_arguments,

@@ -38,14 +38,9 @@ def load_weights(
             number.
     """
     path = path / "best.pt" if path.is_dir() else path
-    found = load_checkpoint(path)
-    before = classes_of(found) or classes
-    for key in WRAPPINGS:
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise LabError(f"{path}: holds no weights; give a best.pt, a last.pt or a state dict")
-    found = translate({key.removeprefix("module."): value for key, value in found.items()})
+    stored = read_stored(path)
+    before = classes_of(stored) or classes
+    found = translate(unwrapped(stored, path))
     own = model.state_dict()
     fits = {key: v for key, v in found.items() if key in own and v.shape == own[key].shape}
     numbers = sum(value.numel() for value in fits.values() if value.is_floating_point())
@@ -63,6 +58,44 @@ def load_weights(
         *mismatches(own, found),
         *other_classes(before, classes),
     ]
+
+
+def read_stored(path: Path) -> object:
+    """What a file of PyTorch's, or of safetensors, holds.
+
+    Raises:
+        LabError: when it cannot be read.
+    """
+    if path.suffix != ".safetensors":
+        return load_checkpoint(path)
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise LabError(f"{path}: to read it, type: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise LabError(f"{path}: not a readable safetensors file") from error
+
+
+def unwrapped(stored: object, path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict by name, whatever a training program has put around them.
+
+    Raises:
+        LabError: where there are none.
+    """
+    for key in WRAPPINGS:
+        if isinstance(stored, dict) and isinstance(stored.get(key), dict):
+            stored = stored[key]
+    if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
+        raise LabError(f"{path}: holds no weights; give a best.pt, a last.pt or a state dict")
+    return {key.removeprefix("module."): value for key, value in stored.items()}
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights, by name; `LabError` where there are none."""
+    return unwrapped(read_stored(path), path)
 
 
 def classes_of(checkpoint: object) -> list[str]:
