@@ -300,6 +300,13 @@ def export(args: argparse.Namespace) -> None:
     export_model(**options_of(args))
 
 
+def quantize(args: argparse.Namespace) -> int:
+    """The command `quantize`."""
+    from commands.quantize import quantize_model
+
+    return quantize_model(**options_of(args))
+
+
 def compare(args: argparse.Namespace) -> None:
     """The command `compare`: tables and pictures of several runs."""
     from commands.comparison.tables import compare_runs
@@ -333,6 +340,7 @@ COMMANDS = {
         "test": (test, "evaluate a network on a split, or segment your photos"),
         "compare": (compare, "runs side by side: tables, curves, bars"),
         "export": (export, "a model.onnx of a run, or of published weights"),
+        "quantize": (quantize, "a smaller model.onnx, float16 and int8, compared"),
     },
     "data folders": {
         "show": (look_at_data, "a panel of images and their labels"),

@@ -234,6 +234,19 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add("--argmax", action="store_true", help="class ids come out, uint8 (default: logits)")
 
 
+def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `quantize`."""
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="a model.onnx")
+    add("--datadir", type=Path, metavar="DIR", help="data folder (default: toy streets)")
+    add("--split", default="val", help="on which the files are compared (default: %(default)s)")
+    images_help = "training images on which the ranges are measured (default: %(default)s)"
+    add("--images", type=whole, default=64, metavar="N", help=images_help)
+    add_limit(parser)
+    most_help = "what a score may fall by; more is exit code 1 (default: %(default)s)"
+    add("--most", type=below_one, default=0.02, metavar="X", help=most_help)
+
+
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
@@ -260,6 +273,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "test": add_test_arguments,
     "compare": add_compare_arguments,
     "export": add_export_arguments,
+    "quantize": add_quantize_arguments,
     "show": add_show_arguments,
     "stats": add_stats_arguments,
     "augment": add_augment_arguments,
