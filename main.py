@@ -271,15 +271,18 @@ def in_parts(run: "Run", ignore_index: int, *loop: Any) -> tuple[Any, ...]:
 
 
 def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
-    """What a finished run says: its scores, its folder, and the commands that come next."""
+    """What a finished run says, once its report is there: scores, folder, what comes next."""
     if is_dry:
         return "dry run passed: data, training, evaluation and export work; nothing was kept"
+    from commands.report.run import write_report
+
+    report = write_report(folder)
     summary = (folder / "summary.txt").read_text(encoding="utf-8").strip()
     python, model = python_command(), shlex.quote(str(folder / "model.onnx"))
     datadir = "" if datadir is None else f" --datadir {shlex.quote(datadir)}"
     return (
         f"\n{summary}\n"
-        f"everything is in {folder}; look at {folder / 'samples.png'} first, then:\n"
+        f"everything is in {folder}; look at {report} first, then:\n"
         f"  curves      {python} -m tensorboard.main --logdir {shlex.quote(str(folder.parent))}\n"
         f"  evaluate    {python} main.py test --modelpath {model}{datadir} --split val\n"
         f"  your photo  {python} main.py test --modelpath {model} --image photo.jpg"

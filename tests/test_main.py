@@ -46,7 +46,7 @@ SMALL = [
 ]
 RUN_FILES = {
     "config.json", "history.csv", "last.pt", "best.pt", "model.onnx", "metrics.json",
-    "samples.png", "summary.txt",
+    "samples.png", "summary.txt", "report.html",
 }  # fmt: skip
 
 

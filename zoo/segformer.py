@@ -221,14 +221,9 @@ class SegFormer(nn.Module):
     stride = math.prod(STRIDES)
 
     def __init__(
-        self,
-        num_classes: int,
-        *,
-        widths: tuple[int, ...] = (32, 64, 160, 256),
-        depths: tuple[int, ...] = (2, 2, 2, 2),
-        head_width: int = 256,
-        drop_path: float = 0.1,
-    ) -> None:
+        self, num_classes: int, *, widths: tuple[int, ...] = (32, 64, 160, 256),
+        depths: tuple[int, ...] = (2, 2, 2, 2), head_width: int = 256, drop_path: float = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.segformer = MixTransformer(widths, depths, drop_path)
         self.decode_head = MLPHead(num_classes, widths, head_width)

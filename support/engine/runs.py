@@ -358,6 +358,7 @@ class Run:
         best = load_best(self.folder, state.model)
         result = scores(best["matrix"], self.about_model["classes"])
         save_image(self.folder / "samples.png", self.panels.paint(state.model, self.machine.device))
+        result["confusion_matrix"] = best["matrix"].tolist()
         write_json(self.folder / "metrics.json", result)
         final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
         self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
