@@ -23,6 +23,7 @@ th button:hover { color: var(--accent); } th[aria-sort] button { text-decoration
 .wide { overflow-x: auto; } img, svg { max-width: 100%; height: auto; }
 img { image-rendering: pixelated; }
 pre { overflow-x: auto; background: var(--soft); padding: .6rem; }
+.row { display: flex; flex-wrap: wrap; gap: 1rem; }
 .matrix td { padding: .15rem .35rem; font-size: .75rem; min-width: 1.6rem; }
 .matrix th { font-size: .75rem; font-weight: 500; }
 """

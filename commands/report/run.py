@@ -50,7 +50,8 @@ def curve_part(history: Sequence[dict[str, float]]) -> str:
     }
     keys = {"val_macro_f1": "macro F1", "val_mean_iou": "mean IoU"}
     scores = {name: [(row["epoch"], row[key]) for row in history] for key, name in keys.items()}
-    return curves("validation score", scores, 0.0) + curves("loss", losses)
+    drawn = (curves("validation score", scores, 0.0), curves("loss", losses))
+    return f'<div class="row">{"".join(f"<div>{each}</div>" for each in drawn)}</div>'
 
 
 def class_table(classes: dict[str, dict[str, Any]]) -> str:

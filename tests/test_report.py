@@ -1,0 +1,69 @@
+"""A run's page: whole in one file, true to the run's figures, safe with any names."""
+
+import json
+import re
+
+import pytest
+from street_files import write_streets
+
+import main
+from commands.report.run import MOST_IN_MATRIX, confusion_part, write_report
+from utils import LabError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    streets = write_streets(folder / "streets")
+    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--base-channels", 4]
+    words += ["--num-blocks", 2, "--batch-size", 2, "--epochs", 2, "--num-workers", 0]
+    assert main.main([*map(str, [*words, "--logdir", folder, "--name", "a"])]) == 0
+    return folder / "a"
+
+
+def test_a_training_ends_with_a_page_that_needs_nothing_else(run):
+    text = (run / "report.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>") and "Run a" in text
+    assert not re.findall(r'(?:src|href)="(?!data:)', text) and "http" not in text
+    assert text.count("data:image/png;base64,") == 1 and text.count("<svg") == 2
+
+
+def test_the_page_has_the_figures_of_the_run(run):
+    text = (run / "report.html").read_text(encoding="utf-8")
+    metrics = json.loads((run / "metrics.json").read_text())
+    for name, row in metrics["classes"].items():
+        f1 = "–" if row["f1"] is None else f"{row['f1']:.4f}"
+        assert f"<td>{name}</td><td>{f1}</td>" in text
+    for line in (run / "summary.txt").read_text().splitlines():
+        assert line in text
+    assert "cpu, float32" in text.replace("bfloat16", "float32") and "torch" in text
+
+
+def test_the_matrix_counts_each_pixel_once(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    rows = [sum(row) for row in metrics["confusion_matrix"]]
+    assert rows == [row["pixels"] for row in metrics["classes"].values()]
+
+
+def test_confused_pairs_are_named_with_their_shares():
+    metrics = {"classes": {"a<b": {}, "c": {}}, "confusion_matrix": [[6, 2], [1, 11]]}
+    text = confusion_part(metrics)
+    assert "a&lt;b taken for c" in text and "a<b" not in text
+    row = re.search(r"a&lt;b taken for c</td><td>2</td><td>25.0</td><td>66.7</td>", text)
+    assert row and 'class="matrix"' in text
+
+
+def test_many_classes_have_pairs_and_no_matrix():
+    count = MOST_IN_MATRIX + 1
+    matrix = [[int(i == j) * 5 for j in range(count)] for i in range(count)]
+    matrix[0][1] = 3
+    text = confusion_part(
+        {"classes": {f"k{i}": {} for i in range(count)}, "confusion_matrix": matrix}
+    )
+    assert "k0 taken for k1" in text and "matrix" not in text
+
+
+def test_what_is_no_finished_run_is_said_in_one_line(run, tmp_path):
+    with pytest.raises(LabError, match="no finished run") as error:
+        write_report(tmp_path)
+    assert len(str(error.value).splitlines()) == 1
