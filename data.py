@@ -302,6 +302,7 @@ def open_datasets(
     augment: str = "usual",
     split_train: Sequence[str] = ("train",),
     sparse: str | None = None,
+    limit_train: int | None = None,
 ) -> tuple[SegmentationDataset, SegmentationDataset]:
     """Opens the training set, augmented, and the validation set, each as `SegmentationDataset`.
 
@@ -313,6 +314,7 @@ def open_datasets(
         augment: how much training images are changed, "usual" or "strong".
         split_train: the splits that train.
         sparse: which part of the targets is visible in training; None for all.
+        limit_train: of the training set alone; None for `limit`.
     """
     folder = open_folder(resolve_datadir(datadir), reading)
     changes = train_transforms(size)
@@ -321,7 +323,7 @@ def open_datasets(
 
         changes = strengthened(changes, size, IGNORE_INDEX)
     train_set = SegmentationDataset(
-        folder, "+".join(split_train), cities_train, limit, changes, sparse=sparse
+        folder, "+".join(split_train), cities_train, limit_train or limit, changes, sparse=sparse
     )
     val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
     folder.require_apart(train_set.cities, val_set.cities)

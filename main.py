@@ -104,7 +104,7 @@ def train(args: argparse.Namespace) -> None:
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
                 options.limit, Reading(**reading_of(vars(options))), options.augment,
-                options.split_train, options.sparse)  # fmt: skip
+                options.split_train, options.sparse, options.limit_train)  # fmt: skip
         labels = train_set.labels
         workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(

@@ -46,7 +46,7 @@ PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
 DRY_RUN_STEPS = 2
 
-UNSET = ("datadir", "fold", "cities_train", "cities_val", "limit", "num_blocks")
+UNSET = ("limit_train", "datadir", "fold", "cities_train", "cities_val", "limit", "num_blocks")
 UNSET += ("base_channels", "weights", "sparse")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
@@ -111,6 +111,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cities-train", "cities to train on", "all", nargs="+", metavar="CITY")
     add("--cities-val", "cities to validate on", "all", nargs="+", metavar="CITY")
     add("--limit", "at most so many images of each split", "all", **COUNT)
+    add("--limit-train", "at most so many to train on; validation keeps its own", "all", **COUNT)
     split_help = "splits to train on, such as train train_extra"
     add("--split-train", split_help, "train", nargs="+", metavar="SPLIT")
     add_reading_arguments(add, "{}")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from street_files import write_streets
 
 import main
 from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
@@ -298,3 +299,11 @@ def test_a_part_that_is_none_is_refused(kind, capsys):
     with pytest.raises(SystemExit, match="2"):
         main.main(["train", "--sparse", kind])
     assert "is not half, rows:N, points:N or scribbles" in capsys.readouterr().err
+
+
+def test_the_training_images_alone_may_be_limited(tmp_path):
+    streets = write_streets(tmp_path / "streets")
+    train_set, val_set = open_datasets(streets, (32, 64), limit_train=2)
+    _, whole = open_datasets(streets, (32, 64))
+    assert len(train_set) == 2 and len(val_set) == len(whole) > 2
+    assert val_set.fingerprint() == whole.fingerprint()
