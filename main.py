@@ -303,6 +303,13 @@ def export(args: argparse.Namespace) -> None:
     export_model(**options_of(args))
 
 
+def errors(args: argparse.Namespace) -> None:
+    """The command `errors`."""
+    from commands.errors.show import show_errors
+
+    show_errors(**options_of(args))
+
+
 def quantize(args: argparse.Namespace) -> int:
     """The command `quantize`."""
     from commands.quantize import quantize_model
@@ -343,6 +350,7 @@ COMMANDS = {
         "test": (test, "evaluate a network on a split, or segment your photos"),
         "compare": (compare, "runs side by side: tables, curves, bars"),
         "export": (export, "a model.onnx of a run, or of published weights"),
+        "errors": (errors, "where a network is wrong: worst images, pairs, edges, confidence"),
         "quantize": (quantize, "a smaller model.onnx, float16 and int8, compared"),
     },
     "data folders": {

@@ -247,6 +247,22 @@ def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--most", type=below_one, default=0.02, metavar="X", help=most_help)
 
 
+def add_errors_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `errors`."""
+    add = parser.add_argument
+    model_help = "a model.onnx, a best.pt, or the folder of a run"
+    add("model", type=Path, metavar="MODEL", help=model_help)
+    add("--datadir", type=Path, metavar="DIR", help="data folder (default: toy streets)")
+    add("--split", default="val", help="which split (default: %(default)s)")
+    add("--cities", nargs="+", metavar="CITY", help="only these cities (default: all)")
+    add_limit(parser)
+    add_reading(parser, "that of the model's training")
+    device_help = "where a best.pt runs (default: %(default)s)"
+    add("--device", choices=DEVICE_NAMES, default="auto", help=device_help)
+    output_help = "folder for the files (default: errors_SPLIT beside the model)"
+    add("--output", type=Path, metavar="DIR", help=output_help)
+
+
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
@@ -274,6 +290,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "compare": add_compare_arguments,
     "export": add_export_arguments,
     "quantize": add_quantize_arguments,
+    "errors": add_errors_arguments,
     "show": add_show_arguments,
     "stats": add_stats_arguments,
     "augment": add_augment_arguments,

@@ -29,6 +29,7 @@ COPIED = (
 FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo", "checks"), "*.py")
 FOLDERS |= {
     "commands/mappings": "*.tsv",
+    "docs/studies": "*.txt",
     "subject": "*.md",
     "subject/figures": "*.png",
     "pretrained": "*",

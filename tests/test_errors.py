@@ -1,0 +1,198 @@
+"""`errors`: counts by hand and by other libraries, and the page that shows them."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from street_files import write_streets
+from torchmetrics.classification import MulticlassCalibrationError
+
+import main
+from commands.errors.calibration import (
+    BINS,
+    Reliability,
+    fit_temperature,
+    halves,
+    judged,
+    mean_loss,
+)
+from commands.errors.measure import (
+    EDGES,
+    Counts,
+    band,
+    boundary_counts,
+    confused_pairs,
+    edge_distance,
+)
+from data import SegmentationDataset, count_pixels
+
+TARGET = np.array([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [2, 2, 2, 255]])
+PREDICTION = np.array([[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0], [2, 2, 0, 0]])
+
+
+def counted(target: np.ndarray, prediction: np.ndarray, classes: int = 3) -> Counts:
+    counts = Counts(classes)
+    counts.add(target, prediction, np.full(target.shape, 0.5), 255)
+    return counts
+
+
+def test_an_image_of_4x4_counted_by_hand():
+    counts = counted(TARGET, PREDICTION)
+    assert counts.confusion.tolist() == [[8, 1, 0], [1, 2, 0], [1, 0, 2]]
+    row = counts.rows[0]
+    assert (row["pixels"], row["errors"], row["errors_by_class"]) == (15, 3, [1, 1, 1])
+    assert row["negative_log_likelihood"] == pytest.approx(15 * np.log(2))
+
+
+def test_distance_to_an_edge_by_hand():
+    distance = edge_distance(TARGET)
+    assert distance[:, 2].tolist() == [1, 1, 1, 1] and distance[2].tolist() == [1, 1, 1, 1]
+    assert distance[1, 1] == 2 and distance[0, 1] == 2
+    assert distance[0, 0] == pytest.approx(1 + 2)
+    assert np.isinf(edge_distance(np.zeros((3, 3), int))).all()
+    counts = counted(TARGET, PREDICTION)
+    assert counts.distance[0].tolist() == [11, 3, 1, 0, 0, 0, 0][: len(EDGES) + 1]
+    assert counts.distance[1].sum() == 3 and counts.distance[0].sum() == 15
+
+
+def test_distances_are_those_of_scipy():
+    target = np.random.default_rng(0).integers(0, 3, (6, 7)).repeat(9, 0).repeat(9, 1)
+    neighbours = np.pad(target, 1, mode="edge")
+    edge = np.zeros(target.shape, bool)
+    for dy, dx in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        edge |= neighbours[dy : dy + target.shape[0], dx : dx + target.shape[1]] != target
+    expected = 1 + ndimage.distance_transform_edt(~edge)
+    assert np.abs(edge_distance(target) - expected).max() < 0.02
+
+
+def test_boundary_iou_is_that_of_the_paper_derived_anew():
+    random = np.random.default_rng(1)
+    coarse = random.integers(0, 3, (2, 8, 10)).repeat(30, 1).repeat(30, 2)
+    target, prediction = coarse[0].copy(), coarse[1]
+    target[100:140, 50:90] = 255
+    valid = target != 255
+    reach = round(0.005 * np.hypot(*target.shape))
+    assert reach == 2
+    counts = boundary_counts(target, prediction, valid, 3)
+    for k in range(3):
+        bands = []
+        for ids in (target, prediction):
+            mask = (ids == k) & valid
+            square = np.ones((2 * reach + 1, 2 * reach + 1), bool)
+            inner = ndimage.binary_erosion(mask, square, border_value=0)
+            bands.append(mask & ~inner)
+        assert counts[0, k] == (bands[0] & bands[1]).sum()
+        assert counts[1, k] == (bands[0] | bands[1]).sum()
+
+
+def test_a_band_is_as_wide_as_it_should_be_and_reaches_the_border():
+    mask = np.ones((6, 6), bool)
+    assert band(mask, 1).sum() == 20 and band(mask, 2).sum() == 32 and band(mask, 9).all()
+
+
+def test_regions_count_by_their_own_size():
+    target = np.zeros((100, 100), int)
+    target[:2, :4] = 1  # 8 pixels: small
+    target[50:56, 50:56] = 1  # 36: medium
+    prediction = target.copy()
+    prediction[50:53, 50:56] = 0
+    counts = counted(target, prediction, 2)
+    assert counts.region[0, 1].tolist() == [8, 36, 0]
+    assert counts.region[1, 1].tolist() == [8, 18, 0]
+    assert counts.region[0, 0].sum() == 10_000 - 44
+
+
+def test_pairs_are_sorted_and_have_both_shares():
+    pairs = confused_pairs(np.array([[8, 2, 0], [0, 5, 5], [1, 0, 9]]), ("a", "b", "c"))
+    assert [(p["target"], p["prediction"], p["pixels"]) for p in pairs] == [
+        ("b", "c", 5), ("a", "b", 2), ("c", "a", 1),
+    ]  # fmt: skip
+    assert pairs[0]["share_of_target"] == 0.5 and pairs[0]["share_of_errors"] == 5 / 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_calibration_error_is_torchmetrics(seed):
+    random = np.random.default_rng(seed)
+    logits = 3 * random.normal(size=(4000, 5))
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    targets = np.where(
+        random.random(4000) < 0.6, probabilities.argmax(1), random.integers(0, 5, 4000)
+    )
+    ours = Reliability()
+    ours.add(probabilities.max(1), probabilities.argmax(1) == targets)
+    theirs = MulticlassCalibrationError(num_classes=5, n_bins=BINS, norm="l1")
+    expected = theirs(torch.from_numpy(probabilities), torch.from_numpy(targets)).item()
+    assert ours.expected_error() == pytest.approx(expected, abs=1e-5)
+    assert sum(each["pixels"] for each in ours.bins()) == 4000
+
+
+def test_the_temperature_that_made_the_logits_too_sharp_is_found():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(60_000, 4)) * 2
+    targets = (logits + random.gumbel(size=logits.shape)).argmax(1)
+    assert fit_temperature(2.5 * logits, targets) == pytest.approx(2.5, rel=0.03)
+    sharp, mended = (judged(2.5 * logits, targets, t) for t in (1.0, 2.5))
+    assert mended["expected_calibration_error"] < 0.01 < sharp["expected_calibration_error"]
+    expected = torch.nn.functional.cross_entropy(
+        torch.from_numpy(logits), torch.from_numpy(targets)
+    ).item()
+    assert mean_loss(2.5 * logits, targets, 2.5) == pytest.approx(expected, abs=1e-9)
+
+
+def test_cities_are_never_in_both_halves():
+    assert halves(["ulm", "bonn", "ulm", "köln"]) == [0, 0, 0, 1]
+    assert halves(["", "", ""]) == [0, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("errors")
+    streets = write_streets(folder / "streets")
+    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--base-channels", 4]
+    words += ["--num-blocks", 2, "--batch-size", 2, "--max-steps", 2, "--num-workers", 0]
+    assert main.main([*map(str, [*words, "--logdir", folder, "--name", "a"])]) == 0
+    return folder / "a", streets
+
+
+def test_the_command_writes_three_files_that_agree(run, capsys):
+    folder, streets = run
+    assert main.main(["errors", str(folder), "--datadir", str(streets)]) == 0
+    said, output = capsys.readouterr().out, folder / "errors_val"
+    result = json.loads((output / "errors.json").read_text())
+    rows = list(csv.DictReader((output / "errors.csv").open()))
+    assert len(rows) == 2 and f"{result['error_share']:.2%} of the pixels are wrong" in said
+    matrix = np.array(result["confusion_matrix"])
+    assert sum(int(row["errors"]) for row in rows) == matrix.sum() - matrix.trace()
+    assert sum(int(row["pixels"]) for row in rows) == matrix.sum() == result["pixels"]
+    targets = SegmentationDataset(streets, "val").targets()
+    assert matrix.sum(axis=1).tolist() == count_pixels(targets, 19).tolist()
+    shares = [
+        sum(e[k] for e in result["distance_to_edge"])
+        for k in ("share_of_pixels", "share_of_errors")
+    ]
+    assert shares == pytest.approx([1, 1])
+    text = (output / "errors.html").read_text(encoding="utf-8")
+    assert "http" not in text and not re.findall(r'(?:src|href)="(?!data:)', text)
+    assert text.count("<figure") == 2 and text.count("data:image/png") == 2
+
+
+def test_the_counts_are_those_of_test(run, tmp_path):
+    folder, streets = run
+    words = ["--datadir", streets, "--split", "train", "--output"]
+    model = folder / "model.onnx"
+    assert main.main([*map(str, ["errors", model, *words, tmp_path / "e"])]) == 0
+    assert main.main([*map(str, ["test", "--modelpath", model, *words, tmp_path / "t"])]) == 0
+    matrix = np.array(json.loads((tmp_path / "e" / "errors.json").read_text())["confusion_matrix"])
+    scores = json.loads((tmp_path / "t" / "metrics.json").read_text())
+    assert matrix.trace() / matrix.sum() == pytest.approx(scores["pixel_accuracy"])
+
+
+@pytest.mark.parametrize("given", ["absent.onnx", "."])
+def test_what_is_no_model_is_refused_in_one_line(given, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["errors", given]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
