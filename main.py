@@ -170,6 +170,8 @@ def build_network(
         from support.engine.weights import freeze
 
         freeze(model, options.train, len(classes))
+        if is_new and not (options.pretrained or file) and machine.processes.is_first:
+            print(f"note: --train {options.train} of random weights; what is frozen stays random")
     if options.fix_batchnorm:
         from support.engine.weights import fix_batch_norm
 

@@ -58,7 +58,7 @@ def add_split_arguments(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="FILE",
         help="table of lines source<TAB>target from the model's classes to the data's, or a ready "
-        "one to Cityscapes: voc, coco, ade20k (default: the classes are the same)",
+        "one to Cityscapes: voc, coco, ade20k; not with --window (default: the same classes)",
     )
     group.add_argument(
         "--save-predictions",
@@ -217,33 +217,35 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `export`."""
     add = parser.add_argument
     add("--output", type=Path, required=True, metavar="FILE", help="the file to write, .onnx")
-    add(
-        "--run",
-        type=Path,
-        dest="run_folder",
-        metavar="RUN",
-        help="folder of a run, whose best weights are taken",
-    )
-    add("--model", metavar="NAME", help="a network of the zoo, for published weights")
-    add("--weights", type=Path, metavar="FILE", help="its state dict; of a run, such as last.pt")
-    add("--classes", metavar="SET", help="its label set: cityscapes, ade20k, camvid, mapillary, "
-        "pascal_voc, or a classes.json")  # fmt: skip
+    run_help = "folder of a run (either this, or --model, --weights and --classes)"
+    add("--run", type=Path, dest="run_folder", metavar="RUN", help=run_help)
+    add("--model", metavar="NAME", help="network of published weights, as in train --model")
+    weights_help = "state dict for --model; with --run another checkpoint of its folder, such as "
+    weights_help += "last.pt (default: best.pt)"
+    add("--weights", type=Path, metavar="FILE", help=weights_help)
+    classes_help = "label set of published weights: ade20k, camvid, cityscapes, mapillary, "
+    add("--classes", metavar="SET", help=classes_help + "pascal_voc, or a classes.json")
+    size_help = "height and width at which images are seen, pixels (default: the run's; 512 512 "
     size = {"type": partial(whole, least=2), "metavar": ("H", "W")}
-    add("--size", nargs=2, **size, help="at which images are seen (default: the run's, 512 512)")
-    add("--opset", type=whole, metavar="N", help="of ONNX (default: the exporter's own)")
+    add("--size", nargs=2, **size, help=size_help + "for published weights)")
+    opset_help = "version of ONNX's operators (default: the exporter's own)"
+    add("--opset", type=whole, metavar="N", help=opset_help)
     add("--argmax", action="store_true", help="class ids come out, uint8 (default: logits)")
 
 
 def add_quantize_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `quantize`."""
+    parser.description = "writes MODEL.fp16.onnx and MODEL.int8.onnx beside it, and compares all"
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="a model.onnx")
     add("--datadir", type=Path, metavar="DIR", help="data folder (default: toy streets)")
-    add("--split", default="val", help="on which the files are compared (default: %(default)s)")
+    split_help = "split on which the files are compared (default: %(default)s)"
+    add("--split", default="val", help=split_help)
     images_help = "training images on which the ranges are measured (default: %(default)s)"
     add("--images", type=whole, default=64, metavar="N", help=images_help)
     add_limit(parser)
-    most_help = "what a score may fall by; more is exit code 1 (default: %(default)s)"
+    most_help = "largest accepted fall of macro F1 or mean IoU, 0 to 1; a larger one ends with "
+    most_help += "exit code 1 (default: %(default)s)"
     add("--most", type=below_one, default=0.02, metavar="X", help=most_help)
 
 

@@ -117,7 +117,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_arguments(add, "{}")
     change_help = "random changes of training images; strong for streets unlike those trained on"
     add("--augment", change_help, choices=AUGMENT_NAMES)
-    sparse_help = "what of each training target is visible: half, rows:N, points:N or scribbles"
+    sparse_help = "labelled part of each training target, the rest is void: half (left or right), "
+    sparse_help += "rows:N or points:N (N random rows or pixels), scribbles (a line a class)"
     add("--sparse", sparse_help, "all of it", type=sparse_kind, metavar="PART")
     size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
@@ -165,12 +166,12 @@ def add_reading_arguments(add: Callable[..., None], otherwise: str) -> None:
     """
     share_help = "part of the images that validates where the folder has no split for it"
     add("--val-share", share_help, otherwise.format(VAL_SHARE), type=fraction, metavar="X")
-    background_help = "learn what a set counts as background as a class (Pascal Context: 60 "
+    background_help = "what a set counts as background is a class too (Pascal Context: 60 "
     background_help += "classes, Stanford: 14)"
     add("--with-background", background_help, otherwise.format("off"), **SWITCH)
     fold_help = "which of the official divisions of Stanford 2D-3D-S"
     add("--fold", fold_help, otherwise.format(1), type=whole, metavar="N")
-    labels_help = "labels that train where Cityscapes has both; validation is on fine ones"
+    labels_help = "labels of the training split where Cityscapes has both; val has fine ones"
     add("--labels", labels_help, otherwise.format("fine"), choices=LABEL_KINDS)
     areas_help = "let training and validation share the rooms of an area (Stanford)"
     add("--allow-shared-areas", areas_help, otherwise.format("off"), **SWITCH)

@@ -423,3 +423,24 @@ def test_comparison_needs_neither_torch_nor_pyplot(sweep):
     command = [sys.executable, "-c", code, str(sweep)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=LAB)
     assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_stages_of_a_chain_are_repeats_over_their_seeds(tmp_path):
+    for seed in (0, 1):
+        first = make_run(tmp_path / f"stage1-seed{seed}", (0.2 + seed / 10,), seed=seed)
+        make_run(
+            tmp_path / f"stage2-seed{seed}", (0.5 + seed / 10,), seed=seed, recipe="plain",
+            finetune_from=str(first),
+        )  # fmt: skip
+    text = compare_runs([tmp_path])
+    rows = read_csv(tmp_path / "comparison" / "compare.csv")
+    assert [row["runs"] for row in rows] == ["2", "2"]
+    assert float(rows[0]["macro_f1_mean"]) == pytest.approx(0.55)
+    assert "finetune_from=stage1" in text and "One finished run only" not in text
+
+
+def test_a_run_in_which_runs_lie_is_not_taken_for_them(tmp_path):
+    make_run(tmp_path / "half")
+    make_run(tmp_path / "half" / "a")
+    with pytest.raises(LabError, match="is a run, and 1 runs lie in it"):
+        compare_runs([tmp_path / "half"])

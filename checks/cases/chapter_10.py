@@ -36,7 +36,9 @@ def test_10_1_the_type_stays(kind: type) -> None:
     result = sum_over_sources(x.probabilities.astype(kind), x.target_of, x.num_targets)
     if getattr(result, "dtype", None) != kind:
         got = f"{getattr(result, 'dtype', type(result).__name__)}"
-        likely = "np.zeros makes float64 unless told otherwise: dtype=probabilities.dtype"
+        likely = "the sums have the type of the probabilities: dtype=probabilities.dtype"
+        if getattr(result, "dtype", None) == np.float64:
+            likely = "np.zeros makes float64 unless told otherwise: dtype=probabilities.dtype"
         wrong(given=given, expected=f"sums of {np.dtype(kind)}", got=got, likely=likely)
 
 

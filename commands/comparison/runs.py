@@ -200,10 +200,15 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
-        inside = [path] if (path / "config.json").is_file() else []
-        if not inside and path.is_dir():
-            children = sorted(path.iterdir())
-            inside = [child for child in children if (child / "config.json").is_file()]
+        children = sorted(path.iterdir()) if path.is_dir() else []
+        inside = [child for child in children if (child / "config.json").is_file()]
+        if (path / "config.json").is_file():
+            if inside:
+                raise LabError(
+                    f"{path} is a run, and {len(inside)} runs lie in it; name those that you mean, "
+                    "or move it elsewhere"
+                )
+            inside = [path]
         if not inside and not (path / "compare.md").is_file():
             what = "no config.json in it or in a folder in it" if path.is_dir() else "no folder"
             raise LabError(f"{path}: not a run ({what}); give folders of runs, such as runs/NAME")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from commands.comparison.chains import named_sources
 from commands.comparison.figures import write_figures
 from commands.comparison.runs import (
     CLASS_TITLES,
@@ -55,6 +56,7 @@ def compare_runs(
     if metric not in METRICS:
         raise LabError(f"--metric {metric}: choose one of {', '.join(METRICS)}")
     runs = [read_run(folder, defaults or {}) for folder in find_runs(paths)]
+    runs = named_sources(runs)
     require_same_classes(runs)
     if not any(run.history for run in runs):
         raise LabError(f"no epoch in the history.csv of any of the {len(runs)} runs; wait for one")

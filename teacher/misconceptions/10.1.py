@@ -91,6 +91,15 @@ for source, target in enumerate(target_of):
         sums[target] += probabilities[source]
 # </answer 10.1>
 
+# wrong: float32_always
+# says: the sums have the type of the probabilities
+# <answer 10.1>
+sums = np.zeros((num_targets, *probabilities.shape[1:]), np.float32)
+for source, target in enumerate(target_of):
+    if target >= 0:
+        sums[target] += probabilities[source]
+# </answer 10.1>
+
 # wrong: writes_into_what_it_was_given
 # unlisted: writes into
 # <answer 10.1>
