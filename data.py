@@ -199,7 +199,7 @@ class SegmentationDataset(Dataset):
         limit: how many images to keep, at least 1, drawn evenly from the cities; None keeps all.
         transform: called `transform(image=..., mask=...)`, returns a dict with both.
         reading: how the folder is to be read where it leaves a choice.
-        sparse: which part of each target is visible, such as `half`; None for all of it.
+        sparse, sparse_size: the visible part of each target, and the size whose rows are meant.
 
     Attributes:
         source: the opened split, which reads images and label ids.
@@ -221,9 +221,11 @@ class SegmentationDataset(Dataset):
         transform: Callable[..., dict] | None = None,
         reading: Reading = USUAL,
         sparse: str | None = None,
+        sparse_size: tuple[int, int] | None = None,
     ) -> None:
         self.source = open_source(root, split, cities, limit, reading)
-        self.labels, self.transform, self.sparse = self.source.labels, transform, sparse
+        self.labels, self.transform = self.source.labels, transform
+        self.sparse, self.sparse_size = sparse, sparse_size
         self.pairs, self.cities = self.source.samples, self.source.cities
         self.sizes = self.source.sizes
 
@@ -244,14 +246,14 @@ class SegmentationDataset(Dataset):
         label_ids = self.source.read_label_ids(index)
         try:
             train_ids = encode_train_ids(label_ids, self.labels)
-            return self._visible(train_ids, index) if self.sparse else train_ids
         except LabError as error:
             raise self.source.folder.blame(self.source.place(index), error) from error
+        if self.sparse is not None:
+            from support.formats.sparse import hide  # late: most targets are whole
 
-    def _visible(self, train_ids: np.ndarray, index: int) -> np.ndarray:
-        from support.formats.sparse import hide  # late: most targets are whole
-
-        return hide(train_ids, self.sparse, self.pairs[index].name, IGNORE_INDEX)
+            name = self.pairs[index].name
+            train_ids = hide(train_ids, self.sparse, name, IGNORE_INDEX, self.sparse_size)
+        return train_ids
 
     def fingerprint(self) -> str:
         """A SHA-256 over the split, the names, the sizes of the files and a prepared manifest."""
@@ -311,11 +313,11 @@ def open_datasets(
         size: (height, width) that the network sees, in pixels.
         cities_train, cities_val, limit: of each of the two; None for all.
         reading: how the folder is to be read where it leaves a choice.
-        augment: how much training images are changed, "usual" or "strong".
-        split_train: the splits that train.
-        sparse: which part of the targets is visible in training; None for all.
-        limit_train: of the training set alone; None for `limit`.
+        augment, split_train: how training images are changed, and the splits that train.
+        sparse, limit_train: of the training set alone; None for all, and for `limit`.
     """
+    if "val" in split_train:
+        raise LabError("--split-train val: what validates must not train")
     folder = open_folder(resolve_datadir(datadir), reading)
     changes = train_transforms(size)
     if augment == "strong":
@@ -323,8 +325,8 @@ def open_datasets(
 
         changes = strengthened(changes, size, IGNORE_INDEX)
     train_set = SegmentationDataset(
-        folder, "+".join(split_train), cities_train, limit_train or limit, changes, sparse=sparse
-    )
+        folder, "+".join(split_train), cities_train, limit_train or limit, changes, sparse=sparse,
+        sparse_size=tuple(size))  # fmt: skip
     val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
     folder.require_apart(train_set.cities, val_set.cities)
     return require_labels(train_set), require_labels(val_set)

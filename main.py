@@ -166,6 +166,8 @@ def build_network(
         report = load_weights(model, Path(file), *names, classes=classes)
         if machine.processes.is_first:
             print("\n".join(report))
+    if machine.processes.count > 1 and machine.has_gpu and not options.fix_batchnorm:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if options.train != "all":
         from support.engine.weights import freeze
 
@@ -176,8 +178,6 @@ def build_network(
         from support.engine.weights import fix_batch_norm
 
         fix_batch_norm(model)
-    elif machine.processes.count > 1 and machine.has_gpu:
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if machine.processes.rank:  # the first one's random numbers are those of a single process
         seed_everything(options.seed + machine.processes.rank)
     return model.to(machine.device, memory_format=torch.channels_last)
@@ -190,13 +190,14 @@ def weigh_classes(
     from data import count_pixels
     from losses import class_weights
 
-    if strategy == "none":
+    if strategy == "none" and not train_set.sparse:
         return None, None
     counts = None
     if processes.is_first:
         counts = count_pixels(train_set.targets("counting pixels"), len(train_set.labels))
     counts = processes.broadcast(counts)
-    return class_weights(counts, strategy), int(counts.sum())
+    weights = None if strategy == "none" else class_weights(counts, strategy)
+    return weights, int(counts.sum())
 
 
 def open_run(

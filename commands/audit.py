@@ -59,7 +59,11 @@ def audit_files(
     """
     known_splits, root = folder.splits(), str(folder.root)
     require_known("split", splits or [], known_splits, root)
-    listings = {split: folder.list_files(split, cities) for split in splits or known_splits}
+    listings = {}
+    for split in splits or known_splits:
+        own = folder.own_cities(split) if cities else ()
+        chosen = [city for city in cities if city in own] if cities else None
+        listings[split] = folder.list_files(split, chosen)
     known_cities = sorted({city for listing in listings.values() for city in listing.cities})
     require_known("city", cities or [], known_cities, root)
     faults, pairs, counts = list(folder.faults), [], {split: {} for split in listings}

@@ -82,15 +82,15 @@ def export_model(
 def network_of_run(run: Path, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a run's best weights, or of another checkpoint in its folder."""
     best = load_checkpoint(run / "best.pt", NEEDED_IN_RUN)
-    network = build_model(best["name"], len(best["classes"]), **best["options"])
-    state = best["model"]
+    path = run / "best.pt"
     if weights is not None:
         path = weights if weights.exists() else run / weights
-        state = load_checkpoint(path, ("model",))["model"]
+    state = load_checkpoint(path, ("model",))["model"]
     try:
+        network = build_model(best["name"], len(best["classes"]), **best["options"])
         network.load_state_dict(state)
-    except RuntimeError as error:
-        raise LabError(f"{weights}: not weights of the network in {run}") from error
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise LabError(f"{path}: not weights of the network in {run}") from error
     kept = ("classes", "palette", "label_ids", "mean", "std", "size", "reading")
     return network, {key: best[key] for key in kept if key in best}
 
@@ -101,6 +101,11 @@ def published_network(name: str, weights: Path, classes: str) -> tuple[nn.Module
     Raises:
         LabError: when the file does not fit; it names the network that fits best.
     """
+    if name not in zoo.MODELS:
+        raise LabError(
+            f"--model {name}: no network of the zoo, which has {', '.join(zoo.MODELS)}; for a run "
+            "of yours, say --run RUN"
+        )
     labels, found = label_set(classes), read_weights(weights)
     network = build_model(name, len(labels))
     own, state = network.state_dict(), zoo.translate(name, found)

@@ -90,13 +90,19 @@ def read_mapping(path: Path, sources: Sequence[str], data: Sequence[str]) -> Map
         raise LabError(
             f"{path}: {shortened(unknown)} is not among the classes of the data: {shortened(data)}"
         )
+    for source, target in target_of.items():
+        beyond = target_of.get(target, target)
+        if target in data and beyond != target:
+            raise LabError(
+                f"{path}: {source} becomes {target}, and {target} becomes {beyond}; name the last "
+                "one in both lines"
+            )
     final = [target_of.get(name, name) for name in data]
     if NONE in final:
         name = data[final.index(NONE)]
         raise LabError(f"{path}: {name} is a class of the data, and cannot become {NONE}")
     targets = [name for name in data if name in final]
     chosen = [target_of.get(name) for name in sources]
-    chosen = [name if name in (None, NONE) else target_of.get(name, name) for name in chosen]
     covered = tuple(name in chosen for name in targets)
     if not any(covered):
         raise LabError(f"{path}: no line begins with a class of the network: {shortened(sources)}")

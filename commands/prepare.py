@@ -49,7 +49,7 @@ def open_splits(
         LabError: as `DataFolder.open`, and for a city that is in no split.
     """
     require_known("split", splits or [], folder.splits(), str(folder.root))
-    there = {split: folder.cities(split) for split in splits or folder.splits()}
+    there = {split: folder.own_cities(split) for split in splits or folder.splits()}
     known = sorted({city for names in there.values() for city in names})
     require_known("city", cities or [], known, str(folder.root))
     if not cities:

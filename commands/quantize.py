@@ -73,6 +73,7 @@ def quantize_model(
     if model.suffix != ".onnx":
         raise LabError(f"{model}: quantize takes a model.onnx; see `export`")
     segmenter, root = OnnxSegmenter(model), resolve_datadir(datadir)
+    require_float32(model)
     train_set = SegmentationDataset(root, "train", limit=images, reading=segmenter.reading)
     dataset = SegmentationDataset(root, split, limit=limit, reading=segmenter.reading)
     require_classes(segmenter, dataset)
@@ -94,6 +95,15 @@ def quantize_model(
         return 1
     print(f"next: {python_command()} main.py test --modelpath {paths['int8']} --image photo.jpg")
     return 0
+
+
+def require_float32(model: Path) -> None:
+    """Raises `LabError` for a file that is quantised already."""
+    graph = onnx.load(model).graph
+    kinds = {each.data_type for each in graph.initializer}
+    nodes = {node.op_type for node in graph.node}
+    if onnx.TensorProto.FLOAT16 in kinds or "QuantizeLinear" in nodes:
+        raise LabError(f"{model}: is quantised already; take the float32 file that it is made of")
 
 
 def write_float16(model: Path, output: Path) -> None:

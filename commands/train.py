@@ -259,13 +259,15 @@ def training_options(
             given[key] = str(Path(given[key]).resolve())
     if resumed is None:
         is_fast = given.get("model", "unet") == "unet"  # with which it was measured
-        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from", "train"}
-        is_fast &= "backbone_lr_factor" not in given
+        is_fast &= not given.keys() & {"pretrained", "weights", "finetune_from"}
+        is_fast &= given.get("train", "all") == "all" and given.get("backbone_lr_factor", 1) == 1
         recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if given.keys() & {"epochs", "max_steps"}:
             options |= {"epochs": None, "evaluate_every": 1}
         if min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE:
+            options["small_share"] = 0.0
+        if vars(args).get("sparse", "half") != "half":  # half-size images would lose most of it
             options["small_share"] = 0.0
         options |= given
         from losses import loss_options  # late: `--help` does without torch
@@ -289,6 +291,7 @@ def dry_run_options(options: dict[str, Any], processes: int, scratch: str) -> di
         "epochs": None,
         "max_steps": DRY_RUN_STEPS,
         "limit": min(options["limit"] or images, images),
+        "limit_train": None,
     }
 
 

@@ -126,6 +126,7 @@ def test_weights_that_do_not_fit_are_named_with_the_network_that_they_fit(
         (["--model", "fcn_resnet18"], "say either --run RUN"),
         (["--run", "x", "--model", "unet"], "--run knows its model"),
         (["--run", "absent"], "no such checkpoint"),
+        (["--model", "unet", "--weights", "x", "--classes", "camvid"], "no network of the zoo"),
         (["--run", "x", "--output", "m.pt"], "ends in .onnx"),
     ],
 )
@@ -145,6 +146,13 @@ def test_label_sets_are_known_by_name_or_read_from_a_file(tmp_path):
     (tmp_path / "classes.json").write_text("{")
     with pytest.raises(LabError, match=r"classes.json"):
         label_set(str(tmp_path))
+
+
+def test_a_file_whose_keys_are_no_names_is_refused(tmp_path, capsys):
+    torch.save({0: torch.zeros(2)}, tmp_path / "w.pt")
+    words = ["--model", "my_fcn", "--weights", tmp_path / "w.pt", "--classes", "camvid"]
+    assert export(*words, "--output", tmp_path / "m.onnx") == 2
+    assert "holds no weights" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_network_in_a_run_is_refused(run, tmp_path, capsys):

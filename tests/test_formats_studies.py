@@ -17,7 +17,7 @@ from support.formats.pascal_context import CLASSES, PascalContextFolder, context
 from support.formats.reading import Reading
 from support.formats.sparse import hide
 from support.formats.stanford import StanfordFolder, stanford_labels
-from utils import LabError
+from utils import LabError, resize_labels
 
 # as mmsegmentation lists them (mmseg/datasets/pascal_context.py), the first, the middle, the last
 MMSEG_60 = {0: "background", 1: "aeroplane", 2: "bag", 30: "ground", 37: "person", 59: "wood"}
@@ -241,6 +241,29 @@ def test_stanford_names_a_list_that_is_none(stanford, text):
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_stanford_cities_do_not_leave_their_fold_in_prepare_and_check(stanford, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    words = ["--datadir", stanford, "--cities", "area_1", "area_5a"]
+    assert main.main([*map(str, ["prepare", *words, "--output", copy, "--size", 2, 3])]) == 0
+    splits = json.loads((copy / "prepared.json").read_text())["splits"]
+    assert {k: [city for city, _ in v] for k, v in splits.items()} == {
+        "train": ["area_1"], "val": ["area_5a"],
+    }  # fmt: skip
+    main.main([*map(str, ["check", *words])])
+    assert "the same image" not in capsys.readouterr().out.split("area_1")[0]
+
+
+def test_a_prepared_copy_refuses_to_be_read_in_another_way(stanford, tmp_path):
+    words = ["prepare", "--datadir", stanford, "--fold", 2, "--output", tmp_path / "copy"]
+    assert main.main([*map(str, [*words, "--size", 2, 3])]) == 0
+    assert open_folder(tmp_path / "copy").reading.fold == 2
+    assert len(open_folder(tmp_path / "copy", Reading(fold=2)).splits()) == 2
+    with pytest.raises(LabError, match="was prepared with --fold 2, not 1"):
+        open_folder(tmp_path / "copy", Reading(fold=1))
+    with pytest.raises(LabError, match="--with-background False, not True"):
+        open_folder(tmp_path / "copy", Reading(with_background=True))
+
+
 # ----------------------------------------------------------------------------- the ways of reading
 
 
@@ -263,6 +286,23 @@ def test_a_sparse_target_shows_as_much_as_is_asked_for(kind, visible):
     hidden = hide(WHOLE, kind, "ulm_000001", 255)
     assert (hidden != 255).sum() == visible
     assert (hidden[hidden != 255] == WHOLE[hidden != 255]).all()
+
+
+@pytest.mark.parametrize(("kind", "visible"), [("points:9", 9), ("rows:2", 32)])
+def test_what_is_visible_survives_the_way_to_the_networks_size(kind, visible):
+    whole = WHOLE.repeat(7, 0).repeat(5, 1)
+    hidden = hide(whole, kind, "ulm_000001", 255, size=WHOLE.shape)
+    assert (resize_labels(hidden, WHOLE.shape) != 255).sum() == visible
+
+
+def test_what_validates_must_not_train(cityscapes):
+    with pytest.raises(LabError, match="what validates must not train"):
+        open_datasets(cityscapes, (2, 3), split_train=("train", "val"))
+
+
+def test_coarse_labels_without_their_images_are_no_split(cityscapes):
+    shutil.rmtree(cityscapes / "leftImg8bit_trainextra")
+    assert open_folder(cityscapes).splits() == ["train", "val"]
 
 
 def test_what_a_sparse_target_shows_follows_from_its_name_alone():

@@ -820,6 +820,8 @@ def test_the_stages_of_a_chain_are_jobs_that_wait_for_each_other(lab):
     [
         ("--lr 1\n--finetune-from x\n", "stage 2 begins with the weights of the one before it"),
         ("--name a\n--name a\n", "two stages have one name"),
+        ("--lr 1\n--lr 2 --name Stage1\n", "two stages have one name"),
+        ("--lr 1\n--weights x\n", "stage 2 begins with the weights of the one before it, not"),
         ("", "no line describes a run"),
     ],
 )

@@ -78,7 +78,7 @@ def test_nothing_wins_where_a_table_says_so_and_takes_no_part_where_it_does_not(
 
 def test_a_table_may_merge_classes_of_the_data(tmp_path):
     path = write_table(
-        tmp_path / "t.tsv", "# vans are cars", "", "van\tcar", "lorry\tvan", "cat\tanimal"
+        tmp_path / "t.tsv", "# vans are cars", "", "van\tcar", "lorry\tcar", "cat\tanimal"
     )
     table = read_mapping(path, SOURCES, DATA.names)
     assert table.targets == ("animal", "car") and table.of_data.tolist() == [0, 1, 1]
@@ -105,6 +105,8 @@ def test_both_means_are_given_and_say_what_they_leave_out(tmp_path):
         (["cat\tbeast"], "beast is not among the classes of the data"),
         (["horse\tanimal"], "no line begins with a class of the network"),
         (["van\t-", "cat\tanimal"], "van is a class of the data"),
+        (["car\tanimal", "van\tcar"], "van becomes car, and car becomes animal"),
+        (["car\tvan", "van\tcar"], "name the last one in both lines"),
     ],
 )
 def test_a_table_that_is_none_is_refused_in_one_line(tmp_path, lines, words):

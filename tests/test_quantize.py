@@ -57,8 +57,16 @@ def test_a_score_that_falls_too_far_is_exit_code_1(trained, capsys, monkeypatch)
 
 
 def test_what_is_no_model_is_refused_in_one_line(trained, tmp_path, capsys):
-    model, _ = trained
+    model, streets = trained
     (tmp_path / "broken.onnx").write_bytes(b"nothing")
-    for path in (model.with_name("best.pt"), tmp_path / "absent.onnx", tmp_path / "broken.onnx"):
+    assert main.main(["quantize", str(model), "--datadir", str(streets), "--most", "0.9"]) == 0
+    capsys.readouterr()
+    done = [model.with_suffix(".fp16.onnx"), model.with_suffix(".int8.onnx")]
+    for path in (
+        *done,
+        model.with_name("best.pt"),
+        tmp_path / "absent.onnx",
+        tmp_path / "broken.onnx",
+    ):
         assert main.main(["quantize", str(path)]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

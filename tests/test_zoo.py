@@ -270,6 +270,16 @@ def test_what_is_frozen_stays_to_the_bit_and_the_rest_moves(name, part):
     assert {key for key, each in model.named_parameters() if id(each) in head} >= learning
 
 
+def test_frozen_statistics_stay_with_synchronised_batch_normalisation_too():
+    model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(build("fcn_resnet18"))
+    freeze(model, "head", 5)
+    model.train()
+    kinds = {
+        type(each).__name__ for each in model.backbone.modules() if "BatchNorm" in str(type(each))
+    }
+    assert kinds == {"FixedBatchNorm"} and not model.backbone.bn1.training
+
+
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_model_says_what_its_head_is(name):
     with torch.device("meta"):

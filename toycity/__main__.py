@@ -27,9 +27,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         add(f"--{split}", type=int, default=count, metavar="N", help=f"scenes in the {split} split")
     add("--train-extra", type=int, default=0, metavar="N",
         help="further scenes with coarse labels alone; train then has coarse too")  # fmt: skip
-    add("--varied", type=float, default=0.0, metavar="X",
+    add(
+        "--varied",
+        type=float,
+        default=0.0,
+        metavar="X",
         help="part of the training scenes in which light, colours and camera change beyond what is "
-        "realistic, 0 to 1, for networks that are to see real streets")  # fmt: skip
+        "realistic, 0 to 1 (rounded down in each city); for networks that are to see real ones",
+    )
     add("--num-workers", type=int, default=argparse.SUPPRESS, metavar="N",
         help="processes; the files do not depend on it (default: one per processor)")  # fmt: skip
     return parser.parse_args(arguments, argparse.Namespace(num_workers=None))

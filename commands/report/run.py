@@ -121,12 +121,13 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 def making_part(config: dict[str, Any]) -> str:
     """The command, the code, the data, the machine."""
     resolved, versions = config.get("resolved", {}), config.get("versions", {})
+    labelled = config.get("labelled_pixels")
     facts = [
         [
             "data",
             f"{config['labels']['name']}, {config['arguments'].get('datadir') or 'toy streets'}",
         ],
-        ["labelled pixels", f"{config.get('labelled_pixels') or 0:,}"],
+        ["labelled pixels", "not counted" if labelled is None else f"{labelled:,}"],
         ["code", config.get("git_commit") or "not in a repository"],
         ["device", f"{resolved.get('device')}, {resolved.get('precision')}"],
         *([name, text] for name, text in versions.items()),

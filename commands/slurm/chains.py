@@ -11,6 +11,8 @@ from commands.slurm.sweeps import file_lines, repeated, require_apart
 from commands.slurm.trainings import JobError, Training, options_of
 
 Chain = list[Training]
+BEGINNINGS = {"--finetune-from", "--weights", "--pretrained"}
+"""What a run begins with, of which a stage has one already."""
 
 
 def plan_chains(
@@ -32,16 +34,20 @@ def plan_chains(
     """
     lines = file_lines(path)
     require_apart(lines, common)
-    for number, line in enumerate(lines[1:], start=2):
-        if "--finetune-from" in options_of(line):
-            raise JobError(f"{path}: stage {number} begins with the weights of the one before it")
-    names = [options_of(line).get("--name") for line in lines]
-    if len({str(name) for name in names if name}) < len([name for name in names if name]):
-        raise JobError(f"{path}: two stages have one name")
+    given = [options_of(line).keys() | options_of(common).keys() for line in lines]
+    for number, flags in enumerate(given[1:], start=2):
+        if both := BEGINNINGS & flags:
+            raise JobError(
+                f"{path}: stage {number} begins with the weights of the one before it, not with "
+                f"{min(both)}; leave it to the first stage"
+            )
     stages = [
-        line if name else [*line, "--name", f"stage{number}"]
-        for number, (line, name) in enumerate(zip(lines, names, strict=True), start=1)
+        line if "--name" in options_of(line) else [*line, "--name", f"stage{number}"]
+        for number, line in enumerate(lines, start=1)
     ]
+    names = [" ".join(options_of(stage)["--name"]).casefold() for stage in stages]
+    if len(set(names)) < len(names):
+        raise JobError(f"{path}: two stages have one name")
     of_stages = [repeated([stage], repeat, common) for stage in stages]
     chains = []
     for seeds in zip(*of_stages, strict=True):

@@ -88,7 +88,8 @@ def unwrapped(stored: object, path: Path) -> dict[str, Tensor]:
     for key in WRAPPINGS:
         if isinstance(stored, dict) and isinstance(stored.get(key), dict):
             stored = stored[key]
-    if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
+    pairs = stored.items() if isinstance(stored, dict) else [(None, None)]
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
         raise LabError(f"{path}: holds no weights; give a best.pt, a last.pt or a state dict")
     return {key.removeprefix("module."): value for key, value in stored.items()}
 
@@ -158,7 +159,7 @@ def fix_batch_norm(model: nn.Module, only_frozen: bool = False) -> None:
     """Has every batch normalisation, or those that do not learn, keep its running statistics."""
     for module in model.modules():
         for name, child in module.named_children():
-            is_meant = isinstance(child, nn.BatchNorm2d)
+            is_meant = isinstance(child, nn.BatchNorm2d | nn.SyncBatchNorm)
             if is_meant and not (only_frozen and child.weight.requires_grad):
                 fixed = FixedBatchNorm(child.num_features, child.eps, child.momentum)
                 fixed.to(child.weight)

@@ -98,8 +98,8 @@ class CityscapesFolder(DataFolder):
         images, fine, coarse = (_split_folders(root, each) for each in (IMAGE_FOLDER, FINE, COARSE))
         missing = [] if images else [f"{IMAGE_FOLDER}/<split>/<city>/"]
         missing += [] if fine or coarse else [f"{FINE}/<split>/<city>/"]
-        if not missing:
-            return sorted(images.keys() | fine.keys() | coarse.keys())
+        if not missing:  # gtCoarse.zip has a split whose images are an archive of their own
+            return sorted(images.keys() | fine.keys() | (coarse.keys() & images.keys()))
         what = f"is not in the Cityscapes layout: no {missing[0]} in it or one folder below"
         if len(missing) == 2:
             what = "is no data folder that the lab knows: your own has images/ and masks/, "

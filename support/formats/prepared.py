@@ -40,7 +40,14 @@ class PreparedFolder(DataFolder):
 
     def __init__(self, root: Path, reading: Reading = USUAL) -> None:
         manifest = read_manifest(root)
-        super().__init__(root, Reading.from_json(manifest["reading"]))
+        own = Reading.from_json(manifest["reading"])
+        for field, wanted, usual, is_so in zip(Reading._fields, reading, USUAL, own, strict=True):
+            if wanted not in (usual, is_so):
+                raise LabError(
+                    f"{root} was prepared with --{field.replace('_', '-')} {is_so}, not {wanted}; "
+                    "prepare the data anew"
+                )
+        super().__init__(root, own)
         self.manifest, self.labels = manifest, LabelSet.from_json(manifest["labels"])
 
     def splits(self) -> list[str]:

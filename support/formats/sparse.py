@@ -12,12 +12,20 @@ import zlib
 import cv2
 import numpy as np
 
+from utils import resize_labels
+
 SCRIBBLE_CORNERS = 4
 SCRIBBLE_WIDTH = 0.015
 """Of the height of the image."""
 
 
-def hide(train_ids: np.ndarray, kind: str, name: str, ignore_index: int) -> np.ndarray:
+def hide(
+    train_ids: np.ndarray,
+    kind: str,
+    name: str,
+    ignore_index: int,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
     """Makes void of all but the visible part.
 
     Args:
@@ -25,6 +33,9 @@ def hide(train_ids: np.ndarray, kind: str, name: str, ignore_index: int) -> np.n
         kind: `half` (the left or the right one), `rows:N`, `points:N` or `scribbles`.
         name: of the image.
         ignore_index: what void pixels have.
+        size: (height, width) that the network sees: its rows and pixels are those of `rows` and
+            `points`, which would be lost on the way there if they were the target's own; None for
+            the target's own size.
 
     Returns:
         (H, W) uint8.
@@ -33,7 +44,10 @@ def hide(train_ids: np.ndarray, kind: str, name: str, ignore_index: int) -> np.n
     if kind == "scribbles":
         visible = scribbles(train_ids, random, ignore_index)
     else:
-        visible = visible_part(train_ids.shape, kind, random)
+        own = train_ids.shape
+        grid = tuple(map(min, size or own, own))
+        visible = visible_part(grid, kind, random)
+        visible = resize_labels(visible.astype(np.uint8), train_ids.shape) > 0
     return np.where(visible, train_ids, np.uint8(ignore_index))
 
 

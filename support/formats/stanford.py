@@ -85,6 +85,10 @@ class StanfordFolder(ArchiveFolder):
         chosen = [area for area in whole.cities if (area in held_out) == (split == "val")]
         return of_cities(whole, chosen)
 
+    def own_cities(self, split: str) -> list[str]:
+        """As `DataFolder.own_cities`: those of the fold."""
+        return sorted({sample.city for sample in self.list_files(split).samples})
+
     def require_apart(self, train: Sequence[str], val: Sequence[str]) -> None:
         """As `DataFolder.require_apart`."""
         shared = sorted({room_of(area) for area in train} & {room_of(area) for area in val})
