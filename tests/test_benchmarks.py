@@ -33,7 +33,7 @@ def test_missing_package_is_an_error_of_one_line(benchmark, package):
 
 @pytest.mark.parametrize(
     "benchmark",
-    ["checkpoint", "compiled", "gpu_loop", "inference", "loading", "on_gpu", "speedrun"],
+    ["checkpoint", "compiled", "gpu_loop", "inference", "limit", "loading", "on_gpu", "speedrun"],
 )
 def test_benchmark_of_the_lab_alone_needs_none_of_them(benchmark):
     assert start_without(PACKAGES, benchmark).returncode == 0
