@@ -322,9 +322,14 @@ def quantize(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> None:
     """The command `compare`: tables and pictures of several runs."""
+    from commands.comparison.runs import find_runs
     from commands.comparison.tables import compare_runs
+    from commands.report.several import write_comparison
 
-    print(compare_runs(args.runs, args.output, args.metric, TRAIN_DEFAULTS))
+    folders = find_runs(args.runs)
+    output = args.output or folders[0].parent / "comparison"
+    print(compare_runs(args.runs, output, args.metric, TRAIN_DEFAULTS))
+    print(f"as one page: {write_comparison(folders, output)}")
 
 
 def look_at_data(args: argparse.Namespace) -> int | None:

@@ -67,3 +67,13 @@ def test_what_is_no_finished_run_is_said_in_one_line(run, tmp_path):
     with pytest.raises(LabError, match="no finished run") as error:
         write_report(tmp_path)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_compare_makes_a_page_that_links_to_those_of_its_runs(run, capsys):
+    assert main.main(["compare", str(run), "--output", str(run.parent / "both")]) == 0
+    assert "as one page: " in capsys.readouterr().out
+    text = (run.parent / "both" / "compare.html").read_text(encoding="utf-8")
+    assert '<a href="../a/report.html">a</a>' in text and "<td>unet</td>" in text
+    assert text.count("data:image/png") >= 2 and "http" not in text
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert f"<td>{metrics['macro_f1']:.4f}</td>" in text
