@@ -610,4 +610,5 @@ def test_the_fast_recipe_trains_evaluates_seldom_and_goes_on(streets, tmp_path):
     assert call("train", *words, "--name", "whole", *small) == 0
     rows = (tmp_path / "whole" / "history.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["2", "4"]
+    assert " steps in 4 epochs; model unet" in (tmp_path / "whole" / "summary.txt").read_text()
     assert json.loads((tmp_path / "whole/config.json").read_text())["arguments"]["recipe"] == "fast"

@@ -362,11 +362,12 @@ class Run:
         write_json(self.folder / "metrics.json", result)
         final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
         self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
+        length = f"{state.step} steps in {state.history[-1]['epoch']} epochs"
         write_text(
             self.folder / "summary.txt",
             f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU "
             f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
-            f"{state.step} steps in {len(state.history)} epochs{self.limits.cut(state)}; model "
+            f"{length}{self.limits.cut(state)}; model "
             f"{arguments['model']}, loss {arguments['loss']}, class weights "
             f"{arguments['class_weights']}\n{self.cost()}\n",
         )
