@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,3 +16,13 @@ def _default_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda number, frame: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks_may_compute() -> None:
+    """Lets the grader's sandbox, which some tests start in this process, fork children that learn.
+
+    The first backward pass decides by the devices there are whether forks are refused; an export to
+    ONNX before it, by another test, makes a device known that no process has otherwise.
+    """
+    torch.ones(1, requires_grad=True).backward()

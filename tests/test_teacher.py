@@ -201,7 +201,7 @@ def test_the_commands_of_the_workflow_run_in_an_empty_edition(edition, tmp_path)
     table = summary.read_text(encoding="utf-8")
     for todo in TODOS:
         assert f"TODO {todo.number} | {todo.title} | {todo.points} | to do |" in table
-    assert table.endswith("of 11 extra points\n")
+    assert table.endswith("of 12 extra points\n")
 
 
 def test_the_catalogue_is_rich_enough():
