@@ -49,8 +49,7 @@ def export_onnx(
         metadata: `classes` (K names), `palette` (K colours, RGB 0 ... 255), `mean` and `std` (RGB,
             of images in 0 ... 1); also `label_ids` (what masks hold for the classes) unless those
             are 0 ... K-1, and `reading` (how the data were read) unless it is the usual one. With
-            `size`, the model's `stride` and the `format_version` they become properties of the
-            file, whose values are JSON.
+            `size`, `stride` and `format_version` they become the file's properties, as JSON.
 
     Shape:
         image: (B, 3, H, W) float32, H and W multiples of the stride → logits: (B, K, H, W).
@@ -172,11 +171,11 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise LabError(f"the metadata are impossible: classes {str(classes)[:60]}")
     values = {"label_ids": list(range(len(classes))), "reading": USUAL._asdict()} | values
-    plain = {"format_version": version, "classes": list(classes)}
     try:
-        plain["reading"] = Reading.from_json(values["reading"])._asdict()
+        reading = Reading.from_json(values["reading"])._asdict()
     except ValueError as error:
         raise LabError(f"the metadata are impossible: {error}") from error
+    plain = {"format_version": version, "classes": list(classes), "reading": reading}
     for key, shape, kinds, least, most in (
         ("palette", (len(classes), 3), "iu", 0, 255),
         ("label_ids", (len(classes),), "iu", 0, 65535),
@@ -370,6 +369,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         raise LabError("this is a folder, not a file" if path.is_dir() else "no such file")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors arrive as exceptions; the log would print them again
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
     model = path.read_bytes()  # onnxruntime opens no path that is not UTF-8
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
