@@ -83,7 +83,7 @@ def show_states(numbers: list[str], findings: dict[str, Finding]) -> None:
         states = [(n, findings[n].state if n in findings else "not tested") for n in shown]
         if states:
             cells = "   ".join(f"{number} {paint(state, state)}" for number, state in states)
-            print(f"{chapter}  {title:<14} {cells}")
+            print(f"{chapter:>2}  {title:<20}  {cells}")
 
 
 def sums(lab: Lab) -> str:
