@@ -84,7 +84,7 @@ def network_of_run(run: Path, weights: Path | None) -> tuple[nn.Module, dict[str
     best = load_checkpoint(run / "best.pt", NEEDED_IN_RUN)
     path = run / "best.pt"
     if weights is not None:
-        path = weights if weights.exists() else run / weights
+        path = run / weights if (run / weights).is_file() else weights
     state = load_checkpoint(path, ("model",))["model"]
     try:
         network = build_model(best["name"], len(best["classes"]), **best["options"])

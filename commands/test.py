@@ -56,7 +56,7 @@ def test_model(
             should be.
     """
     reading = of_split.pop("reading")
-    wrong = {**of_split, "batch_size": batch_size}
+    wrong = {**of_split, **reading, "batch_size": batch_size}
     for name, value in wrong.items() if image is not None else ():
         if value:
             raise LabError(f"--{name.replace('_', '-')} goes with --split, not with --image")

@@ -124,9 +124,7 @@ class MultiScaleSegmenter(Segmenter):
         if self.is_plain:
             return self.segmenter.predict(image)
         check_image(image)
-        mean = self.mean_probabilities(image)
-        logits = np.log(np.maximum(mean, SMALLEST_PROBABILITY, out=mean), out=mean)
-        return upsample_argmax(logits, image.shape[:2])
+        return decide(self.mean_probabilities(image), image.shape[:2])
 
     def mean_probabilities(self, image: np.ndarray) -> np.ndarray:
         """The mean over all views: (H, W, 3) uint8 → (K, H', W') float32, sum 1 over the classes.
@@ -339,6 +337,11 @@ def tile(length: int, window: int, overlap: float) -> tuple[list[int], np.ndarra
     for start in starts:
         count[start : start + window] += 1
     return starts, 1 / count
+
+
+def decide(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The classes at an image's `size` (H, W), of probabilities at another: (K, h, w) → (H, W)."""
+    return upsample_argmax(np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)), size)
 
 
 def enlarge(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:

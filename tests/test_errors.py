@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from street_files import write_streets
+from tiny_runs import train_tiny
 from torchmetrics.classification import MulticlassCalibrationError
 
 import main
@@ -150,12 +150,7 @@ def test_cities_are_never_in_both_halves():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("errors")
-    streets = write_streets(folder / "streets")
-    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--base-channels", 4]
-    words += ["--num-blocks", 2, "--batch-size", 2, "--max-steps", 2, "--num-workers", 0]
-    assert main.main([*map(str, [*words, "--logdir", folder, "--name", "a"])]) == 0
-    return folder / "a", streets
+    return train_tiny(tmp_path_factory.mktemp("errors"), "--max-steps", 2)
 
 
 def test_the_command_writes_three_files_that_agree(run, capsys):

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import save_file
-from street_files import write_streets
+from tiny_runs import train_tiny
 
 import main
 import models
@@ -22,12 +22,7 @@ from utils import LabError
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
-    streets = write_streets(folder / "streets")
-    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--base-channels", 4]
-    words += ["--num-blocks", 2, "--batch-size", 2, "--max-steps", 2, "--num-workers", 0]
-    assert main.main([*map(str, [*words, "--logdir", folder, "--name", "a"])]) == 0
-    return folder / "a"
+    return train_tiny(tmp_path_factory.mktemp("export"), "--max-steps", 2)[0]
 
 
 def export(*words: object) -> int:

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import onnx
 import pytest
-from street_files import write_streets
+from tiny_runs import train_tiny
 
 import main
 from commands import quantize
@@ -15,12 +15,9 @@ from deploy import OnnxSegmenter
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("quantize")
-    streets = write_streets(folder / "streets")
-    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--base-channels", 8]
-    words += ["--num-blocks", 2, "--batch-size", 2, "--epochs", 4, "--num-workers", 0]
-    assert main.main([*map(str, [*words, "--logdir", folder, "--name", "a"])]) == 0
-    return folder / "a" / "model.onnx", streets
+    words = ("--base-channels", 8, "--epochs", 4)
+    run, streets = train_tiny(tmp_path_factory.mktemp("quantize"), *words)
+    return run / "model.onnx", streets
 
 
 def classes_of(path):

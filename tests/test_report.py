@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from street_files import write_streets
+from tiny_runs import train_tiny
 
 import main
 from commands.report.run import MOST_IN_MATRIX, confusion_part, write_report
@@ -13,12 +13,7 @@ from utils import LabError
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    streets = write_streets(folder / "streets")
-    words = ["train", "--datadir", streets, "--img-size", 32, 64, "--base-channels", 4]
-    words += ["--num-blocks", 2, "--batch-size", 2, "--epochs", 2, "--num-workers", 0]
-    assert main.main([*map(str, [*words, "--logdir", folder, "--name", "a"])]) == 0
-    return folder / "a"
+    return train_tiny(tmp_path_factory.mktemp("report"), "--epochs", 2)[0]
 
 
 def test_a_training_ends_with_a_page_that_needs_nothing_else(run):

@@ -21,9 +21,8 @@ from commands.errors.measure import EDGES, SIZES, Counts, confused_pairs
 from commands.evaluation import require_classes
 from commands.report.page import escaped, number, page, section, table
 from commands.test import open_segmenter
-from commands.test_time import MultiScaleSegmenter, enlarge
+from commands.test_time import MultiScaleSegmenter, decide, enlarge
 from data import SegmentationDataset, resolve_datadir
-from support.formats.reading import Reading
 from utils import LabError, colorize, write_csv, write_json, write_text
 
 WORST = 12
@@ -68,9 +67,7 @@ def show_errors(
     path = model / "model.onnx" if model.is_dir() else model
     segmenter = open_segmenter(path, device)
     chosen = segmenter.reading._replace(**reading)
-    dataset = SegmentationDataset(
-        resolve_datadir(datadir), split, cities, limit, reading=Reading(*chosen)
-    )
+    dataset = SegmentationDataset(resolve_datadir(datadir), split, cities, limit, reading=chosen)
     require_classes(segmenter, dataset)
     output = output or path.parent / f"errors_{split}"
     seen = MultiScaleSegmenter(segmenter)
@@ -105,8 +102,9 @@ def measure(
     for index in tqdm(range(len(dataset)), "measuring", unit="image"):
         image, target = dataset[index][0], dataset[index][1].numpy()
         valid = target != ignored
-        probabilities = enlarge(segmenter.mean_probabilities(image), target.shape)
-        prediction = segmenter.predict(image).astype(np.int64)
+        seen = segmenter.mean_probabilities(image)
+        prediction = decide(seen, target.shape).astype(np.int64)
+        probabilities = enlarge(seen, target.shape)
         of_target = np.take_along_axis(probabilities, np.where(valid, target, 0)[None], 0)[0]
         row = counts.add(target, prediction, of_target, ignored)
         row |= {"name": dataset.pairs[index].name, "city": dataset.pairs[index].city}
@@ -256,8 +254,8 @@ def pictures(segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, index
     """Five small pictures of an image, side by side, as one inside the page."""
     image, target = dataset[index][0], dataset[index][1].numpy()
     ignored, palette = dataset.labels.ignore_index, dataset.labels.palette
-    prediction = segmenter.predict(image)
-    confidence = enlarge(segmenter.mean_probabilities(image), target.shape).max(axis=0)
+    seen = segmenter.mean_probabilities(image)
+    prediction, confidence = decide(seen, target.shape), enlarge(seen, target.shape).max(axis=0)
     wrong = (target != ignored) & (target != prediction)
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     error_map = np.where(wrong[..., None], (230, 30, 30), 0.5 * grey + 100).astype(np.uint8)
