@@ -22,8 +22,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from support.formats.labels import IGNORE_INDEX
-from support.formats.reading import USUAL, Reading
+from support.formats.labels import IGNORE_INDEX, USUAL, Reading
 from utils import LabError, atomic_path, check_image, resize_image
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: the others do without

@@ -11,9 +11,9 @@ from support.formats.acdc import AcdcFolder
 from support.formats.bdd100k import Bdd100kFolder
 from support.formats.files import Listing, Sample, open_folder, open_source
 from support.formats.kitti import KittiFolder
+from support.formats.labels import Reading
 from support.formats.listing import split_off
 from support.formats.oxford_pets import OxfordPetsFolder
-from support.formats.reading import Reading
 from utils import LabError
 
 IDS = {

@@ -13,8 +13,8 @@ from street_files import write_streets
 import main
 from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
 from support.formats.files import open_folder, open_source
+from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
-from support.formats.reading import Reading
 from support.formats.sparse import hide
 from support.formats.stanford import StanfordFolder, stanford_labels
 from utils import LabError, resize_labels

@@ -15,8 +15,7 @@ from models import UNet
 from support.engine.weights import load_weights
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
-from support.formats.labels import LabelSet
-from support.formats.reading import Reading
+from support.formats.labels import LabelSet, Reading
 from toycity import ensure_toycity
 from utils import LabError
 

@@ -31,9 +31,8 @@ from support.formats.files import (
     require_mask_kind,
     subfolders,
 )
-from support.formats.labels import ClassesError
+from support.formats.labels import USUAL, ClassesError, Reading
 from support.formats.listing import MOST_NEAREST, nearest, of_cities, paired, restricted, split_off
-from support.formats.reading import USUAL, Reading
 from support.formats.survey import set_of_ids, survey_masks
 from utils import LabError, opened_image, python_command, shortened
 
