@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -28,7 +29,11 @@ from commands.errors.measure import (
     confused_pairs,
     edge_distance,
 )
+from commands.errors.show import worst_images
+from commands.test_time import MultiScaleSegmenter, enlarge
 from data import SegmentationDataset, count_pixels
+from deploy import OnnxSegmenter
+from utils import read_image
 
 TARGET = np.array([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [2, 2, 2, 255]])
 PREDICTION = np.array([[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0], [2, 2, 0, 0]])
@@ -44,7 +49,7 @@ def test_an_image_of_4x4_counted_by_hand():
     counts = counted(TARGET, PREDICTION)
     assert counts.confusion.tolist() == [[8, 1, 0], [1, 2, 0], [1, 0, 2]]
     row = counts.rows[0]
-    assert (row["pixels"], row["errors"], row["errors_by_class"]) == (15, 3, [1, 1, 1])
+    assert (row["pixels"], row["errors"], row["pairs"].tolist()) == (15, 3, [1, 3, 6])
     assert row["negative_log_likelihood"] == pytest.approx(15 * np.log(2))
 
 
@@ -191,3 +196,67 @@ def test_what_is_no_model_is_refused_in_one_line(given, tmp_path, capsys, monkey
     monkeypatch.chdir(tmp_path)
     assert main.main(["errors", given]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_click_needs_what_each_image_has(run, tmp_path):
+    """Each figure says its classes, its pairs, its share and its loss; each pair its code."""
+    folder, streets = run
+    words = ["errors", str(folder), "--datadir", str(streets), "--output", str(tmp_path)]
+    assert main.main(words) == 0
+    text = (tmp_path / "errors.html").read_text(encoding="utf-8")
+    rows = list(csv.DictReader((tmp_path / "errors.csv").open()))
+    losses = {float(row["negative_log_likelihood"]) for row in rows}
+    assert {float(each) for each in re.findall(r'data-loss="([^"]+)"', text)} == losses
+    codes = set(re.findall(r'<tr data-pair="([^"]+)"', text))
+    assert codes == set(" ".join(re.findall(r'data-pairs="([^"]+)"', text)).split())
+    assert len(re.findall("<tr data-pair=[^>]* data-top>", text)) == min(20, len(codes))
+
+
+def test_worst_images_are_those_of_both_orders():
+    rows = [
+        {"errors": e, "pixels": 10, "negative_log_likelihood": float(loss)}
+        for e, loss in [(0, 90), *((k, k) for k in range(1, 13))]
+    ]
+    assert worst_images(rows) == [*range(12, 0, -1), 0]
+
+
+def test_a_temperature_is_kept_and_used_when_asked(run, tmp_path, capsys):
+    folder, streets = run
+    model = tmp_path / "model.onnx"
+    shutil.copy(folder / "model.onnx", model)
+    words = ["errors", str(model), "--datadir", str(streets), "--split", "train"]
+    photo = next((streets / "leftImg8bit" / "val").rglob("*.png"))
+    image = ["test", "--modelpath", str(model), "--image", str(photo), "--output", str(tmp_path)]
+    assert main.main([*words, "--calibrated"]) == 2
+    assert "--keep-temperature` first" in capsys.readouterr().err
+    assert main.main([*words, "--keep-temperature"]) == 0
+    before = json.loads((tmp_path / "errors_train" / "errors.json").read_text())
+    kept = OnnxSegmenter(model).temperature
+    assert kept == before["calibration"]["temperature"] != 1
+    assert main.main([*words, "--calibrated"]) == 0
+    after = json.loads((tmp_path / "errors_train" / "errors.json").read_text())
+    assert after["confusion_matrix"] == before["confusion_matrix"]
+    assert after["negative_log_likelihood"] < before["negative_log_likelihood"]
+    means = []
+    for more in ([], ["--calibrated"]):
+        assert main.main([*image, "--confidence", *more]) == 0
+        means.append(read_image(tmp_path / f"{photo.stem}_confidence.png").mean() / 255)
+    ids = read_image(tmp_path / f"{photo.stem}_trainIds.png")[..., 0]
+    sure = MultiScaleSegmenter(OnnxSegmenter(model), temperature=kept)
+    probabilities = enlarge(sure.mean_probabilities(read_image(photo)), ids.shape)
+    expected = np.take_along_axis(probabilities, ids[None].astype(int), 0).mean()
+    assert means[1] == pytest.approx(expected, abs=0.002) and means[0] != pytest.approx(means[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--calibrated", "--image", "photo.png"], "--calibrated goes with --confidence"),
+        (["--confidence", "--split", "val"], "--confidence goes with --image"),
+        (["--confidence", "--image", "p.png", "--window", "32", "64"], "without --window"),
+    ],
+)
+def test_confidence_is_for_photos(run, words, said, capsys):
+    folder, _ = run
+    assert main.main(["test", "--modelpath", str(folder / "model.onnx"), *words]) == 2
+    assert said in capsys.readouterr().err
