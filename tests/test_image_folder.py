@@ -1,6 +1,7 @@
 """A folder of one's own: found, read, checked, trained on; each fault with its sentence."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -127,7 +128,8 @@ def test_a_list_that_names_no_image_is_a_fault(tmp_path, capsys):
     write_flat(tmp_path, 4)
     (tmp_path / "train.txt").write_text("n0\nn2\nn33\n")
     (tmp_path / "val.txt").write_text("n1\n")
-    assert "train.txt: n33 is no image of" in only_fault(tmp_path, capsys)
+    fault = only_fault(tmp_path, capsys)
+    assert "train.txt: n33 is no image of" in fault and "the nearest is n3; mend the" in fault
     with pytest.raises(LabError, match="n33 is no image"):
         open_source(tmp_path, "train")
 
@@ -156,6 +158,36 @@ def test_a_folder_beside_those_of_the_splits_is_named(leaves):
     (leaves / "images/validation").mkdir()
     with pytest.raises(LabError, match="validation: the folders of splits are called train, val"):
         open_folder(leaves)
+
+
+def test_folders_without_any_file_say_how_files_are_called(tmp_path, capsys):
+    for layer in ("images", "masks"):
+        (tmp_path / layer).mkdir()
+    with pytest.raises(LabError, match="no image below images/ and no mask below masks/; they"):
+        open_folder(tmp_path)
+    (tmp_path / "train.txt").write_text("n0\n")
+    write_classes(tmp_path, LEAVES)
+    assert "train.txt: n0 is no image of" in only_fault(tmp_path, capsys)
+
+
+def test_hidden_files_and_folders_are_not_read(leaves):
+    for layer in ("images", "masks"):
+        (leaves / layer / "train/._a0.png").write_bytes(b"no image")
+        write_png(leaves / layer / "train/.checkpoints/a0-copy.png", blob(3)[0])
+    assert len(open_source(leaves, "train").samples) == 4
+
+
+def test_lists_may_name_files_as_editors_and_programs_write_them(tmp_path):
+    write_flat(tmp_path, 4)
+    text = "./n0.png\nimages/n1.PNG\n  n2  \n"
+    (tmp_path / "train.txt").write_text(text, encoding="utf-8-sig")
+    (tmp_path / "val.txt").write_text("n3")
+    assert [s.name for s in open_source(tmp_path, "train").samples] == ["n0", "n1", "n2"]
+
+
+def test_two_images_of_one_name_are_a_fault(leaves, capsys):
+    write_png(leaves / "images/train/a0.bmp", blob(0)[0])
+    assert "a0.png: has the name of a0.bmp; rename or delete one" in only_fault(leaves, capsys)
 
 
 # ------------------------------------------------------------------------------- what masks hold
@@ -262,6 +294,25 @@ def test_masks_of_one_value_have_nothing_to_tell_apart(leaves, capsys):
     assert main.main(["classes", str(leaves)]) == 2 and not (leaves / "classes.json").exists()
 
 
+def test_256_is_an_id_of_its_own(tmp_path):
+    write_pair(tmp_path, "x", mask=256 * blob(0)[1].astype(np.uint16))
+    write_classes(tmp_path, [{"name": "soil", "id": 0}, {"name": "leaf", "id": 256}])
+    target = SegmentationDataset(tmp_path, "val")[0][1]
+    assert np.array_equal(target.numpy(), blob(0)[1])
+
+
+def test_opaque_colours_with_an_alpha_channel_are_read(leaves):
+    write_classes(leaves, [LEAVES[0] | {"color": [90, 60, 30]}, LEAVES[1]])
+    paint(leaves, [[90, 60, 30, 255], [0, 128, 0, 255]])
+    assert np.array_equal(open_source(leaves, "train").read_label_ids(0), blob(0)[1])
+
+
+def test_masks_of_another_kind_are_named(leaves, capsys):
+    path = leaves / "masks/train/a0.png"
+    Image.open(path).save(path, format="BMP")
+    assert "a0.png: not a PNG file, but BMP; save the mask as PNG" in only_fault(leaves, capsys)
+
+
 def test_colours_are_read_exactly(leaves):
     write_classes(leaves, [{"name": "soil", "id": 4, "color": [90, 60, 30]}, LEAVES[1]])
     for number in range(4):
@@ -308,14 +359,12 @@ def test_0_and_255_without_classes_json_is_a_question(leaves, capsys):
 
 def test_an_id_outside_the_set_is_counted(leaves, capsys):
     mask = blob(0)[1]
-    mask[0, :5], mask[1, :2] = 7, 255
+    mask[0, :5], mask[1, :1] = 7, 255
     write_png(leaves / "masks/train/a0.png", mask)
     fault = only_fault(leaves, capsys)
-    assert (
-        "a0.png: label ids outside the set leaves, which has 0 ... 1: 7 in 5 pixels, 255 in 2"
-        in fault
-    )
-    assert 'name it in classes.json, as a class or under "ignore"' in fault
+    assert "a0.png: label ids outside the set leaves, which has 0 ... 1: 7 in 5 pixels, " in fault
+    assert ", 255 in 1 pixel; " in fault
+    assert 'name each in classes.json, as a class or under "ignore"' in fault
 
 
 def test_an_unknown_colour_is_named_with_the_nearest(leaves, capsys):
@@ -359,7 +408,8 @@ def test_colours_where_classes_json_gives_none_are_refused(leaves, capsys):
     write_classes(leaves, [{"name": "soil", "id": 0}, {"name": "leaf", "id": 1}])
     write_png(leaves / "masks/train/a0.png", np.zeros((*SIZE, 3), np.uint8))
     fault = only_fault(leaves, capsys)
-    assert "classes.json: masks hold colours, but it gives none to soil, leaf; add" in fault
+    assert "a0.png: holds colours, and classes.json gives none to soil, leaf; add the" in fault
+    assert "or save this mask as ids" in fault
 
 
 def test_a_mask_of_another_size_is_named(leaves, capsys):
@@ -396,6 +446,14 @@ def test_a_stem_without_partner_names_the_nearest(leaves, capsys):
     code, text = check(leaves, capsys)
     assert code == 1 and "a0.png: image without its mask (the nearest name is a0x.png)" in text
     assert "a0x.png: mask without its image (the nearest name is a0.png)" in text
+
+
+def test_a_stem_in_upper_case_is_near(leaves, capsys):
+    path = leaves / "images/train/a0.png"
+    path.rename(path.with_name("A0.png"))
+    code, text = check(leaves, capsys)
+    assert code == 1 and "A0.png: image without its mask (the nearest name is a0.png)" in text
+    assert "a0.png: mask without its image (the nearest name is A0.png)" in text
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"", "an empty file"), (None, "not a readable")])
@@ -444,6 +502,12 @@ def test_two_masks_of_one_image_are_named(leaves, capsys):
         ({"name": "a\nb", "classes": LEAVES}, "cannot be printed in a line"),
         ([LEAVES[0], {"name": "soil ", "id": 1}], "the name soil occurs twice"),
         ({"classes": LEAVES, "ignore": 255}, '"ignore" must be a list of ids'),
+        ({"classes": LEAVES, "ignore": [True]}, "ignore true: must look like"),
+        ([LEAVES[0], {"name": "leaf", "id": True}], "leaf: its id must be a whole number"),
+        ([LEAVES[0], {"name": "leaf", "id": 65536}], "leaf: its id must be a whole number"),
+        ([LEAVES[0], {"name": "leaf", "id": 1, "color": [0, 0.5, 0]}], "its color must be three"),
+        ([LEAVES[0], {"name": " ", "id": 1}], "has no name that can be printed"),
+        ([{"name": f"n{k}", "id": k} for k in range(256)], "256 classes are too many"),
     ],
 )
 def test_broken_classes_json_is_a_fault(leaves, capsys, content, said):
@@ -453,8 +517,40 @@ def test_broken_classes_json_is_a_fault(leaves, capsys, content, said):
     assert main.main(["train", "--datadir", str(leaves), "--dry-run"]) == 2
 
 
-def test_classes_json_that_is_no_json_is_a_fault(leaves, capsys):
-    (leaves / "classes.json").write_text("[{")
+def test_label_sets_may_be_as_large_as_they_can():
+    rows = [{"name": f"n{k}", "id": k} for k in range(254)] + [{"name": "last", "id": 65535}]
+    labels = LabelSet.from_json(rows)
+    assert len(labels) == 255 and labels.id_type is np.uint16
+    assert LabelSet.from_json([*rows[:2], {"name": "c", "id": 255}]).id_type is np.uint8
+    assert LabelSet.from_json([*rows[:2], {"name": "c", "id": 256}]).id_type is np.uint16
+
+
+def test_a_label_set_comes_back_from_json_with_what_it_ignores():
+    void = {"name": "sky", "id": 9, "color": [195, 105, 0]}
+    content = {"name": "few", "classes": LEAVES, "ignore": [255, void]}
+    labels = LabelSet.from_json(content)
+    assert LabelSet.from_json(labels.to_json()) == labels and labels.name == "few"
+    assert [label.name for label in labels.labels] == ["soil", "leaf", "sky", "void 255"]
+    assert labels.labels[3].category == "void" and labels.labels[2].color == (195, 105, 0)
+    assert labels.decode(np.array([255], np.uint8)).tolist() == [9]  # the first id ignored
+
+
+@pytest.mark.parametrize("ignore", [[], [{"id": 9, "color": [195, 105, 0]}]])
+def test_chosen_colours_avoid_those_that_are_taken(ignore):
+    rows = [{"name": "a", "id": 0}, {"name": "b", "id": 1, "color": [0, 0, 255]}]
+    labels = LabelSet.from_json({"classes": rows, "ignore": ignore})
+    first = (0, 165, 255) if ignore else (195, 105, 0)  # of colors.FIRST, what is left
+    assert [label.color for label in labels.classes] == [first, (0, 0, 255)]
+
+
+def test_classes_json_may_begin_with_a_byte_order_mark(leaves, capsys):
+    (leaves / "classes.json").write_text(json.dumps(LEAVES), encoding="utf-8-sig")
+    assert check(leaves, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("text", ["[{", "", "[" * 100_000])
+def test_classes_json_that_is_no_json_is_a_fault(leaves, capsys, text):
+    (leaves / "classes.json").write_text(text)
     assert "classes.json: not readable as JSON" in only_fault(leaves, capsys)
 
 
@@ -477,7 +573,8 @@ def test_a_colour_that_nobody_wrote_is_unknown(leaves, capsys):
 def test_a_colour_that_the_lab_chose_is_in_no_mask(leaves, capsys):
     write_classes(leaves, [{"name": "color", "id": 0}, LEAVES[1]])
     paint(leaves, [open_folder(leaves).labels.colors[0], [0, 128, 0]])
-    assert "it gives none to color; add" in only_fault(leaves, capsys)
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("classes.json gives none to color; add") == 6
 
 
 def test_a_class_and_what_is_ignored_have_two_colours(leaves, capsys):
@@ -498,7 +595,9 @@ def test_other_colours_are_other_data(leaves):
         write_classes(leaves, rows)
         found.append(open_source(leaves, "train").fingerprint())
     assert found[0] != found[1]
-    write_classes(leaves, {"name": "x", "classes": rows[::1], "ignore": [9]})
+    write_classes(leaves, rows[::-1])  # other train ids
+    assert open_source(leaves, "train").fingerprint() not in found
+    write_classes(leaves, {"name": "x", "classes": rows, "ignore": [9]})
     moved = leaves.rename(leaves.with_name("moved"))
     assert open_source(moved, "train").fingerprint() == found[1]
 
@@ -540,7 +639,9 @@ def test_files_beside_the_folders_of_the_splits_are_named(leaves, capsys):
     assert "images/c.png: is not read, as there are folders for train, val" in only_fault(
         leaves, capsys
     )
-    (leaves / "images/c.png").rename(leaves / "train.txt")
+    (leaves / "images/c.png").rename(leaves / "masks/c.png")
+    assert "masks/c.png: is not read, as there are folders" in only_fault(leaves, capsys)
+    (leaves / "masks/c.png").rename(leaves / "train.txt")
     assert "train.txt: is not read" in only_fault(leaves, capsys)
 
 
@@ -549,6 +650,9 @@ def test_a_test_split_without_masks_is_left_out(leaves, capsys):
     (leaves / "masks/test").mkdir()
     (leaves / "masks/test/README.txt").touch()
     assert check(leaves, capsys)[0] == 0 and open_folder(leaves).splits() == ["train", "val"]
+    for layer in ("images", "masks"):
+        shutil.rmtree(leaves / layer / "val")
+    assert open_folder(leaves).splits() == ["train", "val"]  # a share of those that train
 
 
 def test_a_test_split_alone_can_be_checked(leaves, capsys):
@@ -779,6 +883,7 @@ def test_a_prepared_copy_keeps_the_set_and_16_bit_ids(tmp_path, capsys):
     own, copy = (SegmentationDataset(tmp_path / name, "train") for name in ("own", "p"))
     assert copy.labels == own.labels and copy[0][1].equal(own[0][1])
     assert copy.source.folder.reading.val_share == 0.3
+    assert copy.source.folder.cities("train") == []
     assert check(tmp_path / "p", capsys)[0] == 0
 
 

@@ -117,7 +117,7 @@ class LabelSet:
         many = len(unknown) > MANY_VALUES
         raise LabError(
             f"label ids outside the set {self.name}, which has {shortened(there)}: "
-            f"{shortened(unknown)}{'; do so many come from smoothing?' if many else ''}"
+            f"{shortened(unknown)}{' (saved with smoothing?)' if many else ''}"
         )
 
     def decode(self, train_ids: np.ndarray) -> np.ndarray:
