@@ -22,6 +22,7 @@ from street_files import SIZE, draw_pair, image_file, label_file, write_png, wri
 from torch.utils.data import DataLoader, TensorDataset
 
 import data
+import main
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
 from support.engine.augmentation import strengthened
@@ -779,3 +780,13 @@ def test_prepared_data_fingerprint_follows_the_copy_and_the_selection(streets, p
         for root, limit in ((prepared, None), (prepared, 3), (tmp_path / "smaller", None))
     ]
     assert len(set(found)) == 3
+
+
+def test_check_reads_prepared_data(prepared, capsys):
+    ids = np.load(prepared / "val/label_ids.npy")
+    ids[1, 0, :3] = 99
+    np.save(prepared / "val/label_ids.npy", ids)
+    assert main.main(["check", "--datadir", str(prepared)]) == 1
+    line = capsys.readouterr().out.splitlines()[0]
+    assert "munster_000001_000019: label ids outside the set" in line
+    assert line.endswith(": 99 in 3 pixels; prepare the data again")

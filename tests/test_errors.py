@@ -16,10 +16,12 @@ import main
 from commands.errors.calibration import (
     BINS,
     Reliability,
+    Sample,
     fit_temperature,
     halves,
     judged,
     mean_loss,
+    scaled,
 )
 from commands.errors.measure import (
     EDGES,
@@ -51,6 +53,13 @@ def test_an_image_of_4x4_counted_by_hand():
     row = counts.rows[0]
     assert (row["pixels"], row["errors"], row["pairs"].tolist()) == (15, 3, [1, 3, 6])
     assert row["negative_log_likelihood"] == pytest.approx(15 * np.log(2))
+
+
+def test_ids_of_one_byte_and_a_likelihood_of_zero_are_counted():
+    ids = np.full((2, 2), 149, np.uint8)
+    counts = Counts(150)
+    row = counts.add(ids, ids, np.zeros((2, 2)), 255)
+    assert counts.confusion[149, 149] == 4 and np.isfinite(row["negative_log_likelihood"])
 
 
 def test_distance_to_an_edge_by_hand():
@@ -94,6 +103,14 @@ def test_boundary_iou_is_that_of_the_paper_derived_anew():
         assert counts[1, k] == (bands[0] | bands[1]).sum()
 
 
+def test_boundary_counts_by_hand():
+    assert boundary_counts(TARGET, TARGET, TARGET != 255, 3).tolist() == [[8, 3, 3]] * 2
+    dot = np.zeros((3, 3), int)
+    dot[0, 2] = 1  # a class that is predicted alone
+    counts = boundary_counts(np.zeros((3, 3), int), dot, np.ones((3, 3), bool), 2)
+    assert counts.tolist() == [[7, 0], [9, 1]]
+
+
 def test_a_band_is_as_wide_as_it_should_be_and_reaches_the_border():
     mask = np.ones((6, 6), bool)
     assert band(mask, 1).sum() == 20 and band(mask, 2).sum() == 32 and band(mask, 9).all()
@@ -111,12 +128,46 @@ def test_regions_count_by_their_own_size():
     assert counts.region[0, 0].sum() == 10_000 - 44
 
 
+def test_regions_touch_at_corners_and_end_at_their_limits():
+    target = np.zeros((100, 100), int)
+    target[0, :10] = 1  # 10 pixels, the largest that is small
+    target[10:12, 10:13], target[12:14, 13:16] = 1, 1  # 6 + 6 pixels: one of medium size
+    target[50:60, 50:65] = 1  # 150: large
+    assert counted(target, target, 2).region[0, 1].tolist() == [10, 12, 150]
+
+
 def test_pairs_are_sorted_and_have_both_shares():
     pairs = confused_pairs(np.array([[8, 2, 0], [0, 5, 5], [1, 0, 9]]), ("a", "b", "c"))
     assert [(p["target"], p["prediction"], p["pixels"]) for p in pairs] == [
         ("b", "c", 5), ("a", "b", 2), ("c", "a", 1),
     ]  # fmt: skip
     assert pairs[0]["share_of_target"] == 0.5 and pairs[0]["share_of_errors"] == 5 / 8
+
+
+def test_a_bin_has_its_upper_end():
+    reliability = Reliability()
+    assert reliability.expected_error() == 0 and reliability.bins() == []
+    reliability.add(np.array([0.19, 0.2, 0.0, 1.0]), np.array([True, False, False, True]))
+    bins = [(each["pixels"], each["right"]) for each in reliability.bins()]
+    assert bins == [(1, 0), (2, 0.5), (1, 1)]
+    assert reliability.bins()[1]["confidence"] == pytest.approx(0.195)
+    assert reliability.expected_error() == pytest.approx((1 - 0.39) / 4)
+
+
+def test_a_sample_takes_valid_pixels_evenly():
+    probabilities = np.arange(1, 13, dtype=np.float32).reshape(2, 2, 3) / 13
+    target = np.array([[0, 1, 0], [255, 1, 0]], np.uint8)
+    sample = Sample()
+    sample.add(probabilities, target, target != 255, 2)  # of 5 valid ones, every third
+    sample.add(probabilities, target, target == 255, 9)
+    logs, targets = sample.joined()
+    assert targets.tolist() == [0, 1, 255] and logs.shape == (3, 2)
+    assert np.allclose(13 * np.exp(logs), [[1, 7], [5, 11], [4, 10]])
+
+
+def test_scaling_many_equal_classes_stays_finite():
+    logs = np.log(np.full((1, 150), 1 / 150, np.float32))
+    assert scaled(logs, 0.05) == pytest.approx(-np.log(150))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -140,6 +191,7 @@ def test_the_temperature_that_made_the_logits_too_sharp_is_found():
     logits = random.normal(size=(60_000, 4)) * 2
     targets = (logits + random.gumbel(size=logits.shape)).argmax(1)
     assert fit_temperature(2.5 * logits, targets) == pytest.approx(2.5, rel=0.03)
+    assert fit_temperature(0.4 * logits, targets) == pytest.approx(0.4, rel=0.03)
     sharp, mended = (judged(2.5 * logits, targets, t) for t in (1.0, 2.5))
     assert mended["expected_calibration_error"] < 0.01 < sharp["expected_calibration_error"]
     expected = torch.nn.functional.cross_entropy(

@@ -156,6 +156,15 @@ def test_context_reads_59_classes_or_60_from_either_kind_of_mask(tmp_path, as_pn
     assert ids_of(root, "val").shape == (2, 3)
 
 
+def test_check_reads_the_masks_of_context(tmp_path, capsys):
+    root = write_context(tmp_path)
+    words = ["check", "--datadir", str(root), "--split", "train"]
+    assert main.main(words) == 0
+    (root / "VOC2010/trainval/2008_000001.mat").write_bytes(b"garbage")
+    assert main.main(words) == 1
+    assert "2008_000001.mat: no MATLAB file with a LabelMap" in capsys.readouterr().out
+
+
 def test_context_takes_the_images_that_have_labels_and_prefers_a_toolkits_list(tmp_path):
     root = write_context(tmp_path)
     assert [sample.name for sample in open_source(root, "train").samples] == ["2008_000001"]

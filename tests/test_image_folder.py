@@ -10,6 +10,7 @@ from PIL import Image
 from street_files import write_png, write_streets
 
 import main
+from commands.audit import class_remarks
 from commands.data import legend_of
 from data import SegmentationDataset
 from models import UNet
@@ -462,7 +463,7 @@ def test_empty_and_truncated_masks_are_named(leaves, capsys, content, said):
     half = path.read_bytes()[: path.stat().st_size // 2]
     path.write_bytes(half if content is None else content)
     fault = only_fault(leaves, capsys)
-    assert said in fault and str(path) in fault
+    assert said in fault and fault.count(str(path)) == 1
 
 
 def test_jpeg_masks_are_refused_with_the_reason(leaves, capsys):
@@ -480,9 +481,23 @@ def test_one_image_in_two_splits_is_found_by_content(leaves, capsys):
     assert "val/other.png: the same image, pixel by pixel, as" in fault and "a1.png" in fault
 
 
-def test_two_masks_of_one_image_are_named(leaves, capsys):
-    write_png(leaves / "masks/train/a0_gt.png", blob(0)[1])
+def test_one_image_twice_in_one_split_is_no_fault(leaves, capsys):
+    image, mask = blob(1)
+    write_pair(leaves, "other", mask=mask, image=image)
+    assert check(leaves, capsys)[0] == 0
+
+
+def test_images_that_cannot_be_read_are_not_the_same_image(leaves, capsys):
+    for name in ("images/train/a0.png", "masks/train/a0.png", "images/val/b0.png"):
+        (leaves / name).write_bytes(b"")
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("an empty file") == 3 and "3 faults" in text
+
+
+def test_two_masks_of_one_image_are_named_and_not_read(leaves, capsys):
+    write_png(leaves / "masks/train/a0_gt.png", np.full(SIZE, 7, np.uint8))
     assert "a0_gt.png: a second mask, beside a0.png; keep one" in only_fault(leaves, capsys)
+    assert "(5 pairs read)" in check(leaves, capsys)[1]
 
 
 @pytest.mark.parametrize(
@@ -698,13 +713,16 @@ def test_masks_that_cannot_be_read_are_named_without_classes_json(leaves, capsys
     assert "not a PNG file, but JPEG, which changes numbers" in fault and "(and 5 more)" in fault
 
 
-def test_palettes_that_differ_are_a_warning(leaves, capsys):
-    for number, palette in enumerate(([0, 0, 0, 0, 128, 0], [0, 0, 0, 9, 9, 9])):
+@pytest.mark.parametrize("other", [[0, 0, 0, 9, 9, 9], [0, 0, 0, 0, 128, 0, 9, 9, 9]])
+def test_palettes_that_differ_are_one_warning(leaves, capsys, other):
+    """Where they differ in what no mask holds, none."""
+    for number, palette in enumerate(([0, 0, 0, 0, 128, 0], other, other)):
         image = Image.fromarray(blob(number)[1], mode="P")
         image.putpalette(palette)
         image.save(leaves / f"masks/train/a{number}.png")
     code, text = check(leaves, capsys)
-    assert code == 0 and "the palette has the colour [9, 9, 9] for 1, that of" in text
+    warned = text.count("the palette has the colour [9, 9, 9] for 1, that of")
+    assert code == 0 and warned == text.count("warning:") == (len(other) == 6)
 
 
 def test_a_black_class_is_named_in_the_legend():
@@ -726,6 +744,15 @@ def test_classes_that_never_or_hardly_occur_are_remarks(leaves, capsys):
     code, text = check(leaves, capsys)
     assert code == 0 and "split 'val' of" in text and "no pixel of leaf" in text
     assert "less than 0.1% of the pixels is leaf 0.04%" in text
+
+
+def test_a_class_is_rare_below_a_thousandth():
+    labels = LabelSet.from_json(LEAVES)
+    assert class_remarks("x", [np.array([9990, 10])], labels) == []
+    rare = "warning: x: less than 0.1% of the pixels is leaf 0.09%"
+    assert class_remarks("x", [np.array([9000, 9]), np.array([991, 0])], labels) == [rare]
+    assert class_remarks("x", [np.array([5, 0])], labels) == ["warning: x: no pixel of leaf"]
+    assert class_remarks("x", [], labels) == []
 
 
 # ------------------------------------------------------------------------------- classes
@@ -763,6 +790,57 @@ def test_classes_puts_255_aside_where_there_are_other_ids(leaves):
     content = json.loads((leaves / "classes.json").read_text())
     assert [row["id"] for row in content["classes"]] == [0, 1]
     assert content["ignore"] == [255]
+
+
+def draft(root, capsys):
+    """What `classes` prints, its exit code first."""
+    (root / "classes.json").unlink(missing_ok=True)
+    capsys.readouterr()
+    code = main.main(["classes", str(root)])
+    return code, "".join(capsys.readouterr())
+
+
+def test_classes_says_what_it_has_drafted(leaves, capsys):
+    mask = blob(0)[1]
+    mask[0] = 255
+    write_png(leaves / "masks/train/a0.png", mask)
+    (leaves / "masks/train/a1.png").write_bytes(b"")
+    code, text = draft(leaves, capsys)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert code == 0 and "255 0.833% ignored" in lines and "0 74.167% class 0" in lines
+    assert any("a1.png: not an image, but an empty file" in line for line in lines)
+    assert "is 255 a class or void? See whether the draft is right" in lines
+
+
+def test_classes_says_which_colours_it_has_drafted(leaves, capsys):
+    paint(leaves, [[90, 60, 30], [0, 128, 0]])
+    code, text = draft(leaves, capsys)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert code == 0 and "90 60 30 75.000% class #5a3c1e" in lines
+    assert "0 128 0 25.000% class #008000" in lines
+
+
+def test_classes_refuses_ids_beside_colours(leaves, capsys):
+    write_png(leaves / "masks/train/a1.png", np.zeros((*SIZE, 3), np.uint8))
+    code, text = draft(leaves, capsys)
+    assert code == 2 and "a0.png holds ids and " in text and "a1.png colours; save all" in text
+
+
+def test_classes_that_are_too_many_are_not_written(leaves, capsys):
+    ids = np.arange(400, dtype=np.uint16).repeat(30)
+    write_png(leaves / "masks/train/a0.png", ids.reshape(100, 120))
+    for path in leaves.rglob("masks/*/[!a]*.png"):
+        path.unlink()
+    code, text = draft(leaves, capsys)
+    assert code == 2 and "399 classes are too many" in text
+    assert not (leaves / "classes.json").exists()
+
+
+def test_classes_of_no_mask_and_of_no_folder_say_so(leaves, capsys):
+    for path in leaves.rglob("masks/*/*.png"):
+        path.unlink()
+    assert "no mask below" in draft(leaves, capsys)[1]
+    assert "does not exist" in draft(leaves / "absent", capsys)[1]
 
 
 # ------------------------------------------------------------------------------- the whole way
