@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from support.engine.weights import load_weights
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.formats.labels import LabelSet, Reading
+from support.formats.survey import Survey, drafted
 from toycity import ensure_toycity
 from utils import LabError
 
@@ -352,7 +354,10 @@ def test_0_and_255_without_classes_json_is_a_question(leaves, capsys):
     for path in leaves.rglob("masks/*/*.png"):
         write_png(path, 255 * np.asarray(Image.open(path)))
     fault = only_fault(leaves, capsys)
-    assert "masks/train/a0.png: is 255 a class or void? The masks hold it in 1,152 pixels" in fault
+    assert (
+        "masks/train/a0.png: is 255 a class or void? The masks hold it in 1,152 pixels, beside 0, "
+        in fault
+    )
     assert "main.py classes" in fault
     with pytest.raises(LabError, match="is 255 a class or void"):
         open_source(leaves, "train")
@@ -814,10 +819,62 @@ def test_classes_says_what_it_has_drafted(leaves, capsys):
 
 def test_classes_says_which_colours_it_has_drafted(leaves, capsys):
     paint(leaves, [[90, 60, 30], [0, 128, 0]])
+    write_png(leaves / "masks/val/b1.png", np.full((*SIZE, 3), (1, 2, 3), np.uint8))
     code, text = draft(leaves, capsys)
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert code == 0 and "90 60 30 75.000% class #5a3c1e" in lines
-    assert "0 128 0 25.000% class #008000" in lines
+    assert code == 0 and "90 60 30 62.500% class #5a3c1e" in lines
+    assert "0 128 0 20.833% class #008000" in lines and "1 2 3 16.667% class #010203" in lines
+
+
+def test_classes_names_transparent_masks(leaves, capsys):
+    paint(leaves, [[90, 60, 30, 255], [0, 128, 0, 255]])
+    write_png(leaves / "masks/train/a1.png", np.zeros((*SIZE, 4), np.uint8))
+    code, text = draft(leaves, capsys)
+    assert code == 0 and "a1.png: has 768 transparent pixels" in text and "0 0 0" not in text
+
+
+def test_classes_takes_the_colours_of_a_palette_where_each_has_its_own(leaves, capsys):
+    for path in leaves.rglob("masks/*/*.png"):
+        image = Image.fromarray(np.arange(24, dtype=np.uint8).repeat(32).reshape(SIZE) % 4, "P")
+        image.putpalette([0, 0, 0, 0, 128, 64, 9, 9, 9, 9, 9, 9])
+        image.save(path)
+    assert draft(leaves, capsys)[0] == 0
+    assert json.loads((leaves / "classes.json").read_text())["classes"] == [
+        {"name": "0", "id": 0},  # black is the colour of void
+        {"name": "1", "id": 1, "color": [0, 128, 64]},
+        {"name": "2", "id": 2},
+        {"name": "3", "id": 3},
+    ]
+
+
+MANY = range(1, 22)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "around", "smoothed"),
+    [
+        ({0: 9000} | dict.fromkeys(MANY, 8), 9168, {*MANY}),
+        ({0: 9000} | dict.fromkeys(MANY, 10), 9210, set()),  # a thousandth is not rare
+        ({0: 9000} | dict.fromkeys(MANY, 8), 700, set()),  # nor a hundredth of its own masks
+        ({0: 9000} | dict.fromkeys(range(1, 21), 8), 9160, set()),  # 20 are not many
+        (dict.fromkeys(range(50, 80), 900) | dict.fromkeys(MANY, 8), 27_168, set()),  # not most
+        ({0: 9000, 1: 2, 2: 2, 3: 2, 4: 2}, 9008, set()),
+        ({0: 500, 255: 400, 10: 50, 20: 30, 200: 20}, 1000, {10, 20, 200}),
+        ({0: 200, 255: 200, 100: 200, 150: 200, 160: 200}, 1000, set()),
+        ({0: 500, 255: 480, 100: 10, 200: 10}, 1000, set()),
+        ({0: 500, 255: 450, 1: 20, 2: 20, 3: 10}, 1000, set()),
+    ],
+)
+def test_smoothing_is_many_rare_values_or_a_ramp_between_black_and_white(pixels, around, smoothed):
+    masks = Counter(dict.fromkeys(pixels, around))
+    assert Survey(Counter(pixels), Counter(), {}, {}, [], masks).smoothed() == smoothed
+
+
+def test_smoothed_colours_are_not_drafted():
+    colors = Counter({(9, 9, k): 8 for k in MANY}) | Counter({(0, 0, 0): 5000, (1, 1, 1): 4000})
+    masks = Counter(dict.fromkeys(colors, 9168))
+    rows = drafted(Survey(Counter(), colors, {}, {}, [], masks), "x")["classes"]
+    assert [row["color"] for row in rows] == [[0, 0, 0], [1, 1, 1]]
 
 
 def test_classes_refuses_ids_beside_colours(leaves, capsys):
