@@ -5,6 +5,7 @@
     python lab.py hint 3.2           one step further at each call
     python lab.py show 3.2           what is asked, its tests, and where the answer stands
     python lab.py watch [3.2]        check again whenever a file is saved
+    python lab.py quiz 4             questions with your own numbers, about a chapter
     python lab.py reset 3.2          put a TODO back to what it was, with a backup
     python lab.py update NEW         carry your answers into a newer edition
 
@@ -14,6 +15,7 @@ torch, and starts at once.
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from commands.command_line import CommandLine, run_command
 from commands.companion.edition import read_new_edition, require_edition
 from commands.companion.folder import Lab, is_solved_lab, reset
 from commands.companion.markers import todo_of
+from commands.companion.quizzing import quiz
 from commands.companion.report import (
     as_markdown,
     command,
@@ -39,24 +42,27 @@ from commands.companion.watch import check, watch
 from utils import LabError
 
 HERE = Path(__file__).resolve().parent
+NEGATIVE = re.compile(r"^(-\d+),(\d+)$")
+"""A negative answer with a decimal comma, which argparse would take for an option."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     if os.name == "nt" and uses_colors():
         os.system("")  # old consoles show colours only after this
-    return run_command(build_parser(), argv)
+    words = sys.argv[1:] if argv is None else argv
+    return run_command(build_parser(), [NEGATIVE.sub(r"\1.\2", word) for word in words])
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with its commands; without one it shows the progress."""
     parser = CommandLine(
         prog="lab.py",
-        description="The companion of the lab: progress, tests, hints, updates.",
+        description="The companion of the lab: progress, tests, hints, a quiz, updates.",
         epilog="Begin with: python lab.py hint 1.1",
     )
     parser.set_defaults(run=progress_command, markdown=False)
-    commands = parser.add_subparsers(metavar="{progress,check,hint,show,watch,reset,update}")
+    commands = parser.add_subparsers(metavar="{progress,check,hint,show,watch,quiz,reset,update}")
 
     def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=f"{text}.")
@@ -83,6 +89,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("watch", watch_command, "test the TODO at work whenever a file is saved").add_argument(
         "number", nargs="?", metavar="TODO", help="number of a TODO (default: where you write)"
     )
+    added = add("quiz", quiz_command, "questions with numbers drawn from your name")
+    added.add_argument(
+        "what", nargs="?", metavar="CHAPTER", help="as 4, or a question, as 4a (default: the state)"
+    )
+    added.add_argument("answer", nargs="?", metavar="ANSWER", help="to the one question, as 0,667")
+    added.add_argument("--name", help="yours, as your course knows it (default: the one before)")
     add("reset", reset_command, "put a TODO back to what it was; keeps a backup").add_argument(
         "what", metavar="TODO", help="number of a TODO, or name of a file to put back as a whole"
     )
@@ -196,6 +208,12 @@ def watch_command(args: argparse.Namespace) -> None:
     only = find_todo(lab, args.number).number if args.number else None
     print("watching your files; Ctrl-C ends it")
     watch(HERE, only)
+
+
+def quiz_command(args: argparse.Namespace) -> None:
+    """The command `quiz`: questions about a chapter, answered on the terminal or one by one."""
+    open_lab()
+    quiz(HERE, args.what, args.answer, args.name)
 
 
 def reset_command(args: argparse.Namespace) -> None:

@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 from commands.companion.markers import to_edition
+from commands.companion.quiz import POOL
 from teacher.catalogue import LAB, TEACHER, all_parts, solved_texts
+from teacher.exam.pool import pool_bytes
 from teacher.verify import leaks
 from utils import LabError
 
@@ -35,7 +37,10 @@ FOLDERS |= {
     "pretrained": "*",
 }
 THEIRS = {"check.yml": ".github/workflows/check.yml", "gitignore": ".gitignore"}
-THEIRS |= {name: name for name in ("README.md", "Makefile", "pyproject.toml")}
+THEIRS |= {"copilot-instructions.md": ".github/copilot-instructions.md"}
+THEIRS |= {
+    name: name for name in ("README.md", "AGENTS.md", "CLAUDE.md", "Makefile", "pyproject.toml")
+}
 """The files of teacher/edition and their places in an edition."""
 
 
@@ -59,6 +64,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
     faults = leaks(solved)
     if faults:
         raise LabError(faults[0])
+    quiz = pool_bytes()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -69,6 +75,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
         copy_files(scratch)
         for name, text in files.items():  # some of them among those of a folder that was copied
             (scratch / name).write_text(text, encoding="utf-8", newline="\n")
+        (scratch / POOL).write_bytes(quiz)
         write_record(scratch, files, numbers)
         scratch.chmod(0o755)
         if target.exists():
