@@ -1,13 +1,17 @@
-"""The teacher's commands: python -m teacher build | verify | grade."""
+"""The teacher's commands: python -m teacher build | verify | grade | exam."""
 
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from commands.command_line import CommandLine, positive, run_command, whole
+from commands.companion.quiz import TITLES
 from commands.companion.todos import BY_NUMBER, CHAPTERS
 from teacher.build import build
+from teacher.exam.roster import read_roster
+from teacher.exam.sheets import write_exam
 from teacher.grade import Limits, grade, summary
 from teacher.pretrain import PRETRAINED, pretrain
 from teacher.verify import default_workers, verify
@@ -19,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLine(
         prog="teacher", description="Builds, proves and grades the student edition."
     )
-    commands = parser.add_subparsers(required=True, metavar="{build,verify,grade,pretrain}")
+    commands = parser.add_subparsers(required=True, metavar="{build,verify,grade,exam,pretrain}")
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
     command.add_argument("target", type=Path, metavar="DIR", help="a new folder")
@@ -29,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_todos(command)
     add_workers(command)
     add_grade(commands.add_parser("grade", help="grade submissions"))
+    add_exam(commands.add_parser("exam", help="print an exam sheet for each student, and the key"))
     command = commands.add_parser("pretrain", help="train the network that students get")
     command.set_defaults(run=pretrain_command)
     return parser
@@ -64,6 +69,35 @@ def add_grade(command: argparse.ArgumentParser) -> None:
     )
     add_todos(command)
     add_workers(command)
+
+
+def add_exam(command: argparse.ArgumentParser) -> None:
+    """Adds what an exam is made of."""
+    command.set_defaults(run=exam_command)
+    command.add_argument(
+        "--roster", type=Path, required=True, metavar="FILE", help="CSV with the students' names"
+    )
+    command.add_argument(
+        "--output", type=Path, default=Path("exam"), metavar="DIR", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--chapters",
+        nargs="+",
+        type=partial(whole, most=max(TITLES)),
+        default=sorted(TITLES),
+        metavar="N",
+        help="chapters that are asked about (default: all)",
+    )
+    command.add_argument(
+        "--questions", type=whole, default=6, metavar="N", help="how many (default: %(default)s)"
+    )
+    command.add_argument(
+        "--seed",
+        type=partial(whole, least=0),
+        default=0,
+        metavar="N",
+        help="chooses questions and numbers (default: %(default)s)",
+    )
 
 
 def add_todos(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +163,16 @@ def grade_command(args: argparse.Namespace) -> int:
     print(summary(marks, time.monotonic() - start))
     if args.out is not None:
         print(f"{args.out}: the marks; {args.out.parent / 'reports'}: a report for each")
+    return 0
+
+
+def exam_command(args: argparse.Namespace) -> int:
+    """Writes the sheets and the key, and says what comes next."""
+    students = read_roster(args.roster)
+    numbers = write_exam(students, args.output, args.chapters, args.questions, args.seed)
+    print(f"{args.output / 'sheets.html'}: {len(students)} sheets of {len(numbers)} questions")
+    print(f"{args.output / 'key.html'}: the answers, and what wrong ones come of")
+    print("next: open both in a browser and print them")
     return 0
 
 

@@ -21,6 +21,7 @@ from commands.companion.markers import graft, todo_of
 from commands.companion.todos import BY_NUMBER
 from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, all_parts, solved_texts
+from teacher.exam.marking import mark_quizzes
 from teacher.reports import (
     MAX_MESSAGE,
     Mark,
@@ -91,6 +92,8 @@ def grade(
     with tqdm(None, "grade", len(found) * len(numbers), unit="TODO", disable=None) as grading.bar:
         for outcome in run_jobs(grading.jobs(found), workers, limits.seconds, limits.megabytes):
             grading.take(outcome)
+    for mark in mark_quizzes(grading.marks, grading.quizzes):
+        grading.report(mark)
     marks = sorted(grading.marks, key=lambda mark: mark.submission)
     if out is not None:
         write_marks(out, marks, numbers)
@@ -108,13 +111,16 @@ class Grading:
         self.lab = digest_of_lab()
         self.tasks: dict[str, Task] = {}
         self.marks: list[Mark] = []
-        self.names: set[str] = set()
+        self.names: dict[str, str] = {}
+        self.quizzes: dict[str, bytes] = {}
         self.bar: tqdm | None = None
 
     def jobs(self, found: list[tuple[str, Path]]) -> Iterator[Job]:
         """Reads one submission after the other, and yields what is to be tested of it."""
         for name, path in found:
             submission = read_submission(name, path, self.solved)
+            if submission.quiz:
+                self.quizzes[name] = submission.quiz
             task = Task(submission, Mark(name, submission.remarks), self.digest(submission))
             self.tasks[name] = task
             done = self.recorded(task)
@@ -182,11 +188,16 @@ class Grading:
         content = {"digest": task.digest, "mark": mark.to_json()}
         write_json(self.record_of(mark.submission), content)
         name = file_name(mark.submission)
-        while name.casefold() in self.names:
+        while name.casefold() in {each.casefold() for each in self.names.values()}:
             name += "_"
-        self.names.add(name.casefold())
-        write_reports(self.out.parent / "reports", name, mark)
+        self.names[mark.submission] = name
+        self.report(mark)
         write_marks(self.out, self.marks, self.numbers)
+
+    def report(self, mark: Mark) -> None:
+        """Writes the reports of a submission, if there are to be any."""
+        if self.out is not None:
+            write_reports(self.out.parent / "reports", self.names[mark.submission], mark)
 
     def advance(self, steps: int) -> None:
         """Moves the progress bar on."""

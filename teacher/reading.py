@@ -1,8 +1,8 @@
 """Reads the lab's files of a submission, a folder or a zip, without trusting any of it.
 
-Only the files of the lab that have TODOs and the description of the edition are read, each at most
-1 MB; links are not followed, and nothing of a zip is ever written to disk. What is wrong becomes a
-sentence.
+Only the files of the lab that have TODOs, the description of the edition and the quiz's answers are
+read, each at most 1 MB; links are not followed, and nothing of a zip is ever written to disk. What
+is wrong becomes a sentence.
 """
 
 import os
@@ -14,8 +14,10 @@ from pathlib import Path, PurePosixPath
 
 from commands.companion.edition import DAMAGED, EDITION
 from commands.companion.markers import LAB_FILES
+from commands.companion.quiz import KEPT
 from utils import LabError
 
+READ = (*LAB_FILES, EDITION, KEPT)
 MAX_BYTES = 2**20
 MAX_MEMBERS = 50_000
 MAX_DIRECTORY_BYTES = 16 * 2**20
@@ -69,7 +71,7 @@ def read_folder(folder: Path, remarks: list[str]) -> dict[str, bytes]:
     if places:
         root = choose_root(places, remarks)
         read = {}
-        for file in (*LAB_FILES, EDITION):
+        for file in READ:
             with suppress(FileNotFoundError):
                 data = read_regular(folder / root / file, file, remarks)
                 if data is not None:
@@ -151,7 +153,7 @@ def read_zip(path: Path, remarks: list[str]) -> dict[str, bytes]:
                 raise LabError("holds no file of the lab")
             root = PurePosixPath(choose_root(places, remarks))
             read = {}
-            for file in (*LAB_FILES, EDITION):
+            for file in READ:
                 information = members.get(str(root / file))
                 data = read_member(archive, information, file, remarks) if information else None
                 if data is not None:

@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from commands.companion.quiz import TITLES, all_numbers
 from commands.companion.todos import BY_NUMBER
 from utils import write_csv, write_json, write_text
 
@@ -36,12 +37,23 @@ class TodoMark:
 
 @dataclass
 class Mark:
-    """What a submission earned."""
+    """What a submission earned.
+
+    Attributes:
+        submission: its name.
+        remarks: sentences about it.
+        todos: the mark of each TODO.
+        seconds: that the tests took.
+        quiz: number → tries, of the quiz's questions that are right; they give no points.
+        quiz_remarks: sentences about the quiz; none where it was not taken.
+    """
 
     submission: str
     remarks: list[str] = field(default_factory=list)
     todos: list[TodoMark] = field(default_factory=list)
     seconds: float = 0.0
+    quiz: dict[str, int] = field(default_factory=dict)
+    quiz_remarks: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -87,8 +99,10 @@ def is_optional(number: str) -> bool:
 def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
     """Writes a row for each submission, by name; the file is whole at any time.
 
-    The optional TODOs stand at the end, after the sum of their points, `extra`.
+    The optional TODOs stand at the end, after the sum of their points, `extra`; behind them how
+    many questions of the quiz are right, where anybody has taken it.
     """
+    quiz = ["quiz"] * any(mark.quiz_remarks for mark in marks)
     optional = [number for number in numbers if is_optional(number)]
     required = [number for number in numbers if not is_optional(number)]
     rows = []
@@ -97,8 +111,10 @@ def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
         remarks = harmless("; ".join(mark.remarks))
         cells = harmless(mark.submission), mark.total, mark.highest, remarks
         row = dict(zip(COLUMNS, cells, strict=True)) | {n: points.get(n, 0) for n in numbers}
-        rows.append(row | ({"extra": mark.extra} if optional else {}))
-    write_csv(path, [*COLUMNS, *required, *(["extra", *optional] if optional else [])], rows)
+        row |= {"extra": mark.extra} if optional else {}
+        rows.append(row | ({"quiz": len(mark.quiz)} if quiz else {}))
+    extra = ["extra", *optional] if optional else []
+    write_csv(path, [*COLUMNS, *required, *extra, *quiz], rows)
 
 
 def harmless(cell: str) -> str:
@@ -139,6 +155,7 @@ def as_text(mark: Mark) -> str:
             f"TODO {todo.number:<4} {todo.points}/{facts.points}  {todo.verdict:<10} {facts.title}"
         )
         lines += [f"    {line}" for line in todo.message.splitlines()]
+    lines += ["", *quiz_lines(mark)] if mark.quiz_remarks else []
     return printable("\n".join(lines) + "\n")
 
 
@@ -157,6 +174,7 @@ def as_html(mark: Mark) -> str:
             f"<td>{todo.points} / {facts.points}</td><td>{html.escape(todo.verdict)}</td>"
             f"<td><pre>{message}</pre></td></tr>"
         )
+    quiz = html.escape(printable("\n".join(quiz_lines(mark))))
     remarks = "".join(f"<li>{html.escape(printable(remark))}</li>" for remark in mark.remarks)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>\n'
@@ -164,8 +182,27 @@ def as_html(mark: Mark) -> str:
         f"<p>{mark.sums}</p>\n<ul>{remarks}</ul>\n"
         "<table><tr><th>TODO</th><th></th><th>points</th><th></th><th>why</th></tr>\n"
         + "\n".join(rows)
-        + "\n</table></body></html>\n"
+        + f"\n</table>\n<pre>{quiz}</pre></body></html>\n"
     )
+
+
+def quiz_lines(mark: Mark) -> list[str]:
+    """The part of a report on the quiz; empty without one."""
+    if not mark.quiz_remarks:
+        return []
+    lines = [f"Quiz: {len(mark.quiz)} of {len(all_numbers())} right"]
+    lines += [f"    {remark}" for remark in mark.quiz_remarks]
+    for chapter, title in sorted(TITLES.items()):
+        own = [number for number in all_numbers([chapter]) if number in mark.quiz]
+        if own:
+            cells = ", ".join(f"{number} ({tries_in_words(mark.quiz[number])})" for number in own)
+            lines.append(f"    {chapter:>2} {title}: {cells}")
+    return lines
+
+
+def tries_in_words(count: int) -> str:
+    """How many tries a question took."""
+    return "first try" if count == 1 else f"{count} tries"
 
 
 def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], trouble: str) -> None:
@@ -194,7 +231,7 @@ def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], troubl
     ]
     results = {
         "score": mark.total + mark.extra,
-        "output": printable("\n".join(mark.remarks)),
+        "output": printable("\n".join([*mark.remarks, *quiz_lines(mark)])),
         "execution_time": round(mark.seconds, 1),
         "stdout_visibility": "hidden",
         "tests": tests,

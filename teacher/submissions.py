@@ -23,6 +23,7 @@ from commands.companion.markers import (
     to_edition,
     todo_of,
 )
+from commands.companion.quiz import KEPT
 from commands.companion.todos import TODOS
 from teacher.reading import PASSED_OVER, decode, read_files
 from utils import LabError
@@ -45,6 +46,7 @@ class Submission:
         faults: TODO → a sentence why its answer cannot be read.
         remarks: sentences about the submission as a whole.
         is_open: parts where nothing has been written.
+        quiz: the bytes of the quiz's answers, none where it was not taken.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Submission:
     faults: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     is_open: set[str] = field(default_factory=set)
+    quiz: bytes = b""
 
 
 # ------------------------------------------------------------------ which submissions there are
@@ -138,6 +141,7 @@ def read_submission(name: str, path: Path, solved: dict[str, str]) -> Submission
     except LabError as error:
         submission.remarks.append(str(error))
         files = {}
+    submission.quiz = files.get(KEPT, b"")
     texts = {}
     for file in LAB_FILES:
         if file in files:

@@ -118,10 +118,10 @@ def stored_integer(draw: Draw) -> Question:
         math.nan if is_tie else int(np.round(np.float64(scaled))),
         "The scale is the largest weight / 127; divide by it and round.",
         {
-            "this is with 255 steps from 0 to the largest; the sign takes a half of them": 2
-            * scaled
-            + weight / largest,
-            "this is with the largest as 255 / 2 steps above −127: 0 must stay 0": scaled - 127,
+            "this is with 255 in place of 127; the 255 steps are for both signs": 255
+            * weight
+            / largest,
+            "the quotient was cut off, not rounded": math.floor(scaled),
             "this is the weight in percent of the largest": 100 * weight / largest,
         },
         decimals=None,

@@ -125,7 +125,8 @@ def spread_over_seeds(draw: Draw) -> Question:
     scores = [draw.number(0.68, 0.78, 3) for _ in range(3)]
     deviation = Score(scores).deviation
     return Question(
-        f"Three seeds of a setting give the macro F1 {scores[0]}, {scores[1]} and {scores[2]}. "
+        "Three seeds of a setting give the macro F1 "
+        f"{scores[0]:.3f}, {scores[1]:.3f} and {scores[2]:.3f}. "
         "What is their sample standard deviation?",
         deviation,
         "√(Σ (x − mean)² / (n − 1)).",
