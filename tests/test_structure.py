@@ -19,6 +19,11 @@ FLOORS = (
 )
 """Every import points down, or stays inside its room."""
 FRAME = {"commands.command_line", "utils"}
+SOLVED = {
+    *("data", "models", "losses", "metrics", "training", "deploy", "zoo", "support", "utils"),
+    *("commands.slurm", "commands.comparison"),
+}
+"""What the quiz's questions, which run in a process of their own, take their answers from."""
 NARROW = {
     "commands/slurm": {"commands.slurm", *FRAME},
     "commands/comparison": {"commands.comparison", *FRAME},
@@ -26,6 +31,7 @@ NARROW = {
     "support/formats": {"support.formats", "utils"},
     "support/engine": {"support.engine", "support.plots", "metrics", "utils"},
     "toycity": {"toycity", "support.formats", "utils"},
+    "teacher/exam/questions": {*SOLVED, "teacher.exam.questions"},
     "teacher": {"teacher", "commands.companion", *FRAME},
     "zoo": {"zoo", "metrics", "utils"},
 }
@@ -103,6 +109,8 @@ def test_imports_point_down():
         ("support/formats/planted.py", "from ..engine import loading\n"),
         ("toycity/planted.py", "import data\n"),
         ("teacher/planted.py", "def late():\n    from main import train\n"),
+        ("teacher/exam/planted.py", "import metrics\n"),
+        ("teacher/exam/questions/planted.py", "from teacher.catalogue import LAB\n"),
         ("utils.py", "from support.formats.labels import LabelSet\n"),
     ],
 )
@@ -110,6 +118,15 @@ def test_a_planted_upward_import_is_found(tmp_path, file, line):
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text(line)
     assert len(upward_imports(tmp_path)) >= 1 and upward_imports(tmp_path)[0].startswith(file)
+
+
+def test_the_teachers_tools_run_the_questions_and_do_not_import_them():
+    """They import the solved lab, torch and all."""
+    for path in sources(LAB):
+        if "questions" not in path.parts:
+            assert not any(each.startswith("teacher.exam.questions") for each in imports(path)), (
+                path
+            )
 
 
 def test_rooms_without_torch_import_none():

@@ -81,7 +81,8 @@ def test_edition_has_nothing_that_students_should_not_have(edition):
     needed = {"README.md", "Makefile", "lab.py", "main.py", "conftest.py", "requirements.txt"}
     needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/check.yml"}
     needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
-    needed |= {"job.py", "test_implementation_zoo.py"}
+    needed |= {"job.py", "test_implementation_zoo.py", "AGENTS.md", "CLAUDE.md"}
+    needed |= {".github/copilot-instructions.md", "commands/companion/quiz.json.gz"}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("zoo/*.py")}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("support/**/*.py")}
     assert needed <= names

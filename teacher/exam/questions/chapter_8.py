@@ -71,12 +71,14 @@ def starts_of_a_job(draw: Draw) -> Question:
     warm, saved = draw.whole(6, 20), draw.whole(2, 5)
     minutes = seconds_of(limit) / 60
     starts = math.ceil(need * 60 / (minutes - warm - saved))
+    last = need * 60 - (starts - 1) * (minutes - warm - saved)
+    ends_early = last < minutes - warm - 2 * saved  # else the last start might do without saving
     plain = math.ceil(need * 60 / minutes)
     return Question(
         f"A training needs {need} hours of computing. Its job has --time {limit}; each start "
         f"spends {warm} minutes before the first step, and {saved} minutes before the limit it "
         "saves itself, ends and is requeued. How many times does the job start in all?",
-        starts,
+        starts if ends_early else math.nan,
         "Hours of computing over the minutes that a start really computes, rounded up.",
         {
             "not all of the limit is spent computing: take both times off": plain,
