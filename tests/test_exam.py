@@ -208,6 +208,10 @@ STUDENTS = [
 ]
 
 
+QUESTION = {"number": "4a", "text": "?", "table": [], "decimals": 1, "unit": "", "why": "so"}
+QUESTION |= {"mistakes": {"half": 1.0}, "steps": [20, 10]}
+
+
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     """The folder of an exam, and its questions."""
@@ -251,6 +255,14 @@ def test_an_exam_is_never_written_over(exam):
     with pytest.raises(LabError, match="choose another --output"):
         write_exam(STUDENTS, exam[0], [4], 1, 0)
     assert (exam[0] / "key.html").read_bytes() == before
+
+
+def test_a_key_without_sheets_is_taken_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "make_questions", lambda wanted: [dict(QUESTION) for _ in wanted])
+    monkeypatch.setattr(sheets, "sheet", lambda student, asked: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_exam(STUDENTS, tmp_path, [4], 1, 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_questions_are_spread_over_the_chapters_by_the_seed():
@@ -315,6 +327,7 @@ def test_a_copied_file_is_seen_by_its_name(draws):
     [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"name": 1, "answers": {}}',
      b'{"name": "A", "answers": {"4a": {"question": "x", "tries": [1e999]}}}',
      b'{"name": "A", "answers": {"4a": {"question": "x", "tries": ["nan"]}}}',
+     b'{"name": "A", "answers": {"4a": {"question": "x", "tries": [1' + b"0" * 400 + b"]}}}",
      b'{"name": "A", "answers": {"4a": {"tries": [1]}}}', b'{"name": " ", "answers": {}}'],
 )  # fmt: skip
 def test_a_damaged_file_is_a_remark(data):

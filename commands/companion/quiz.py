@@ -30,6 +30,8 @@ TAG_DIGITS = 12
 LARGEST = 1e15
 LONGEST_NAME = 100
 MOST_TRIES = 100
+TOO_MUCH = (RecursionError, OverflowError)
+"""What JSON raises that is nested without end, and a float that is made of an endless number."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ class Answers:
                     raise ValueError(number)
                 given[str(number)] = (str(entry["question"]), tries)
             name = valid_name(content["name"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, *TOO_MUCH) as error:
             raise LabError(
                 f"{KEPT} is damaged; restore it, or delete it to begin the quiz anew"
             ) from error

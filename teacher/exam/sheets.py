@@ -70,7 +70,11 @@ def write_exam(
     by_student = [made[i * size : (i + 1) * size] for i in range(len(students))]
     pairs = list(zip(students, by_student, strict=True))
     write_text(key, page("Key", [key_text(seed), *key_tables(pairs)]))
-    write_text(sheets, page("Exam", [sheet(student, asked) for student, asked in pairs]))
+    try:
+        write_text(sheets, page("Exam", [sheet(student, asked) for student, asked in pairs]))
+    except BaseException:
+        key.unlink()
+        raise
     return numbers
 
 
