@@ -241,5 +241,6 @@ def test_the_editions_file_names_no_answer(tmp_path):
             assert question.recognise(draw["steps"][0] / 10 ** (draw["decimals"] or 0)) == 0
             for i, step in enumerate(draw["steps"][1:], start=1):
                 assert question.recognise(step / 10 ** (draw["decimals"] or 0)) == i, number
+        assert pool[number]["reasons"] == [draws[0]["why"], *draws[0]["mistakes"]]
         words = json.dumps(pool[number]["reasons"])
         assert not any(str(draw["answer"]) in words for draw in draws if draw["answer"] > 100)
