@@ -89,12 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("watch", watch_command, "test the TODO at work whenever a file is saved").add_argument(
         "number", nargs="?", metavar="TODO", help="number of a TODO (default: where you write)"
     )
-    added = add("quiz", quiz_command, "questions with numbers drawn from your name")
-    added.add_argument(
-        "what", nargs="?", metavar="CHAPTER", help="as 4, or a question, as 4a (default: the state)"
-    )
-    added.add_argument("answer", nargs="?", metavar="ANSWER", help="to the one question, as 0,667")
-    added.add_argument("--name", help="yours, as your course knows it (default: the one before)")
+    add_quiz(add("quiz", quiz_command, "questions with numbers drawn from your name"))
     add("reset", reset_command, "put a TODO back to what it was; keeps a backup").add_argument(
         "what", metavar="TODO", help="number of a TODO, or name of a file to put back as a whole"
     )
@@ -102,6 +97,14 @@ def build_parser() -> argparse.ArgumentParser:
     added.add_argument("edition", type=Path, metavar="NEW", help="its folder or zip file")
     added.add_argument("--yes", action="store_true", help="go on without asking (default: ask)")
     return parser
+
+
+def add_quiz(added: argparse.ArgumentParser) -> None:
+    """Adds what the quiz can be told."""
+    what = "as 4, or a question, as 4a (default: how far you are)"
+    added.add_argument("what", nargs="?", metavar="CHAPTER", help=what)
+    added.add_argument("answer", nargs="?", metavar="ANSWER", help="to the one question, as 0,667")
+    added.add_argument("--name", help="yours, as your course knows it (default: the one before)")
 
 
 def open_lab() -> Lab:

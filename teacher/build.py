@@ -64,7 +64,6 @@ def build(target: Path, numbers: list[str]) -> list[str]:
     faults = leaks(solved)
     if faults:
         raise LabError(faults[0])
-    quiz = pool_bytes()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -75,7 +74,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
         copy_files(scratch)
         for name, text in files.items():  # some of them among those of a folder that was copied
             (scratch / name).write_text(text, encoding="utf-8", newline="\n")
-        (scratch / POOL).write_bytes(quiz)
+        (scratch / POOL).write_bytes(pool_bytes())
         write_record(scratch, files, numbers)
         scratch.chmod(0o755)
         if target.exists():

@@ -92,9 +92,7 @@ def grade(
     with tqdm(None, "grade", len(found) * len(numbers), unit="TODO", disable=None) as grading.bar:
         for outcome in run_jobs(grading.jobs(found), workers, limits.seconds, limits.megabytes):
             grading.take(outcome)
-    for mark in mark_quizzes(grading.marks, grading.quizzes):
-        grading.report(mark)
-    marks = sorted(grading.marks, key=lambda mark: mark.submission)
+    marks = grading.final_marks()
     if out is not None:
         write_marks(out, marks, numbers)
     if gradescope is not None:
@@ -193,6 +191,12 @@ class Grading:
         self.names[mark.submission] = name
         self.report(mark)
         write_marks(self.out, self.marks, self.numbers)
+
+    def final_marks(self) -> list[Mark]:
+        """The marks by name, with the quizzes checked, and these in the reports too."""
+        for mark in mark_quizzes(self.marks, self.quizzes):
+            self.report(mark)
+        return sorted(self.marks, key=lambda mark: mark.submission)
 
     def report(self, mark: Mark) -> None:
         """Writes the reports of a submission, if there are to be any."""

@@ -174,7 +174,8 @@ def as_html(mark: Mark) -> str:
             f"<td>{todo.points} / {facts.points}</td><td>{html.escape(todo.verdict)}</td>"
             f"<td><pre>{message}</pre></td></tr>"
         )
-    quiz = html.escape(printable("\n".join(quiz_lines(mark))))
+    lines = html.escape(printable("\n".join(quiz_lines(mark))))
+    quiz = f"<pre>{lines}</pre>" if lines else ""
     remarks = "".join(f"<li>{html.escape(printable(remark))}</li>" for remark in mark.remarks)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>\n'
@@ -182,7 +183,7 @@ def as_html(mark: Mark) -> str:
         f"<p>{mark.sums}</p>\n<ul>{remarks}</ul>\n"
         "<table><tr><th>TODO</th><th></th><th>points</th><th></th><th>why</th></tr>\n"
         + "\n".join(rows)
-        + f"\n</table>\n<pre>{quiz}</pre></body></html>\n"
+        + f"\n</table>\n{quiz}</body></html>\n"
     )
 
 

@@ -180,7 +180,9 @@ class Answers:
         given: number → question's digest, and the numbers given, the first one first.
     """
 
-    def __init__(self, name: str = "", given: dict[str, tuple[str, list[float]]] | None = None):
+    def __init__(
+        self, name: str = "", given: dict[str, tuple[str, list[float]]] | None = None
+    ) -> None:
         self.name, self.given = name, given or {}
 
     @classmethod
