@@ -5,6 +5,7 @@
     python main.py test --modelpath runs/NAME/model.onnx --datadir cityscapes --split val
     python main.py test --modelpath model.onnx --image photo.jpg
     python main.py compare runs
+    python main.py serve model.onnx                        (a page: drop a photo, see its mask)
     python main.py show | stats | augment | check | prepare --datadir cityscapes
     python main.py classes my_folder                       (drafts the classes of your own data)
 
@@ -320,6 +321,13 @@ def quantize(args: argparse.Namespace) -> int:
     return quantize_model(**options_of(args))
 
 
+def serve(args: argparse.Namespace) -> None:
+    """The command `serve`."""
+    from commands.serving.serve import serve_models
+
+    serve_models(**options_of(args))
+
+
 def compare(args: argparse.Namespace) -> None:
     """The command `compare`: tables and pictures of several runs."""
     from commands.comparison.runs import find_runs
@@ -360,6 +368,7 @@ COMMANDS = {
         "export": (export, "a model.onnx of a run, or of published weights"),
         "errors": (errors, "where a network is wrong: worst images, pairs, edges, confidence"),
         "quantize": (quantize, "a smaller model.onnx, float16 and int8, compared"),
+        "serve": (serve, "a page and an API: drop a photo, see its mask"),
     },
     "data folders": {
         "show": (look_at_data, "a panel of images and their labels"),
