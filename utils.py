@@ -23,6 +23,9 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedIma
 MAX_IMAGE_PIXELS = 64_000_000
 """The largest image that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
 
+DRAWINGS = ("EPS", "WMF")
+"""Kinds that are programs, not pixels: other programs would have to run them."""
+
 USUAL_WHITES = {"F": (1, 255), "I": (255,)}
 """White in Pillow's float and 32-bit images: the first that no pixel exceeds, else 65535."""
 
@@ -147,6 +150,8 @@ def opened_image(
             with Image.open(file) as image:
                 if kind not in (None, image.format):
                     raise LabError(f"{path}: not a {kind} file, but {image.format}")
+                if image.format in DRAWINGS:
+                    raise LabError(f"{path}: a drawing ({image.format}); save it as JPEG or PNG")
                 check_pixels(image.width, image.height, path, most)
                 yield image
     except (LabError, MemoryError):

@@ -61,6 +61,9 @@ class Chromium:
         self.session = self.call("Target.attachToTarget", **attach)["sessionId"]
         for domain in ("Page", "Runtime", "DOM"):
             self.call(f"{domain}.enable")
+        self.call(
+            "Emulation.setFocusEmulationEnabled", enabled=True
+        )  # as if its window were in front
 
     def __enter__(self) -> "Chromium":
         return self

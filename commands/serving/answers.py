@@ -37,6 +37,8 @@ def answer(segmenter: Segmenter, photo: bytes, kind: Kind, pixels: int, may_zip:
         image = read_image(photo, pixels)
     except LabError as error:
         raise RefusalError(422 if isinstance(error, TooLargeError) else 415, error.line) from error
+    except MemoryError as error:
+        raise RefusalError(500, "the memory does not suffice for this photo") from error
     try:
         train_ids = segmenter.predict(image)
     except LabError as error:

@@ -3,7 +3,7 @@
     curl --data-binary @photo.jpg http://127.0.0.1:8000/segment > trainIds.png
     curl -F image=@photo.jpg "http://127.0.0.1:8000/segment?as=json&model=NAME"
 
-Every error is JSON with one sentence, `{"error": …}`. Nothing is written to disk. There are no CORS
+Errors are JSON with one sentence, `{"error": …}`. Nothing is written to disk. There are no CORS
 headers: pages of other sites may not read an answer.
 """
 
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from commands.serving.answers import Kind, answer
-from commands.serving.body import Limits, Room, Share, read_photo
+from commands.serving.body import Body, Limits, Room, read_photo
 from commands.serving.worker import RefusalError, Worker
 from deploy import Segmenter
 
@@ -32,7 +32,7 @@ FILES = {
 """The page: address → file and type (which Windows may have wrong in its registry)."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "frame-ancestors 'none'",
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
@@ -63,7 +63,8 @@ def build_app(
 
     @app.get("/model.json")
     async def model_json() -> dict[str, Any]:
-        return {"models": [about(name, each) for name, each in models.items()]}
+        described = [about(name, each) for name, each in models.items()]
+        return {"models": described, "most_bytes": limits.body_bytes}
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -73,17 +74,14 @@ def build_app(
     async def segment(
         request: Request, kind: Annotated[Kind, Query(alias="as")] = "png", model: str | None = None
     ) -> Response:
-        share = Share(room)
-        try:
-            photo = await read_photo(request, limits, share)
+        segmenter = chosen(models, model)
+        may_zip = "gzip" in request.headers.get("accept-encoding", "")
+        with Body(room) as body:
+            photo = await read_photo(request, body, limits)
             if photo is None:
                 raise worker.busy()
-            segmenter = chosen(models, model)
-            may_zip = "gzip" in request.headers.get("accept-encoding", "")
             work = partial(answer, segmenter, photo, kind, limits.pixels, may_zip)
             return await worker.run(work, request)
-        finally:
-            share.give_back()
 
     return app
 

@@ -29,33 +29,53 @@ class Limits(NamedTuple):
 
 
 class Room:
-    """The bytes of all bodies together; a request gives its share back when it is answered."""
+    """The bytes of all bodies that are in memory at a time.
+
+    Args:
+        most: how many there may be.
+    """
 
     def __init__(self, most: int) -> None:
         self.most, self.held = most, 0
 
+    def has(self, size: int) -> bool:
+        """Whether there is room for so many more."""
+        return self.held + size <= self.most
 
-class Share:
-    """What one request holds of a `Room`."""
+
+class Body:
+    """The body of one request, as far as it has come; it must be closed.
+
+    Args:
+        room: what it shares with the bodies of other requests.
+    """
 
     def __init__(self, room: Room) -> None:
-        self.room, self.size = room, 0
+        self.room, self.data = room, bytearray()
 
-    def take(self, size: int) -> bool:
-        """Takes more bytes, if there is room."""
-        if self.room.held + size > self.room.most:
-            return False
-        self.size += size
-        self.room.held += size
-        return True
+    def __enter__(self) -> "Body":
+        return self
 
-    def give_back(self) -> None:
-        """Gives all of it back."""
-        self.room.held -= self.size
-        self.size = 0
+    def __exit__(self, *error: object) -> None:
+        self.room.held -= len(self.data)
+
+    async def read(self, request: Request, most: int) -> bytes | None:
+        """Reads all of it: of one that is larger, `most + 1` bytes or more; None for lack of room.
+
+        What is still to come then, the connection takes in and drops, so that the client hears the
+        answer.
+        """
+        async for chunk in request.stream():
+            if not self.room.has(len(chunk)):
+                return None
+            self.room.held += len(chunk)
+            self.data += chunk
+            if len(self.data) > most:
+                break
+        return bytes(self.data)
 
 
-async def read_photo(request: Request, limits: Limits, share: Share) -> bytes | None:
+async def read_photo(request: Request, body: Body, limits: Limits) -> bytes | None:
     """The file in a request: the body itself, or a form's field `image`; None for lack of room.
 
     Raises:
@@ -63,46 +83,23 @@ async def read_photo(request: Request, limits: Limits, share: Share) -> bytes | 
     """
     is_form = request.headers.get("content-type", "").strip().lower().startswith(FORM)
     most = limits.body_bytes + AROUND_THE_FILE * is_form
-    too_large = RefusalError(
-        413, f"more than {limits.body_bytes // 10**6} MB; send a smaller photo"
-    )
     try:
-        body = await asyncio.wait_for(read_body(request, most, share), limits.body_seconds)
+        photo = await asyncio.wait_for(body.read(request, most), limits.body_seconds)
     except asyncio.TimeoutError as error:
-        line = f"the photo did not come within {limits.body_seconds:g} s; send it faster or smaller"
+        line = f"the photo did not come within {limits.body_seconds:g} s; send a smaller one"
         raise RefusalError(408, line, {"Connection": "close"}) from error
     except ClientDisconnect as error:
         raise RefusalError(499, "the client has gone") from error
-    if body is None:
+    if photo is None:
         return None
-    photo = await image_of_form(request, body) if is_form and len(body) <= most else body
+    if is_form and len(photo) <= most:
+        photo = await image_of_form(request, photo)
     if len(photo) > limits.body_bytes:
-        raise too_large
+        line = f"the photo has more than {limits.body_bytes / 1e6:g} MB; send a smaller one"
+        raise RefusalError(413, line)
     if not photo:
         raise RefusalError(415, "no photo; send an image file as the body, or as a form's `image`")
     return photo
-
-
-async def read_body(request: Request, most: int, share: Share) -> bytes | None:
-    """The body, or None for lack of room; of one that is too large, `most + 1` bytes.
-
-    What nobody wants is read all the same, up to four times as much: a client that is still sending
-    would not hear the answer.
-    """
-    body, size, has_room = bytearray(), 0, True
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > 4 * most:
-            break
-        if size > most or not has_room:
-            body.clear()
-        elif share.take(len(chunk)):
-            body += chunk
-        else:
-            has_room = False
-    if size > most:
-        return bytes(most + 1)
-    return bytes(body) if has_room else None
 
 
 async def image_of_form(request: Request, body: bytes) -> bytes:

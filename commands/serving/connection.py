@@ -6,9 +6,21 @@ by byte, or never reads its answer, would hold the connection for ever.
 
 import asyncio
 
+import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 SECONDS = 30
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """A server for the application, which says nothing but what goes wrong."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, http=Connection, loop="asyncio", ws="none", lifespan="off", log_level="error",
+            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
+        )
+    )  # fmt: skip
 
 
 class Connection(H11Protocol):

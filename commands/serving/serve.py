@@ -28,10 +28,8 @@ def serve_models(models: Sequence[Path], host: str, port: int) -> None:
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         cure = f"{python_command()} -m pip install -r requirements-serve.txt"
         raise LabError(f"serve needs {', '.join(missing)}: {cure}")
-    import uvicorn
-
     from commands.serving.app import build_app
-    from commands.serving.connection import Connection
+    from commands.serving.connection import server_of
 
     segmenters = dict(zip(names_of(models), map(OnnxSegmenter, models), strict=True))
     with listening(host, port) as listener:
@@ -43,13 +41,8 @@ def serve_models(models: Sequence[Path], host: str, port: int) -> None:
         if not is_local:
             print("note: everybody in this network can send photos to it, there is no password")
         print(f"open http://{shown}:{address[1]} in a browser; Ctrl-C ends it", flush=True)
-        config = uvicorn.Config(
-            build_app(segmenters, is_local), http=Connection, loop="asyncio", ws="none",
-            lifespan="off", log_level="warning", access_log=False, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=5,
-        )  # fmt: skip
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            server_of(build_app(segmenters, is_local)).run(sockets=[listener])
         except KeyboardInterrupt:
             print("stopped")
 

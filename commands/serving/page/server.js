@@ -2,12 +2,17 @@
 export const live = false;
 const PATIENCE = 120; // seconds of waiting for a busy server
 
+let mostBytes = Infinity;
+
 export async function listModels() {
-  const response = await ask("model.json");
-  return (await response.json()).models;
+  const { models, most_bytes } = await (await ask("model.json")).json();
+  mostBytes = most_bytes;
+  return models;
 }
 
 export async function segment(model, blob, tell) {
+  if (blob.size > mostBytes) // the server would cut the connection
+    throw new Error(`The photo has more than ${mostBytes / 1e6} MB; take a smaller one.`);
   const address = `segment?as=raw&model=${encodeURIComponent(model)}`;
   const begun = performance.now();
   for (;;) {
