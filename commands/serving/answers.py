@@ -34,15 +34,12 @@ def answer(segmenter: Segmenter, photo: bytes, kind: Kind, pixels: int, may_zip:
     """
     begun = time.perf_counter()
     try:
-        image = read_image(photo, pixels)
-    except LabError as error:
-        raise RefusalError(422 if isinstance(error, TooLargeError) else 415, error.line) from error
-    except MemoryError as error:
-        raise RefusalError(500, "the memory does not suffice for this photo") from error
-    try:
+        image = decoded(photo, pixels)
         train_ids = segmenter.predict(image)
     except LabError as error:
         raise RefusalError(500, error.line) from error
+    except MemoryError as error:
+        raise RefusalError(500, "the memory does not suffice for this photo") from error
     height, width = train_ids.shape
     milliseconds = 1000 * (time.perf_counter() - begun)
     headers = {"X-Size": f"{width}x{height}", "X-Milliseconds": f"{milliseconds:.1f}"}
@@ -57,6 +54,15 @@ def answer(segmenter: Segmenter, photo: bytes, kind: Kind, pixels: int, may_zip:
         return Response(content, headers=headers, media_type="application/octet-stream")
     picture = train_ids if kind == "png" else overlay_of(segmenter, image, train_ids)
     return Response(png(picture), headers=headers, media_type="image/png")
+
+
+def decoded(photo: bytes, pixels: int) -> np.ndarray:
+    """The photo as (H, W, 3) uint8 RGB; `RefusalError` for what is none, or has too many pixels."""
+    try:
+        return read_image(photo, pixels)
+    except LabError as error:
+        status = 422 if isinstance(error, TooLargeError) else 415
+        raise RefusalError(status, error.line) from error
 
 
 def png(image: np.ndarray) -> bytes:

@@ -68,7 +68,8 @@ def build_app(
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        return {"status": "ok", "models": list(models), "segmented": worker.done}
+        counts = {"waiting": max(0, worker.inside - 1), "segmented": worker.done}
+        return {"status": "ok", "models": list(models)} | counts
 
     @app.post("/segment")
     async def segment(

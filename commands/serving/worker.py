@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -41,8 +41,8 @@ class Worker:
 
     def __init__(self, waiting: int) -> None:
         self.pool = ThreadPoolExecutor(1, "segmenting")
-        self.places = threading.BoundedSemaphore(waiting + 1)
-        self.most = waiting + 1
+        self.lock = threading.Lock()
+        self.most, self.inside = waiting + 1, 0
         self.mean_seconds = 0.0
         self.done = 0
 
@@ -59,10 +59,11 @@ class Worker:
             RefusalError: when the queue is full, or the client has gone; its place in the queue is
                 free then, and work that has not begun is not done.
         """
-        if not self.places.acquire(blocking=False):
+        if self.inside >= self.most:  # only the loop's own thread lets anybody in
             raise self.busy()
+        self._count(1)
         future = self.pool.submit(self._timed, work)
-        future.add_done_callback(self._leave)
+        future.add_done_callback(lambda future: self._count(-1))  # in whichever thread
         result = asyncio.wrap_future(future)
         leaving = asyncio.ensure_future(request.receive())  # after the body: http.disconnect
         try:
@@ -83,5 +84,6 @@ class Worker:
             self.mean_seconds += (seconds - self.mean_seconds) / min(10, self.done + 1)
             self.done += 1
 
-    def _leave(self, future: Future) -> None:
-        self.places.release()
+    def _count(self, change: int) -> None:
+        with self.lock:
+            self.inside += change
