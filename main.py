@@ -5,7 +5,6 @@
     python main.py test --modelpath runs/NAME/model.onnx --datadir cityscapes --split val
     python main.py test --modelpath model.onnx --image photo.jpg
     python main.py compare runs
-    python main.py serve model.onnx                        (a page: drop a photo, see its mask)
     python main.py show | stats | augment | check | prepare --datadir cityscapes
     python main.py classes my_folder                       (drafts the classes of your own data)
 

@@ -23,9 +23,6 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedIma
 MAX_IMAGE_PIXELS = 64_000_000
 """The largest image that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
 
-DRAWINGS = ("EPS", "WMF")
-"""Kinds that are programs, not pixels: other programs would have to run them."""
-
 USUAL_WHITES = {"F": (1, 255), "I": (255,)}
 """White in Pillow's float and 32-bit images: the first that no pixel exceeds, else 65535."""
 
@@ -130,27 +127,26 @@ def read_image(path: str | Path | bytes, most: int = MAX_IMAGE_PIXELS) -> np.nda
 def opened_image(
     path: str | Path | bytes, kind: str | None = None, most: int = MAX_IMAGE_PIXELS
 ) -> Iterator[Image.Image]:
-    """Opens an image file, such as one of the `kind` PNG; its pixels are decoded when asked for.
+    """Opens an image file (or its bytes), such as one of the `kind` PNG, of at most `most` pixels.
 
-    Args:
-        path: the file, or its bytes.
-        kind: the one kind that is right; None for any.
-        most: the largest number of pixels, decided before they are decoded.
+    Its pixels are decoded when asked for.
 
     Raises:
         LabError: also from within the block, when the file is missing, not an image, of another
-            kind, or truncated.
-        TooLargeError: when it has too many pixels.
+            kind, or truncated; `TooLargeError`, before they are decoded, for too many pixels.
     """
-    file = io.BytesIO(path) if isinstance(path, bytes) else existing_file(Path(path))
-    path = "the photo" if isinstance(path, bytes) else Path(path)
+    file = io.BytesIO(path) if isinstance(path, bytes) else Path(path)
+    path = "the photo" if isinstance(path, bytes) else file
+    if isinstance(file, Path) and not file.is_file():
+        is_folder = file.is_dir()
+        raise LabError(f"{path}: {'a folder, not an' if is_folder else 'no such'} image file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own warning comes at another limit
             with Image.open(file) as image:
                 if kind not in (None, image.format):
                     raise LabError(f"{path}: not a {kind} file, but {image.format}")
-                if image.format in DRAWINGS:
+                if image.format in ("EPS", "WMF"):  # programs that other programs would run
                     raise LabError(f"{path}: a drawing ({image.format}); save it as JPEG or PNG")
                 check_pixels(image.width, image.height, path, most)
                 yield image
@@ -168,15 +164,6 @@ def opened_image(
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         line = f"{path}: not a readable image ({reason.splitlines()[0]}); copy it again"
         raise LabError(line) from error
-
-
-def existing_file(path: Path) -> Path:
-    """The path itself; `LabError` when there is no such file."""
-    if path.is_dir():
-        raise LabError(f"{path}: a folder, not an image file")
-    if not path.is_file():
-        raise LabError(f"{path}: no such image file")
-    return path
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -12,6 +12,7 @@ answers on 4 (its option --remote-debugging-pipe). See chromedevtools.github.io/
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -90,6 +91,7 @@ class Chromium:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self.rest:
+            assert select.select([self.answers], [], [], 60)[0], "Chromium says nothing"
             part = self.answers.read1(1 << 16)
             assert part, "Chromium has ended"
             self.rest += part

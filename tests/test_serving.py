@@ -16,7 +16,8 @@ from PIL import Image
 from servers import Slow, get_json, post, served, serving, waiting, write_colors_model
 from starlette.testclient import TestClient
 
-from commands.serving import app, connection
+import main
+from commands.serving import app, connection, serve
 from commands.serving.body import Limits
 from commands.test import segment_files
 from deploy import OnnxSegmenter
@@ -433,3 +434,69 @@ def test_many_clients_at_once_lose_no_request(seconds, side, most, tmp_path):
         ids = np.asarray(Image.open(io.BytesIO(mask)))
         np.testing.assert_array_equal(ids, segmenter.predict(image))
     assert grown < most
+
+
+# ------------------------------------------------------------------ the command
+
+
+def said_by(capsys: pytest.CaptureFixture, *words: object) -> str:
+    """The one line of a command that fails."""
+    assert main.main(["serve", *map(str, words)]) == 2
+    output, error = capsys.readouterr()
+    assert output == "" and error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def test_taken_port_is_one_line(capsys):
+    with serve.listening("127.0.0.1", 0) as taken:
+        line = said_by(capsys, MODEL, "--port", taken.getsockname()[1])
+    assert "cannot listen at 127.0.0.1 port" in line and "choose another --port" in line
+
+
+def test_foreign_address_is_one_line(capsys):
+    assert "cannot listen at 192.0.2.1" in said_by(capsys, MODEL, "--host", "192.0.2.1")
+    assert "--host no.such.host.invalid:" in said_by(
+        capsys, MODEL, "--host", "no.such.host.invalid"
+    )
+
+
+def test_what_is_no_model_is_one_line(capsys, tmp_path):
+    (tmp_path / "ü model.onnx").write_bytes(b"no model")
+    assert "not an ONNX model" in said_by(capsys, MODEL, tmp_path / "ü model.onnx")
+    assert "no such file" in said_by(capsys, tmp_path / "nowhere.onnx")
+
+
+def test_missing_packages_are_named_with_their_file(capsys, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else name)
+    line = said_by(capsys, MODEL)
+    assert "serve needs uvicorn: " in line
+    assert line.endswith("pip install -r requirements-serve.txt\n")
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x"])
+def test_impossible_port_is_one_line(port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["serve", str(MODEL), "--port", port])
+    assert capsys.readouterr().err.startswith("error: argument --port")
+
+
+def test_files_are_named_so_that_one_can_tell_them_apart(tmp_path):
+    paths = ["a/model.onnx", "b/model.onnx", "x.int8.onnx", "c/a/model.onnx", "model.onnx"]
+    names = serve.names_of([tmp_path / path for path in paths])
+    assert names == ["a", "b", "x.int8", "a 2", tmp_path.name]
+
+
+def test_command_says_what_it_serves_and_whom(capsys, monkeypatch):
+    """With a server that ends at once, as by Ctrl-C."""
+
+    def run(server: object, sockets: list[socket.socket]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Server.run", run)
+    assert main.main(["serve", str(MODEL), "--port", "0"]) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first == f"toystreets: 19 classes, {MODEL}"
+    assert re.fullmatch(r"open http://127\.0\.0\.1:\d+ in a browser; Ctrl-C ends it", second)
+    assert last == "stopped"
+    assert main.main(["serve", str(MODEL), "--port", "0", "--host", "0.0.0.0"]) == 0
+    assert "everybody in this network can send photos to it" in capsys.readouterr().out
