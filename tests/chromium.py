@@ -117,7 +117,7 @@ class Chromium:
         """Asks until an expression is true; returns its value."""
         end = time.monotonic() + seconds
         while not (value := self.run(script)):
-            assert time.monotonic() < end, f"never true: {script}"
+            assert time.monotonic() < end, f"never true: {script[:200]}"
             time.sleep(0.05)
         return value
 

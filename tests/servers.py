@@ -63,7 +63,7 @@ class Slow:
 def served(models: dict, limits: Limits = app.LIMITS) -> Iterator[str]:
     """A real server in a thread; yields its address, as "127.0.0.1:4711"."""
     listener = serve.listening("127.0.0.1", 0)
-    server = connection.server_of(app.build_app(models, True, limits))
+    server = connection.server_of(app.build_app(models, limits=limits))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

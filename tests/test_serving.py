@@ -66,8 +66,8 @@ def client(segmenter) -> TestClient:
     return client_of({"street": segmenter, "same": segmenter})
 
 
-def client_of(models: dict, is_local: bool = True, limits: Limits = app.LIMITS) -> TestClient:
-    application = app.build_app(models, is_local, limits)
+def client_of(models: dict, limits: Limits = app.LIMITS) -> TestClient:
+    application = app.build_app(models, limits=limits)
     return TestClient(application, "http://localhost", raise_server_exceptions=False)
 
 
@@ -252,9 +252,12 @@ def test_network_that_fails_is_an_error_of_one_sentence():
     assert error_of(client.post("/segment", content=PHOTO), 500) == "its weights are damaged"
     broken.error = MemoryError()
     assert "memory" in error_of(client.post("/segment", content=PHOTO), 500)
+    broken.error = NotImplementedError("TODO 7.2a")
+    line = error_of(client.post("/segment", content=PHOTO), 500)
+    assert line.startswith("TODO 7.2 is still to do; see: ")
     broken.error = RuntimeError("unforeseen")
     assert "has failed" in error_of(client.post("/segment", content=PHOTO), 500)
-    assert client.get("/health").json()["segmented"] == 3
+    assert client.get("/health").json()["segmented"] == 4
 
 
 @pytest.mark.parametrize(
@@ -265,7 +268,7 @@ def test_network_that_fails_is_an_error_of_one_sentence():
 def test_foreign_host_names_are_refused_on_this_machine_alone(host, status, segmenter):
     headers = {"host": host}
     assert client_of({"m": segmenter}).get("/", headers=headers).status_code == status
-    anywhere = client_of({"m": segmenter}, is_local=False)
+    anywhere = TestClient(app.build_app({"m": segmenter}, hosts=("*",)))
     assert anywhere.get("/health", headers={"host": "lab-pc:8000"}).status_code == 200
 
 
@@ -346,6 +349,18 @@ def test_photo_of_a_client_that_has_gone_is_not_segmented():
         assert len(slow.seen) == 2
 
 
+def test_client_that_goes_while_it_sends_makes_room():
+    limits = Limits(held_bytes=len(PHOTO) + 100)
+    with served({"slow": Slow(0.01)}, limits) as address:
+        link = connected(
+            address, "POST /segment HTTP/1.1\nHost: localhost\nContent-Length: 999\n\n"
+        )
+        link.sendall(b"x" * 200)
+        wait_for(lambda: post(address, PHOTO)[0] == 503)
+        link.close()
+        wait_for(lambda: post(address, PHOTO)[0] == 200)
+
+
 def test_slow_bodies_are_cut_off_and_stop_nobody():
     head = "POST /segment HTTP/1.1\nHost: localhost\nContent-Length: 1000\n\nx"
     with served({"slow": Slow(0.01)}, Limits(body_seconds=1.5, waiting=1)) as address:
@@ -410,7 +425,7 @@ def megabytes(process: int) -> float:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize(
     ("seconds", "side", "most"),
-    [(1, 64, 100), pytest.param(60, 1500, 500, marks=pytest.mark.slow)],
+    [(1, 64, 100), pytest.param(60, 1500, 300, marks=pytest.mark.slow)],
 )
 def test_many_clients_at_once_lose_no_request(seconds, side, most, tmp_path):
     """Of 32 clients all are answered, each with its own photo's mask; memory in MiB."""
@@ -493,10 +508,17 @@ def test_command_says_what_it_serves_and_whom(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("uvicorn.Server.run", run)
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-pc")
     assert main.main(["serve", str(MODEL), "--port", "0"]) == 0
     first, second, last = capsys.readouterr().out.splitlines()
     assert first == f"toystreets: 19 classes, {MODEL}"
     assert re.fullmatch(r"open http://127\.0\.0\.1:\d+ in a browser; Ctrl-C ends it", second)
     assert last == "stopped"
     assert main.main(["serve", str(MODEL), "--port", "0", "--host", "0.0.0.0"]) == 0
-    assert "everybody in this network can send photos to it" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "everybody in this network can send it photos" in output and "http://lab-pc:" in output
+
+
+def test_every_address_of_this_machine_answers_under_its_name():
+    with serving(MODEL, "--host", "127.0.0.2") as (address, _):
+        assert address.startswith("127.0.0.2:") and waiting(address) == 0

@@ -10,6 +10,7 @@ from chromium import Chromium, needs_chromium
 from PIL import Image
 from servers import COLORS, served, write_colors_model
 
+from commands.serving import app
 from commands.serving.app import PAGE
 from deploy import OnnxSegmenter
 from utils import colorize, read_image
@@ -257,3 +258,29 @@ def test_page_asks_nobody_else():
 
 def test_webcam_is_hidden_where_frames_are_too_slow(browser):
     assert browser.run("document.querySelector('#webcam').hidden") is True
+
+
+def test_webcam_shows_frame_after_frame(segmenter, tmp_path, monkeypatch):
+    """With a backend that is fast enough, and Chromium's own moving picture as the camera."""
+    for path in PAGE.iterdir():
+        text = path.read_text(encoding="utf-8").replace("live = false", "live = true")
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(app, "PAGE", tmp_path)
+    options = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with served({"colors": segmenter}) as address, Chromium(options=options) as browser:
+        browser.open(f"http://{address}/")
+        browser.wait_for("document.body.dataset.ready")
+        browser.run("document.querySelector('#webcam').click()")
+        rate = r"/640 × 480 pixels, \d+ ms, \d+\.\d frames a second/"
+        browser.wait_for(f"{rate}.test(document.querySelector('.facts')?.textContent)")
+        browser.run("document.querySelector('.legend button').click()")
+        shown = "document.querySelector('.photo').toDataURL()"
+        first = browser.run(shown)
+        browser.wait_for(f"{shown} !== {first!r}")
+        kept = "document.querySelectorAll('.legend [aria-pressed=true]').length"
+        assert browser.run(kept) == 1
+        browser.run("document.querySelector('#webcam').click()")
+        assert status(browser) == "The webcam is off."
+        last = browser.run(shown)
+        browser.run("new Promise(done => setTimeout(done, 500))")
+        assert browser.run(shown) == last

@@ -81,7 +81,8 @@ def test_edition_has_nothing_that_students_should_not_have(edition):
     needed = {"README.md", "Makefile", "lab.py", "main.py", "conftest.py", "requirements.txt"}
     needed |= {"test_implementation.py", "subject/README.md", ".github/workflows/check.yml"}
     needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
-    needed |= {"job.py", "test_implementation_zoo.py"}
+    needed |= {"job.py", "test_implementation_zoo.py", "requirements-serve.txt"}
+    needed |= {f"commands/serving/page/{name}" for name in ("index.html", "page.js", "server.js")}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("zoo/*.py")}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("support/**/*.py")}
     assert needed <= names

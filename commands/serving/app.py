@@ -7,6 +7,7 @@ Errors are JSON with one sentence, `{"error": …}`. Nothing is written to disk.
 headers: pages of other sites may not read an answer.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,19 +42,18 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def build_app(
-    models: dict[str, Segmenter], is_local: bool = True, limits: Limits = LIMITS
+    models: dict[str, Segmenter], hosts: Sequence[str] = LOCAL_HOSTS, limits: Limits = LIMITS
 ) -> FastAPI:
     """The application.
 
     Args:
         models: the networks by name; the first one answers where none is named.
-        is_local: whether only this machine may ask; then a request must name it as its host, so
-            that no web page reaches the server through a host name of its own (DNS rebinding).
+        hosts: what a request may call this machine, so that no web page reaches a server for this
+            machine alone through a host name of its own (DNS rebinding); "*" for anything.
         limits: of a request.
     """
     app = FastAPI(title="Semantic segmentation", docs_url=None, redoc_url=None)  # both need a CDN
-    if is_local:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_exception_handler(RefusalError, refused)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(RequestValidationError, not_valid)

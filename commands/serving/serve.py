@@ -4,6 +4,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,23 +29,30 @@ def serve_models(models: Sequence[Path], host: str, port: int) -> None:
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         cure = f"{python_command()} -m pip install -r requirements-serve.txt"
         raise LabError(f"serve needs {', '.join(missing)}: {cure}")
-    from commands.serving.app import build_app
+    from commands.serving.app import LOCAL_HOSTS, build_app
     from commands.serving.connection import server_of
 
     segmenters = dict(zip(names_of(models), map(OnnxSegmenter, models), strict=True))
     with listening(host, port) as listener:
-        address = listener.getsockname()
-        is_local = ipaddress.ip_address(address[0]).is_loopback
-        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        address, port = listener.getsockname()[:2]
         for (name, segmenter), path in zip(segmenters.items(), models, strict=True):
             print(as_shown(f"{name}: {len(segmenter.classes)} classes, {path}"))
+        is_local = ipaddress.ip_address(address).is_loopback
         if not is_local:
-            print("note: everybody in this network can send photos to it, there is no password")
-        print(f"open http://{shown}:{address[1]} in a browser; Ctrl-C ends it", flush=True)
-        try:
-            server_of(build_app(segmenters, is_local)).run(sockets=[listener])
-        except KeyboardInterrupt:
-            print("stopped")
+            print("note: everybody in this network can send it photos; it has no password")
+        shown = shown_host(address)
+        print(f"open http://{shown}:{port} in a browser; Ctrl-C ends it", flush=True)
+        app = build_app(segmenters, (*LOCAL_HOSTS, shown) if is_local else ("*",))
+        with suppress(KeyboardInterrupt):
+            server_of(app).run(sockets=[listener])
+    print("stopped")
+
+
+def shown_host(address: str) -> str:
+    """An address as it stands in a URL; the machine's name where it means all of its own."""
+    if ipaddress.ip_address(address).is_unspecified:
+        return socket.gethostname()
+    return f"[{address}]" if ":" in address else address
 
 
 def names_of(models: Sequence[Path]) -> list[str]:
