@@ -393,6 +393,11 @@ def test_too_large_body_is_answered_though_it_is_still_coming():
     with served({"slow": Slow(0.01)}, Limits(body_bytes=1000)) as address:
         status, _, body = post(address, b"\0" * 5_000_000)
         assert status == 413 and b"more than" in body
+        head = "POST /segment HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n"
+        endless = connected(address, f"{head}7d0\n")  # 2000 bytes, and no end
+        endless.sendall(b"\0" * 2000)
+        assert endless.recv(12) == b"HTTP/1.1 413"
+        endless.close()
         lying = connected(
             address, "POST /segment HTTP/1.1\nHost: localhost\nContent-Length: 10\n\n"
         )
