@@ -29,8 +29,7 @@ from support.engine.loading import (
 )
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import DataFolder, open_folder, open_source
-from support.formats.labels import IGNORE_INDEX, LabelSet, suspicious_labels
-from support.formats.reading import USUAL, Reading
+from support.formats.labels import IGNORE_INDEX, USUAL, LabelSet, Reading, suspicious_labels
 from utils import LabError
 
 TOYDATA_DIR = Path(__file__).resolve().parent / "toydata"

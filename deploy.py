@@ -22,18 +22,16 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from support.formats.labels import IGNORE_INDEX
-from support.formats.reading import USUAL, Reading
+from support.formats.labels import IGNORE_INDEX, USUAL, Reading
 from utils import LabError, atomic_path, check_image, resize_image
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: the others do without
     from torch import nn
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, MAX_SIDE = 1, 4096
 METADATA_KEYS = ("format_version", "classes", "palette", "mean", "std", "size", "stride")
-MAX_SIDE = 4096
-MAX_LOGIT_DIFFERENCE = 1e-4
-MIN_EQUAL_LABELS = 0.999
+OPTIONAL_KEYS = ("label_ids", "reading", "temperature")
+MAX_LOGIT_DIFFERENCE, MIN_EQUAL_LABELS = 1e-4, 0.999
 STRIP_PIXELS = 65_536  # a strip's logits of one class, 256 KiB, stay in a core's cache
 
 
@@ -47,8 +45,8 @@ def export_onnx(
         path: the file; an older one stays whole when the export fails.
         size: (height, width) of training.
         metadata: `classes` (K names), `palette` (K colours, RGB 0 ... 255), `mean` and `std` (RGB,
-            of images in 0 ... 1); also `label_ids` (what masks hold for the classes) unless those
-            are 0 ... K-1, and `reading` (how the data were read) unless it is the usual one. With
+            of images in 0 ... 1); also, where they are not the usual ones, `label_ids` (what masks
+            hold for the classes), `reading` (how the data were read) and `temperature`. With
             `size`, `stride` and `format_version` they become the file's properties, as JSON.
 
     Shape:
@@ -170,7 +168,8 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     is_list = isinstance(classes, list | tuple) and 1 <= len(classes) <= IGNORE_INDEX
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise LabError(f"the metadata are impossible: classes {str(classes)[:60]}")
-    values = {"label_ids": list(range(len(classes))), "reading": USUAL._asdict()} | values
+    usual = (list(range(len(classes))), USUAL._asdict(), 1.0)
+    values = dict(zip(OPTIONAL_KEYS, usual, strict=True)) | values
     try:
         reading = Reading.from_json(values["reading"])._asdict()
     except ValueError as error:
@@ -183,6 +182,7 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
         ("std", (3,), "iuf", 1e-6, 1e6),
         ("size", (2,), "iu", 1, MAX_SIDE),
         ("stride", (), "iu", 1, MAX_SIDE),
+        ("temperature", (), "iuf", 0.01, 100),
     ):
         try:
             array = np.array(values[key])
@@ -263,8 +263,8 @@ class Segmenter:
     """What segmenting a photo needs, whatever runs the network.
 
     Its attributes are the metadata: `classes`, `palette` (K, 3) uint8, `mean` and `std` (3,)
-    float32 of images in 0 ... 1, `size` (height, width) of training, and the `stride` that the
-    network's heights and widths must divide by.
+    float32 of images in 0 ... 1, `size` (height, width) of training, the `stride` that the
+    network's heights and widths must divide by, and the `temperature` of its confidence.
 
     Args:
         metadata: as `valid_metadata` returns them.
@@ -273,10 +273,9 @@ class Segmenter:
     def __init__(self, metadata: dict[str, object]) -> None:
         self.classes = tuple(metadata["classes"])
         self.palette = np.array(metadata["palette"], dtype=np.uint8)
-        self.mean = np.array(metadata["mean"], dtype=np.float32)
-        self.std = np.array(metadata["std"], dtype=np.float32)
-        self.size = tuple(metadata["size"])
-        self.stride = metadata["stride"]
+        self.mean, self.std = (np.array(metadata[k], dtype=np.float32) for k in ("mean", "std"))
+        self.size, self.stride = tuple(metadata["size"]), metadata["stride"]
+        self.temperature = float(metadata.get("temperature", 1.0))
         self.reading = Reading(**metadata.get("reading", {}))
 
     def run(self, batch: np.ndarray) -> np.ndarray:
@@ -381,8 +380,8 @@ def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, object]:
     """Reads the metadata of an opened file; `LabError` when they are not those of this lab."""
     properties = session.get_modelmeta().custom_metadata_map
     try:
-        known = (*METADATA_KEYS, "label_ids", "reading")
-        values = {key: json.loads(properties[key]) for key in known if key in properties}
+        known = properties.keys() & {*METADATA_KEYS, *OPTIONAL_KEYS}
+        values = {key: json.loads(properties[key]) for key in known}
     except (ValueError, RecursionError) as error:
         raise LabError("its metadata are not JSON") from error
     return valid_metadata(values)

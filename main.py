@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandLine, run_command
 from commands.train import (
-    TRAIN_DEFAULTS,
     add_train_arguments,
     model_sizes,
     opening_lines,
     training_options,
 )
-from support.formats.reading import Reading, reading_of
+from support.formats.labels import Reading, reading_of
 from utils import LabError, python_command, seed_everything
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with its commands, in two groups."""
     lines = ["Semantic segmentation of street scenes, or of your own images and masks.", ""]
     for title, group in COMMANDS.items():
-        lines += [f"{title}:", *(f"  {name:<10}{text}" for name, (_, text) in group.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<10}{text}" for name, text in group.items()), ""]
     parser = CommandLine(
         prog="main.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,9 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", help="one of those above")
     for group in COMMANDS.values():
-        for name, (run, text) in group.items():
+        for name, text in group.items():
             command = commands.add_parser(name, description=text, describe=partial(describe, name))
-            command.set_defaults(run=run, command=name)
+            command.set_defaults(run=train if name == "train" else other, command=name)
     return parser
 
 
@@ -292,93 +291,33 @@ def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
     )
 
 
-def test(args: argparse.Namespace) -> None:
-    """The command `test`: photos, or a whole split."""
-    from commands.test import test_model
+def other(args: argparse.Namespace) -> int | None:
+    """Every other command, as `commands/running.py` has it."""
+    from commands.running import RUN
 
-    test_model(**options_of(args))
-
-
-def export(args: argparse.Namespace) -> None:
-    """The command `export`."""
-    from commands.export import export_model
-
-    export_model(**options_of(args))
-
-
-def errors(args: argparse.Namespace) -> None:
-    """The command `errors`."""
-    from commands.errors.show import show_errors
-
-    show_errors(**options_of(args))
-
-
-def quantize(args: argparse.Namespace) -> int:
-    """The command `quantize`."""
-    from commands.quantize import quantize_model
-
-    return quantize_model(**options_of(args))
-
-
-def serve(args: argparse.Namespace) -> None:
-    """The command `serve`."""
-    from commands.serving.serve import serve_models
-
-    serve_models(**options_of(args))
-
-
-def compare(args: argparse.Namespace) -> None:
-    """The command `compare`: tables and pictures of several runs."""
-    from commands.comparison.runs import find_runs
-    from commands.comparison.tables import compare_runs
-    from commands.report.several import write_comparison
-
-    folders = find_runs(args.runs)
-    output = args.output or folders[0].parent / "comparison"
-    print(compare_runs(args.runs, output, args.metric, TRAIN_DEFAULTS))
-    print(f"as one page: {write_comparison(folders, output)}")
-
-
-def look_at_data(args: argparse.Namespace) -> int | None:
-    """The commands that look at a data folder."""
-    from commands.data import COMMANDS as DATA_COMMANDS
-
-    options = options_of(args)
-    if "reading" in options:
-        options["reading"] = Reading(**options["reading"])
-    return DATA_COMMANDS[args.command](**options)
-
-
-def options_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of a command by name, without what argparse keeps for itself."""
-    options = {key: value for key, value in vars(args).items() if key not in ("run", "command")}
-    if "val_share" not in options:
-        return options
-    reading = reading_of(options)
-    others = {key: value for key, value in options.items() if key not in Reading._fields}
-    return others | {"reading": reading}
+    return RUN[args.command](args)
 
 
 COMMANDS = {
     "networks": {
-        "train": (train, "train a network; its folder gets scores and a model.onnx"),
-        "test": (test, "evaluate a network on a split, or segment your photos"),
-        "compare": (compare, "runs side by side: tables, curves, bars"),
-        "export": (export, "a model.onnx of a run, or of published weights"),
-        "errors": (errors, "where a network is wrong: worst images, pairs, edges, confidence"),
-        "quantize": (quantize, "a smaller model.onnx, float16 and int8, compared"),
-        "serve": (serve, "a page and an API: drop a photo, see its mask"),
+        "train": "train a network; its folder gets scores and a model.onnx",
+        "test": "evaluate a network on a split, or segment your photos",
+        "compare": "runs side by side: tables, curves, bars",
+        "export": "a model.onnx of a run, or of published weights",
+        "errors": "where a network is wrong: worst images, pairs, edges, confidence",
+        "quantize": "a smaller model.onnx, float16 and int8, compared",
+        "serve": "a page and an API: drop a photo, see its mask",
     },
     "data folders": {
-        "show": (look_at_data, "a panel of images and their labels"),
-        "stats": (look_at_data, "how many pixels each class has"),
-        "augment": (look_at_data, "the random changes of training"),
-        "check": (look_at_data, "faults of a data folder (exit code 1), and warnings (0)"),
-        "prepare": (look_at_data, "a downsized copy that loads fast"),
-        "classes": (look_at_data, "draft classes.json for a folder of your own"),
+        "show": "a panel of images and their labels",
+        "stats": "how many pixels each class has",
+        "augment": "the random changes of training",
+        "check": "faults of a data folder (exit code 1), and warnings (0)",
+        "prepare": "a downsized copy that loads fast",
+        "classes": "draft classes.json for a folder of your own",
     },
 }
-"""By group and name: what runs a command, and what the help says of it."""
+"""What the help says of each command, by group and name."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,6 +9,7 @@ from typing import Any
 from commands.command_line import LARGEST, below_one, positive, whole
 from commands.train import DEVICE_NAMES, add_reading_arguments
 
+CALIBRATED_HELP = "divide the logits by the temperature that the model keeps (default: off)"
 METRIC_NAMES = ("macro_f1", "mean_iou")
 
 
@@ -27,6 +28,10 @@ def add_test_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--split", metavar="SPLIT", help="evaluate the model on a split, such as val")
     add_split_arguments(parser.add_argument_group("with --split"))
+    with_image = parser.add_argument_group("with --image")
+    confidence_help = "write the probability of each pixel's class too, grey (default: off)"
+    with_image.add_argument("--confidence", action="store_true", help=confidence_help)
+    with_image.add_argument("--calibrated", action="store_true", help=CALIBRATED_HELP)
     add_view_arguments(parser.add_argument_group("how the network sees an image"))
     parser.add_argument(
         "--device",
@@ -263,6 +268,9 @@ def add_errors_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=DEVICE_NAMES, default="auto", help=device_help)
     output_help = "folder for the files (default: errors_SPLIT beside the model)"
     add("--output", type=Path, metavar="DIR", help=output_help)
+    keep_help = "put the temperature that mends the confidence into the model.onnx (default: off)"
+    add("--keep-temperature", action="store_true", help=keep_help)
+    add("--calibrated", action="store_true", help=CALIBRATED_HELP)
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:

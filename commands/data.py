@@ -32,8 +32,7 @@ from data import (
 )
 from support.engine.loading import SeededSamples
 from support.formats.files import is_prepared, open_folder, open_source
-from support.formats.labels import ClassesError, LabelSet, suspicious_labels
-from support.formats.reading import Reading
+from support.formats.labels import ClassesError, LabelSet, Reading, suspicious_labels
 from support.plots import (
     figure_picture,
     picture_grid,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from data import SegmentationDataset, resolve_datadir
 from deploy import Segmenter
 from metrics import ConfusionMatrix, scores
-from support.formats.reading import Reading
+from support.formats.labels import Reading
 from utils import LabError, colorize, cut, overlay, save_image, write_json
 
 

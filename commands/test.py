@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from commands.test_time import extend_segmenter
+from commands.test_time import MultiScaleSegmenter, enlarge, extend_segmenter
 from deploy import FORMAT_VERSION, OnnxSegmenter, Segmenter, finite, valid_metadata
-from utils import LabError, add_legend, colorize, cut, overlay, read_image, save_image
+from utils import (
+    LabError,
+    add_legend,
+    colorize,
+    cut,
+    overlay,
+    python_command,
+    read_image,
+    save_image,
+)
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: photos do without
     import torch
@@ -23,7 +32,7 @@ IMAGE_SUFFIXES = (
     ".jpx", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 MAX_NAMED = 5  # files in one message
-OUTPUT_KINDS = ("mask", "overlay", "trainIds")
+OUTPUT_KINDS = ("mask", "overlay", "trainIds", "confidence")
 
 
 def test_model(
@@ -37,6 +46,8 @@ def test_model(
     flip: bool,
     window: Sequence[int] | None,
     overlap: float | None,
+    confidence: bool,
+    calibrated: bool,
     **of_split: Any,
 ) -> None:
     """Segments photos with a model, or evaluates it on a split.
@@ -49,6 +60,8 @@ def test_model(
         batch_size: images at once, with a split alone; None for 4.
         device: where a best.pt runs.
         scales, flip, window, overlap: as in `extend_segmenter`.
+        confidence, calibrated: of photos, whether the probabilities are written too, and whether
+            they are those at the temperature that the model keeps.
         of_split: what else belongs to a split, as in `report_split`.
 
     Raises:
@@ -63,8 +76,16 @@ def test_model(
     model = open_segmenter(modelpath, device)
     views = {"scales": scales or [1.0], "flip": flip, "window": window, "overlap": overlap}
     segmenter = extend_segmenter(model, **views)
+    if calibrated and not confidence:
+        raise LabError("--calibrated goes with --confidence: no class depends on it")
+    if confidence and (image is None or window):
+        raise LabError("--confidence goes with --image, and without --window")
     if image is not None:
-        report_photos(segmenter, image, output or Path("predictions"))
+        sure = None
+        if confidence:
+            temperature = kept_temperature(model, modelpath) if calibrated else 1.0
+            sure = MultiScaleSegmenter(model, views["scales"], flip, temperature)
+        report_photos(segmenter, image, output or Path("predictions"), sure)
         return
     from commands.evaluation import report_split  # late: photos do without torch
 
@@ -103,6 +124,16 @@ def open_segmenter(path: Path, device: str) -> Segmenter:
         raise LabError(f"{path}: not a best.pt of this lab ({reason})") from error
 
 
+def kept_temperature(segmenter: Segmenter, path: Path) -> float:
+    """The temperature in a model's metadata; `LabError` where `errors` has put none there."""
+    if segmenter.temperature == 1.0:
+        raise LabError(
+            f"{path} keeps no temperature; run `{python_command()} main.py errors {path} "
+            "--keep-temperature` first"
+        )
+    return segmenter.temperature
+
+
 class TorchSegmenter(Segmenter):
     """Runs a PyTorch model, which it moves to `device` and sets to evaluation mode.
 
@@ -136,18 +167,24 @@ class TorchSegmenter(Segmenter):
 # ------------------------------------------------------------------ photos
 
 
-def report_photos(segmenter: Segmenter, paths: Sequence[Path], output: Path) -> None:
-    """Segments photos, and prints what share of each every class has."""
+def report_photos(
+    segmenter: Segmenter,
+    paths: Sequence[Path],
+    output: Path,
+    sure: MultiScaleSegmenter | None = None,
+) -> None:
+    """Segments photos, and prints what share of each every class has; see `segment_files`."""
     if others := passed_over(paths, output):
         names = [name_in(path) for path in others]
         print(f"passed over, as no image file by its name: {listed(names)}")
     width = max([16, *(len(cut(name)) + 1 for name in segmenter.classes)])
-    for photo in segment_files(segmenter, paths, output):
+    for photo in segment_files(segmenter, paths, output, sure):
         print(f"{photo.image} → {photo.mask}")
         for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
             if share >= 0.0001:
                 print(f"  {cut(name):<{width}}{share:>7.2%}")
-    print(f"masks, overlays and train ids are in {output}")
+    kinds = "masks, overlays and train ids" if sure is None else "masks, … and confidences"
+    print(f"{kinds} are in {output}")
 
 
 class SegmentedPhoto(NamedTuple):
@@ -210,7 +247,7 @@ def listed(items: Sequence[str], between: str = ", ") -> str:
 
 
 def output_files(images: Sequence[Path], output: Path) -> list[dict[str, Path]]:
-    """Names the three files of each photo by its stem; one that is taken gets _2, _3, … in order.
+    """Names the files of each photo by its stem; one that is taken gets _2, _3, … in order.
 
     Upper and lower case count as equal, as they do on many disks.
 
@@ -233,17 +270,22 @@ def output_files(images: Sequence[Path], output: Path) -> list[dict[str, Path]]:
 
 
 def segment_files(
-    segmenter: Segmenter, images: Sequence[str | Path], output: str | Path
+    segmenter: Segmenter,
+    images: Sequence[str | Path],
+    output: str | Path,
+    sure: MultiScaleSegmenter | None = None,
 ) -> list[SegmentedPhoto]:
-    """Segments photos and writes three PNG files for each, at the photo's size, into `output`.
+    """Segments photos and writes PNG files for each, at the photo's size, into `output`.
 
     `<stem>_mask.png` has exactly the classes' colours, `<stem>_overlay.png` lays them over the
-    photo, with a legend of the classes that occur, `<stem>_trainIds.png` is 8-bit grey.
+    photo, with a legend of the classes that occur, `<stem>_trainIds.png` is 8-bit grey, and so is
+    `<stem>_confidence.png`: the probability of each pixel's class, 255 for 1.
 
     Args:
         segmenter: an `OnnxSegmenter` or a `TorchSegmenter`.
         images: files and folders, see `collect_images`.
         output: a folder; made when missing.
+        sure: gives the probabilities; None for no confidences.
 
     Raises:
         LabError: after all others are done, when photos could not be read; at once, when a file
@@ -259,7 +301,7 @@ def segment_files(
         except LabError as error:
             unreadable.append(str(error))
             continue
-        shares = segment_photo(segmenter, image, files)
+        shares = segment_photo(segmenter, image, files, sure)
         results.append(SegmentedPhoto(path, files["mask"], shares))
     if unreadable and len(images) == 1:
         raise LabError(unreadable[0])
@@ -272,13 +314,18 @@ def segment_files(
 
 
 def segment_photo(
-    segmenter: Segmenter, image: np.ndarray, files: dict[str, Path]
+    segmenter: Segmenter,
+    image: np.ndarray,
+    files: dict[str, Path],
+    sure: MultiScaleSegmenter | None = None,
 ) -> dict[str, float]:
-    """Segments one photo, writes its three files and returns each class's share of the pixels."""
+    """Segments one photo, writes its files and returns each class's share of the pixels."""
     train_ids = segmenter.predict(image)
     save_image(files["mask"], colorize(train_ids, segmenter.palette))
     save_image(files["overlay"], overlay_of(segmenter, image, train_ids))
     save_image(files["trainIds"], train_ids)
+    if sure is not None:
+        save_image(files["confidence"], confidence_picture(sure, image, train_ids))
     return shares_of(segmenter, train_ids)
 
 
@@ -297,3 +344,18 @@ def shares_of(segmenter: Segmenter, train_ids: np.ndarray) -> dict[str, float]:
     """Each class's share of the pixels, by name, sum 1."""
     shares = np.bincount(train_ids.ravel(), minlength=len(segmenter.classes)) / train_ids.size
     return dict(zip(segmenter.classes, shares.tolist(), strict=True))
+
+
+def confidence_picture(
+    sure: MultiScaleSegmenter, image: np.ndarray, train_ids: np.ndarray
+) -> np.ndarray:
+    """The probability of each pixel's class: (H, W, 3) and (H, W) uint8 → (H, W) uint8.
+
+    One class at a time is at the photo's size, so that memory stays bounded.
+    """
+    probabilities = sure.mean_probabilities(image)  # (K, h, w)
+    confidence = np.zeros(train_ids.shape, dtype=np.uint8)
+    for k in np.unique(train_ids):
+        plane = enlarge(probabilities[k : k + 1], train_ids.shape)[0]
+        confidence[train_ids == k] = (255 * plane[train_ids == k]).round()
+    return confidence

@@ -78,17 +78,23 @@ class MultiScaleSegmenter(Segmenter):
         segmenter: runs the network.
         scales: factors of the size at which `segmenter` sees images; their order has no effect.
         flip: whether each scale is seen mirrored (left and right) as well.
+        temperature: what the logits are divided by; it changes the confidence, and for a single
+            view no prediction (Guo et al. 2017, section 4.2).
 
     Raises:
         LabError: for scales that are none, impossible, repeated or too large for the network.
     """
 
     def __init__(
-        self, segmenter: Segmenter, scales: Sequence[float] = (1.0,), flip: bool = False
+        self,
+        segmenter: Segmenter,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        temperature: float = 1.0,
     ) -> None:
         names = ("classes", "palette", "mean", "std", "size", "stride")
         super().__init__({name: vars(segmenter)[name] for name in names})
-        self.segmenter = segmenter
+        self.segmenter, self.temperature = segmenter, temperature
         self.scales = valid_scales(scales)
         self.flip = flip
         self.check_sizes()
@@ -137,7 +143,7 @@ class MultiScaleSegmenter(Segmenter):
         mean = np.zeros((len(self.classes), *common), dtype=np.float32)
         for size in sizes:
             for logits in self.views(image, size):
-                mean += softmax(enlarge(logits, common))
+                mean += softmax(enlarge(logits, common) / np.float32(self.temperature))
         mean /= len(self.scales) * (1 + self.flip)
         return mean
 

@@ -19,7 +19,7 @@ from commands.command_line import (
     positive,
     whole,
 )
-from support.formats.reading import LABEL_KINDS, VAL_SHARE
+from support.formats.labels import LABEL_KINDS, VAL_SHARE
 from utils import LabError
 
 if TYPE_CHECKING:

@@ -112,6 +112,26 @@ def test_compare_says_the_table_and_where_the_files_are(sweep, figures):
     assert {"compare_runs.csv", "curves.png", "bars.png", "classes.png"} < written
 
 
+def test_compare_shows_what_runs_cost(tmp_path):
+    for seed, seconds in enumerate((10.0, 13.0)):
+        cost = {"parameters": 2160000, "learning": 323, "epoch_seconds": seconds, "gibibytes": None}
+        run = make_run(tmp_path / f"last{seed}", train="last", seed=seed)
+        (run / "cost.json").write_text(json.dumps(cost))
+    make_run(tmp_path / "all", train="all")
+    text = compare_runs([tmp_path], tmp_path / "out")
+    header, _, *rows = text.splitlines()[:4]
+    assert [cell.strip() for cell in header.split("|")][-3:-1] == [
+        "parameters learned",
+        "s an epoch",
+    ]
+    ends = {
+        row.split("|")[2].strip(): [cell.strip() for cell in row.split("|")][-3:-1] for row in rows
+    }
+    assert ends == {"train=last": ["323", "11.5"], "train=all": ["–", "–"]}
+    runs = read_csv(tmp_path / "out" / "compare_runs.csv")
+    assert [row["epoch_seconds"] for row in runs if row["learning"]] == ["10.0", "13.0"]
+
+
 def test_compare_lists_unfinished_runs_apart(sweep):
     text = compare_runs([sweep])
     row = next(line for line in text.splitlines() if line.startswith("| wce-2 "))
@@ -280,6 +300,7 @@ def test_markdown_has_each_command(tmp_path):
         ("config.json", "{"),
         ("config.json", '{"arguments": {}}'),
         ("config.json", '{"arguments": [], "data_fingerprint": "a"}'),
+        ("cost.json", '{"learning": "many", "epoch_seconds": 1, "gibibytes": 1}'),
         ("history.csv", "epoch,step\n1,2\n"),
         ("history.csv", "epoch,step,val_macro_f1,val_mean_iou\n1,2,0.5\n"),
         ("history.csv", "epoch,step,val_macro_f1,val_mean_iou\n1,2,nan,0.5\n"),

@@ -1,6 +1,7 @@
 """Label ids, pixel counts, transforms, data sets and loaders."""
 
 import itertools
+import json
 import os
 import pickle
 import random
@@ -21,12 +22,13 @@ from street_files import SIZE, draw_pair, image_file, label_file, write_png, wri
 from torch.utils.data import DataLoader, TensorDataset
 
 import data
+import main
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
 from support.engine.augmentation import strengthened
 from support.engine.loading import EpochSampler, SeededSamples, start_worker
 from support.formats.cityscapes import CITYSCAPES
-from support.formats.files import open_source
+from support.formats.files import open_folder, open_source
 from support.plots import to_picture
 from utils import LabError, resize_image, resize_labels
 
@@ -340,6 +342,7 @@ def test_dataset_finds_folders_one_level_deeper(streets, tmp_path):
     in_place = tmp_path / "in_place"
     for layer in ("leftImg8bit", "gtFine"):
         shutil.copytree(streets / layer, in_place / layer / layer)
+    assert open_folder(in_place).splits() == ["train", "val"]
     assert data.SegmentationDataset(in_place, "train").pairs == expected
 
 
@@ -363,6 +366,13 @@ def test_dataset_takes_all_archives_together(streets, tmp_path):
         assert data.SegmentationDataset(both, split).pairs == expected
 
 
+def test_dataset_prefers_the_folder_nearest_to_its_root(streets):
+    shutil.copytree(streets / "gtFine", streets / "gtFine_old" / "gtFine")
+    for path in (streets / "gtFine_old").rglob("*.png"):
+        path.write_bytes(b"")
+    assert len(data.SegmentationDataset(streets, "train")) == 7
+
+
 def test_dataset_ignores_hidden_files(streets):
     image = image_file(streets, "train", "ulm", 0)
     image.with_name(f"._{image.name}").write_bytes(b"junk of another system")
@@ -380,7 +390,9 @@ def test_dataset_fingerprint_follows_names_sizes_and_selection(streets, tmp_path
     ]
     write_png(image_file(moved, "train", "ulm", 0), np.zeros((*SIZE, 3), np.uint8))
     others.append(data.SegmentationDataset(moved, "train").fingerprint())
-    assert len({first, *others}) == 4
+    write_png(label_file(moved, "train", "ulm", 0), np.zeros(SIZE, np.uint8))
+    others.append(data.SegmentationDataset(moved, "train").fingerprint())
+    assert len({first, *others}) == 5
 
 
 def spoil_nothing(root):
@@ -731,3 +743,50 @@ def test_prepared_data_notices_damage(prepared, name):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(LabError, match="damaged"):
         data.SegmentationDataset(prepared, "train")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "label_ids.npy"])
+def test_prepared_data_notices_arrays_of_another_kind(prepared, name):
+    path = prepared / "train" / name
+    array = np.load(path)
+    for other in (array.astype(np.int64), array[:-1]):
+        np.save(path, other)
+        with pytest.raises(LabError, match=rf"{name}: does not fit its prepared.json; prepare"):
+            data.SegmentationDataset(prepared, "train")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("format_version", 2, "prepared.json: version 2, this lab reads 3; prepare again"),
+        ("size", [16, 32.0], "prepared.json: damaged"),
+        ("splits", {"train": [["aachen", 7]]}, "prepared.json: damaged"),
+        ("labels", {"classes": []}, "prepared.json: damaged"),
+        ("reading", {"fold": "one"}, "prepared.json: damaged"),
+    ],
+)
+def test_prepared_data_notices_a_manifest_that_is_none(prepared, key, value, said):
+    path = prepared / "prepared.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(LabError) as caught:
+        open_folder(prepared)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_prepared_data_fingerprint_follows_the_copy_and_the_selection(streets, prepared, tmp_path):
+    prepare([open_source(streets, "train")], tmp_path / "smaller", (8, 16))
+    found = [
+        data.SegmentationDataset(root, "train", limit=limit).fingerprint()
+        for root, limit in ((prepared, None), (prepared, 3), (tmp_path / "smaller", None))
+    ]
+    assert len(set(found)) == 3
+
+
+def test_check_reads_prepared_data(prepared, capsys):
+    ids = np.load(prepared / "val/label_ids.npy")
+    ids[1, 0, :3] = 99
+    np.save(prepared / "val/label_ids.npy", ids)
+    assert main.main(["check", "--datadir", str(prepared)]) == 1
+    line = capsys.readouterr().out.splitlines()[0]
+    assert "munster_000001_000019: label ids outside the set" in line
+    assert line.endswith(": 99 in 3 pixels; prepare the data again")

@@ -1,6 +1,7 @@
 """The commands that look at data, and the pictures that they and the training draw."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -198,6 +199,16 @@ def test_data_check_warns_of_train_ids_and_of_a_split_without_labels(streets, tm
         assert last == f"no fault in {folder} (9 pairs read), 2 warnings"
     assert run("check", "--datadir", streets, "--cities", "aachen") == 0
     assert "3 of the 3 targets" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("layer", "fault"),
+    [("leftImg8bit", "target without its image"), ("gtFine", "image without its target")],
+)
+def test_data_check_does_not_pass_over_half_a_split(streets, capsys, layer, fault):
+    shutil.rmtree(streets / layer / "val")
+    assert run("check", "--datadir", streets) == 1
+    assert capsys.readouterr().out.count(fault) == 2
 
 
 def test_data_check_counts_faults_and_warnings_apart(streets, capsys):

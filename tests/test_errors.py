@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ import main
 from commands.errors.calibration import (
     BINS,
     Reliability,
+    Sample,
     fit_temperature,
     halves,
     judged,
     mean_loss,
+    scaled,
 )
 from commands.errors.measure import (
     EDGES,
@@ -28,7 +31,11 @@ from commands.errors.measure import (
     confused_pairs,
     edge_distance,
 )
+from commands.errors.show import worst_images
+from commands.test_time import MultiScaleSegmenter, enlarge
 from data import SegmentationDataset, count_pixels
+from deploy import OnnxSegmenter
+from utils import read_image
 
 TARGET = np.array([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [2, 2, 2, 255]])
 PREDICTION = np.array([[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0], [2, 2, 0, 0]])
@@ -44,8 +51,15 @@ def test_an_image_of_4x4_counted_by_hand():
     counts = counted(TARGET, PREDICTION)
     assert counts.confusion.tolist() == [[8, 1, 0], [1, 2, 0], [1, 0, 2]]
     row = counts.rows[0]
-    assert (row["pixels"], row["errors"], row["errors_by_class"]) == (15, 3, [1, 1, 1])
+    assert (row["pixels"], row["errors"], row["pairs"].tolist()) == (15, 3, [1, 3, 6])
     assert row["negative_log_likelihood"] == pytest.approx(15 * np.log(2))
+
+
+def test_ids_of_one_byte_and_a_likelihood_of_zero_are_counted():
+    ids = np.full((2, 2), 149, np.uint8)
+    counts = Counts(150)
+    row = counts.add(ids, ids, np.zeros((2, 2)), 255)
+    assert counts.confusion[149, 149] == 4 and np.isfinite(row["negative_log_likelihood"])
 
 
 def test_distance_to_an_edge_by_hand():
@@ -56,7 +70,7 @@ def test_distance_to_an_edge_by_hand():
     assert np.isinf(edge_distance(np.zeros((3, 3), int))).all()
     counts = counted(TARGET, PREDICTION)
     assert counts.distance[0].tolist() == [11, 3, 1, 0, 0, 0, 0][: len(EDGES) + 1]
-    assert counts.distance[1].sum() == 3 and counts.distance[0].sum() == 15
+    assert counts.distance[1].tolist() == [3, 0, 0, 0, 0, 0, 0]  # at an edge, all of them
 
 
 def test_distances_are_those_of_scipy():
@@ -89,6 +103,14 @@ def test_boundary_iou_is_that_of_the_paper_derived_anew():
         assert counts[1, k] == (bands[0] | bands[1]).sum()
 
 
+def test_boundary_counts_by_hand():
+    assert boundary_counts(TARGET, TARGET, TARGET != 255, 3).tolist() == [[8, 3, 3]] * 2
+    dot = np.zeros((3, 3), int)
+    dot[0, 2] = 1  # a class that is predicted alone
+    counts = boundary_counts(np.zeros((3, 3), int), dot, np.ones((3, 3), bool), 2)
+    assert counts.tolist() == [[7, 0], [9, 1]]
+
+
 def test_a_band_is_as_wide_as_it_should_be_and_reaches_the_border():
     mask = np.ones((6, 6), bool)
     assert band(mask, 1).sum() == 20 and band(mask, 2).sum() == 32 and band(mask, 9).all()
@@ -106,12 +128,46 @@ def test_regions_count_by_their_own_size():
     assert counts.region[0, 0].sum() == 10_000 - 44
 
 
+def test_regions_touch_at_corners_and_end_at_their_limits():
+    target = np.zeros((100, 100), int)
+    target[0, :10] = 1  # 10 pixels, the largest that is small
+    target[10:12, 10:13], target[12:14, 13:16] = 1, 1  # 6 + 6 pixels: one of medium size
+    target[50:60, 50:65] = 1  # 150: large
+    assert counted(target, target, 2).region[0, 1].tolist() == [10, 12, 150]
+
+
 def test_pairs_are_sorted_and_have_both_shares():
     pairs = confused_pairs(np.array([[8, 2, 0], [0, 5, 5], [1, 0, 9]]), ("a", "b", "c"))
     assert [(p["target"], p["prediction"], p["pixels"]) for p in pairs] == [
         ("b", "c", 5), ("a", "b", 2), ("c", "a", 1),
     ]  # fmt: skip
     assert pairs[0]["share_of_target"] == 0.5 and pairs[0]["share_of_errors"] == 5 / 8
+
+
+def test_a_bin_has_its_upper_end():
+    reliability = Reliability()
+    assert reliability.expected_error() == 0 and reliability.bins() == []
+    reliability.add(np.array([0.19, 0.2, 0.0, 1.0]), np.array([True, False, False, True]))
+    bins = [(each["pixels"], each["right"]) for each in reliability.bins()]
+    assert bins == [(1, 0), (2, 0.5), (1, 1)]
+    assert reliability.bins()[1]["confidence"] == pytest.approx(0.195)
+    assert reliability.expected_error() == pytest.approx((1 - 0.39) / 4)
+
+
+def test_a_sample_takes_valid_pixels_evenly():
+    probabilities = np.arange(1, 13, dtype=np.float32).reshape(2, 2, 3) / 13
+    target = np.array([[0, 1, 0], [255, 1, 0]], np.uint8)
+    sample = Sample()
+    sample.add(probabilities, target, target != 255, 2)  # of 5 valid ones, every third
+    sample.add(probabilities, target, target == 255, 9)
+    logs, targets = sample.joined()
+    assert targets.tolist() == [0, 1, 255] and logs.shape == (3, 2)
+    assert np.allclose(13 * np.exp(logs), [[1, 7], [5, 11], [4, 10]])
+
+
+def test_scaling_many_equal_classes_stays_finite():
+    logs = np.log(np.full((1, 150), 1 / 150, np.float32))
+    assert scaled(logs, 0.05) == pytest.approx(-np.log(150))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,6 +191,7 @@ def test_the_temperature_that_made_the_logits_too_sharp_is_found():
     logits = random.normal(size=(60_000, 4)) * 2
     targets = (logits + random.gumbel(size=logits.shape)).argmax(1)
     assert fit_temperature(2.5 * logits, targets) == pytest.approx(2.5, rel=0.03)
+    assert fit_temperature(0.4 * logits, targets) == pytest.approx(0.4, rel=0.03)
     sharp, mended = (judged(2.5 * logits, targets, t) for t in (1.0, 2.5))
     assert mended["expected_calibration_error"] < 0.01 < sharp["expected_calibration_error"]
     expected = torch.nn.functional.cross_entropy(
@@ -191,3 +248,67 @@ def test_what_is_no_model_is_refused_in_one_line(given, tmp_path, capsys, monkey
     monkeypatch.chdir(tmp_path)
     assert main.main(["errors", given]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_click_needs_what_each_image_has(run, tmp_path):
+    """Each figure says its classes, its pairs, its share and its loss; each pair its code."""
+    folder, streets = run
+    words = ["errors", str(folder), "--datadir", str(streets), "--output", str(tmp_path)]
+    assert main.main(words) == 0
+    text = (tmp_path / "errors.html").read_text(encoding="utf-8")
+    rows = list(csv.DictReader((tmp_path / "errors.csv").open()))
+    losses = {float(row["negative_log_likelihood"]) for row in rows}
+    assert {float(each) for each in re.findall(r'data-loss="([^"]+)"', text)} == losses
+    codes = set(re.findall(r'<tr data-pair="([^"]+)"', text))
+    assert codes == set(" ".join(re.findall(r'data-pairs="([^"]+)"', text)).split())
+    assert len(re.findall("<tr data-pair=[^>]* data-top>", text)) == min(20, len(codes))
+
+
+def test_worst_images_are_those_of_both_orders():
+    rows = [
+        {"errors": e, "pixels": 10, "negative_log_likelihood": float(loss)}
+        for e, loss in [(0, 90), *((k, k) for k in range(1, 13))]
+    ]
+    assert worst_images(rows) == [*range(12, 0, -1), 0]
+
+
+def test_a_temperature_is_kept_and_used_when_asked(run, tmp_path, capsys):
+    folder, streets = run
+    model = tmp_path / "model.onnx"
+    shutil.copy(folder / "model.onnx", model)
+    words = ["errors", str(model), "--datadir", str(streets), "--split", "train"]
+    photo = next((streets / "leftImg8bit" / "val").rglob("*.png"))
+    image = ["test", "--modelpath", str(model), "--image", str(photo), "--output", str(tmp_path)]
+    assert main.main([*words, "--calibrated"]) == 2
+    assert "--keep-temperature` first" in capsys.readouterr().err
+    assert main.main([*words, "--keep-temperature"]) == 0
+    before = json.loads((tmp_path / "errors_train" / "errors.json").read_text())
+    kept = OnnxSegmenter(model).temperature
+    assert kept == before["calibration"]["temperature"] != 1
+    assert main.main([*words, "--calibrated"]) == 0
+    after = json.loads((tmp_path / "errors_train" / "errors.json").read_text())
+    assert after["confusion_matrix"] == before["confusion_matrix"]
+    assert after["negative_log_likelihood"] < before["negative_log_likelihood"]
+    means = []
+    for more in ([], ["--calibrated"]):
+        assert main.main([*image, "--confidence", *more]) == 0
+        means.append(read_image(tmp_path / f"{photo.stem}_confidence.png").mean() / 255)
+    ids = read_image(tmp_path / f"{photo.stem}_trainIds.png")[..., 0]
+    sure = MultiScaleSegmenter(OnnxSegmenter(model), temperature=kept)
+    probabilities = enlarge(sure.mean_probabilities(read_image(photo)), ids.shape)
+    expected = np.take_along_axis(probabilities, ids[None].astype(int), 0).mean()
+    assert means[1] == pytest.approx(expected, abs=0.002) and means[0] != pytest.approx(means[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--calibrated", "--image", "photo.png"], "--calibrated goes with --confidence"),
+        (["--confidence", "--split", "val"], "--confidence goes with --image"),
+        (["--confidence", "--image", "p.png", "--window", "32", "64"], "without --window"),
+    ],
+)
+def test_confidence_is_for_photos(run, words, said, capsys):
+    folder, _ = run
+    assert main.main(["test", "--modelpath", str(folder / "model.onnx"), *words]) == 2
+    assert said in capsys.readouterr().err

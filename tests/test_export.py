@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import save_file
 from tiny_runs import train_tiny
 
+import commands.export
 import main
 import models
-from commands.export import label_set
+from commands.export import add_argmax, label_set, published_network
 from deploy import OnnxSegmenter
 from support.engine.folder import load_checkpoint
 from utils import LabError
@@ -48,19 +49,43 @@ def test_another_checkpoint_of_the_run_and_another_size_are_taken(run, tmp_path)
     output = tmp_path / "m.onnx"
     assert export("--run", run, "--weights", "last.pt", "--size", 64, 96, "--output", output) == 0
     assert OnnxSegmenter(output).size == (64, 96)
+    state = load_checkpoint(run / "best.pt")
+    torch.save({"model": {k: 0 * v for k, v in state["model"].items()}}, tmp_path / "zero.pt")
+    assert export("--run", run, "--weights", tmp_path / "zero.pt", "--output", output) == 0
+    assert not ids_of(output, np.ones((1, 3, 32, 64), np.float32)).any()
 
 
-def test_argmax_gives_ids_of_one_byte_for_any_size(run, tmp_path):
+def test_argmax_gives_ids_of_one_byte_for_any_size(run, tmp_path, capsys):
     logits, ids = tmp_path / "l.onnx", tmp_path / "i.onnx"
     assert export("--run", run, "--output", logits) == 0
+    assert f"main.py test --modelpath {logits}" in capsys.readouterr().out
     assert export("--run", run, "--argmax", "--output", ids) == 0
+    assert "next:" not in capsys.readouterr().out  # `test` takes logits
     for shape in ((1, 3, 32, 64), (2, 3, 48, 40)):
         images = np.random.default_rng(1).normal(size=shape).astype(np.float32)
         found = ids_of(ids, images)
         assert found.dtype == np.uint8 and found.shape == (shape[0], *shape[2:])
         assert (found == ids_of(logits, images).argmax(axis=1)).mean() > 0.999
     kept = {each.key for each in onnx.load(ids).metadata_props}
-    assert {"classes", "palette", "mean", "std", "size"} <= kept
+    assert {"classes", "palette", "mean", "std", "size", "label_ids", "reading"} <= kept
+
+
+def test_a_changed_file_that_says_something_else_is_refused(run, tmp_path, capsys, monkeypatch):
+    def least(model: onnx.ModelProto) -> None:
+        add_argmax(model)
+        next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
+
+    monkeypatch.setattr(commands.export, "add_argmax", least)
+    assert export("--run", run, "--argmax", "--output", tmp_path / "m.onnx") == 2
+    assert "does not agree with the network" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_opset_that_is_none_is_refused_in_one_line(run, tmp_path, capsys):
+    assert export("--run", run, "--opset", 3, "--output", tmp_path / "m.onnx") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: --opset 3: ONNX cannot convert this network (")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_another_opset_says_the_same(run, tmp_path):
@@ -69,6 +94,7 @@ def test_another_opset_says_the_same(run, tmp_path):
     usual = onnx.load(logits).opset_import[0].version
     assert export("--run", run, "--opset", usual + 1, "--output", other) == 0
     assert onnx.load(other).opset_import[0].version == usual + 1
+    assert OnnxSegmenter(other).classes == OnnxSegmenter(logits).classes
     images = np.random.default_rng(1).normal(size=(1, 3, 32, 64)).astype(np.float32)
     assert np.allclose(ids_of(other, images), ids_of(logits, images), atol=1e-4)
 
@@ -92,6 +118,15 @@ def test_weights_are_read_wrapped_and_as_safetensors(tmp_path):
         assert segmenter.classes[0] == "background" and segmenter.classes[20] == "tvmonitor"
         found.append(segmenter.predict(photo))
     assert np.array_equal(*found)
+
+
+def test_published_weights_may_lack_what_evaluation_does_without(tmp_path):
+    state = published("fcn_resnet18", 11)
+    needed = {k: v for k, v in state.items() if not k.startswith("aux_classifier.")}
+    torch.save({k: v for k, v in needed.items() if "batches" not in k}, tmp_path / "w.pt")
+    network, about = published_network("fcn_resnet18", tmp_path / "w.pt", "camvid")
+    assert all(torch.equal(network.state_dict()[key], needed[key]) for key in needed)
+    assert (about["mean"][0], about["std"][0], about["size"]) == (0.485, 0.229, [512, 512])
 
 
 @pytest.mark.parametrize(
@@ -119,6 +154,7 @@ def test_weights_that_do_not_fit_are_named_with_the_network_that_they_fit(
     ("given", "words"),
     [
         (["--model", "fcn_resnet18"], "say either --run RUN"),
+        (["--model", "my_fcn", "--weights", "x"], "say either --run RUN"),
         (["--run", "x", "--model", "unet"], "--run knows its model"),
         (["--run", "absent"], "no such checkpoint"),
         (["--model", "unet", "--weights", "x", "--classes", "camvid"], "no network of the zoo"),

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,22 @@ def test_label_sets_have_the_official_number_of_classes(labels, number, void):
 )
 def test_label_sets_have_the_official_rows(labels, place, row):
     assert labels.labels[place] == row
+
+
+@pytest.mark.parametrize(
+    ("labels", "checksum"),
+    [
+        (CAMVID_11, 3934212583),
+        (CAMVID_32, 4201652776),
+        (PASCAL_VOC, 3567624589),
+        (ADE20K, 2670296956),
+        (MAPILLARY, 908355273),
+    ],
+)
+def test_label_sets_are_as_when_compared_with_their_sources(labels, checksum):
+    """Names, ids and colours; all were compared with the published tables, row by row."""
+    rows = [(label.name, label.id, label.train_id, label.color) for label in labels.labels]
+    assert zlib.crc32(repr(rows).encode()) == checksum
 
 
 def test_pascal_voc_colors_are_bits_of_the_ids():
@@ -331,9 +348,14 @@ def test_ade20k_of_empty_folders_says_what_to_do(ade):
         open_folder(ade).splits()
 
 
-def test_lists_may_have_empty_lines(tmp_path):
-    (tmp_path / "train.txt").write_text("first 1\n\nsecond\n\n")
-    assert read_names(tmp_path / "train.txt") == [Sample("", "first"), Sample("", "second")]
+def test_lists_may_have_empty_lines_and_any_encoding(tmp_path):
+    (tmp_path / "train.txt").write_bytes(b"first 1\n\n  \nsecond\ncaf\xe9\n\n")
+    names = [sample.name for sample in read_names(tmp_path / "train.txt")]
+    assert names == ["first", "second", "caf\ufffd"]
+
+
+def test_a_data_folder_may_lie_in_a_hidden_one(ade):
+    assert open_folder(ade.rename(ade.with_name(".ade"))).splits() == ["train", "val"]
 
 
 # ------------------------------------------------------------------------------- Mapillary Vistas
@@ -357,6 +379,11 @@ def test_mapillary_reads_positions_of_the_palette(vistas):
     _, _, ids = read_only_pair(vistas, "val")
     assert ids.tolist() == [[13, 64, 65], [55, 55, 55]]
     assert MAPILLARY.is_class[ids].tolist() == [[True, True, False], [True] * 3]
+
+
+def test_mapillary_reads_grey_masks_too(vistas):
+    write_png(vistas / "m.png", grey([13, 65]))
+    assert open_folder(vistas).read_label_ids(vistas / "m.png").tolist() == [[13, 65]]
 
 
 def test_mapillary_tests_where_there_are_masks(vistas):
@@ -406,7 +433,12 @@ def test_mapillary_prefers_the_config_of_its_folder(vistas):
     )
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"labels": [{"evaluate": true}]}', '{"labels": []}'])
+NAMELESS = '{"labels": [{"evaluate": true, "readable": "Sky", "color": [1, 2, 3], "name": 4}]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"labels": [{"evaluate": true}]}', '{"labels": []}', NAMELESS]
+)
 def test_mapillary_config_that_is_none_is_named(vistas, text):
     (vistas / "config.json").write_text(text)
     with pytest.raises(LabError, match=r"^[^\n]+config.json: not a list of labels \([^\n]+$"):
@@ -446,10 +478,15 @@ def test_color_mask_suspects_smoothed_edges(tmp_path):
     write_png(tmp_path / "smooth.png", rgb)
     with pytest.raises(LabError, match="colours: 20; anti-aliased edges"):
         read_color_mask(tmp_path / "smooth.png", LEAVES)
-    rgb[1:, :, 1] = 7
+    rgb[1, :20, 1] = 7  # too many pixels for an edge
     write_png(tmp_path / "other.png", rgb)
     with pytest.raises(LabError, match=r"colours: 21$"):
         read_color_mask(tmp_path / "other.png", LEAVES)
+    few = np.full((40, 40, 3), 255, dtype=np.uint8)
+    few[0, 0] = 0, 0, 255
+    write_png(tmp_path / "few.png", few)
+    with pytest.raises(LabError, match=r"the nearest is \(10, 20, 30\) soil; mend .* of the set$"):
+        read_color_mask(tmp_path / "few.png", LEAVES)
 
 
 def test_unknown_colors_are_counted(tmp_path):
@@ -460,9 +497,23 @@ def test_unknown_colors_are_counted(tmp_path):
 def test_color_mask_with_alpha_must_be_opaque(tmp_path):
     path = write_colors(tmp_path / "m.png", [(0, 128, 0, 255), (10, 20, 30, 255)])
     assert read_color_mask(path, LEAVES).tolist() == [[7, 4]]
-    write_colors(path, [(0, 128, 0, 255), (10, 20, 30, 0)])
-    with pytest.raises(LabError, match="1 transparent pixels"):
+    write_colors(path, [(0, 128, 0, 255), (10, 20, 30, 254)])
+    with pytest.raises(LabError, match=r"m.png: has 1 transparent pixels"):
         read_color_mask(path, LEAVES)
+
+
+def test_color_mask_may_mean_ids_of_16_bits(tmp_path):
+    path = write_colors(tmp_path / "m.png", [(1, 1, 1), (2, 2, 2)])
+    rows = [{"name": "a", "id": 300, "color": [1, 1, 1]}, {"name": "b", "id": 7, "color": [2] * 3}]
+    assert read_color_mask(path, LabelSet.from_json(rows)).tolist() == [[300, 7]]
+
+
+def test_color_mask_must_have_no_orientation_tag(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (3, 2), (0, 128, 0)).save(tmp_path / "m.png", exif=exif)
+    with pytest.raises(LabError, match=r"m.png: a target must have no orientation tag"):
+        read_color_mask(tmp_path / "m.png", LEAVES)
 
 
 def test_color_mask_must_be_an_rgb_png(tmp_path):

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import main
 from data import encode_train_ids
 from support.formats.acdc import AcdcFolder
 from support.formats.bdd100k import Bdd100kFolder
 from support.formats.files import Listing, Sample, open_folder, open_source
 from support.formats.kitti import KittiFolder
+from support.formats.labels import Reading
 from support.formats.listing import split_off
 from support.formats.oxford_pets import OxfordPetsFolder
-from support.formats.reading import Reading
 from utils import LabError
 
 IDS = {
@@ -163,6 +164,25 @@ def test_formats_without_a_validation_divide_by_the_share(tmp_path: Path, write:
         for share in (0.01, 0.99)
     ]
     assert sizes == [1, 9]
+
+
+@pytest.mark.parametrize(
+    ("write", "mask", "wrong", "cure"),
+    [
+        (write_kitti, "training/semantic/000003_10.png", 34, "save the label ids of this data set"),
+        (write_acdc, "gt/fog/val/GOPR01/GOPR01_frame_000041_gt_labelIds.png", 255, "such as 7 for"),
+        (write_bdd, "labels/sem_seg/masks/val/0004a4c0-d4dff0ad.png", 26, "such as 0 for road"),
+        (write_pets, "annotations/trimaps/000003_10.png", 0, "save 1 for the pet, 2 for the back"),
+    ],
+)
+def test_check_says_what_to_do_about_a_wrong_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture, write: object, mask: str, wrong: int, cure: str
+) -> None:
+    write(tmp_path)
+    write_mask(tmp_path / mask, [[wrong] * 3] * 2)
+    assert main.main(["check", "--datadir", str(tmp_path)]) == 1
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if mask in line)
+    assert f": {wrong} in 6 pixels; " in line and cure in line
 
 
 # --------------------------------------------------------------------------------------- one by one

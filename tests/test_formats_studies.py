@@ -13,8 +13,8 @@ from street_files import write_streets
 import main
 from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
 from support.formats.files import open_folder, open_source
+from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
-from support.formats.reading import Reading
 from support.formats.sparse import hide
 from support.formats.stanford import StanfordFolder, stanford_labels
 from utils import LabError, resize_labels
@@ -151,6 +151,18 @@ def test_context_reads_59_classes_or_60_from_either_kind_of_mask(tmp_path, as_pn
     assert ids_of(root, "train").tolist() == [[255, 0, 58], [29, 255, 36]]
     assert ids_of(root, "train", with_background=True).tolist() == [[0, 1, 59], [30, 0, 37]]
     assert ids_of(root / "VOC2010", "val").shape == (2, 3)
+    (root / "VOCdevkit").mkdir()
+    (root / "VOC2010").rename(root / "VOCdevkit" / "VOC2010")
+    assert ids_of(root, "val").shape == (2, 3)
+
+
+def test_check_reads_the_masks_of_context(tmp_path, capsys):
+    root = write_context(tmp_path)
+    words = ["check", "--datadir", str(root), "--split", "train"]
+    assert main.main(words) == 0
+    (root / "VOC2010/trainval/2008_000001.mat").write_bytes(b"garbage")
+    assert main.main(words) == 1
+    assert "2008_000001.mat: no MATLAB file with a LabelMap" in capsys.readouterr().out
 
 
 def test_context_takes_the_images_that_have_labels_and_prefers_a_toolkits_list(tmp_path):
@@ -162,12 +174,54 @@ def test_context_takes_the_images_that_have_labels_and_prefers_a_toolkits_list(t
     assert [sample.name for sample in open_source(root, "train").samples] == ["2008_000002"]
 
 
-def test_context_names_files_that_are_broken(tmp_path):
+def test_context_names_what_a_toolkits_list_has_without_labels(tmp_path):
+    root = write_context(tmp_path)
+    lists = root / "VOC2010" / "ImageSets" / "SegmentationContext"
+    lists.mkdir()
+    (lists / "val.txt").write_text("2008_000003\n")
+    (fault,) = open_folder(root).list_files("val").faults.values()
+    assert "2008_000003.jpg: image without its mask" in fault
+    assert [s.name for s in open_source(root, "train").samples] == ["2008_000001"]  # VOC's list
+
+
+def test_context_without_a_list_says_which_and_what_to_do(tmp_path):
+    root = write_context(tmp_path)
+    (root / "VOC2010/ImageSets/Main/val.txt").unlink()
+    with pytest.raises(LabError, match=r"Main.val\.txt is missing; unpack all of VOCtrainval_03"):
+        open_folder(root).splits()
+
+
+def test_context_names_places_beyond_its_list(tmp_path):
+    root = write_context(tmp_path, as_png=True)
+    path = root / "VOC2010" / "SegmentationClassContext" / "2008_000001.png"
+    write(path, [[0, 1, 60], [30, 0, 37]])
+    with pytest.raises(LabError, match=r"2008_000001.png: holds 60, and places .* end at 59"):
+        ids_of(root, "train")
+
+
+def test_context_reads_the_label_map_wherever_it_stands_in_its_file(tmp_path):
     root = write_context(tmp_path)
     path = root / "VOC2010" / "trainval" / "2008_000001.mat"
-    savemat(path, {"LabelMap": np.full((2, 3), 460, dtype=np.uint16)})
+    labels = np.array([[459, 2, 458], [0, 2, 0]], dtype=np.uint16)
+    savemat(path, {"Author": np.zeros((7, 9)), "LabelMap": labels})
+    assert open_source(root, "train").sizes == [(2, 3)]
+    assert ids_of(root, "train").tolist() == [[255, 0, 58], [255, 0, 255]]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.full((2, 3), 460, dtype=np.uint16),
+        np.full((2, 3), -1, dtype=np.int16),
+        np.zeros((2, 3, 2), dtype=np.uint16),
+    ],
+)
+def test_context_names_files_that_are_broken(tmp_path, labels):
+    root = write_context(tmp_path)
+    path = root / "VOC2010" / "trainval" / "2008_000001.mat"
+    savemat(path, {"LabelMap": labels})
     with pytest.raises(LabError, match=r"2008_000001.mat: its LabelMap"):
-        ids_of(root, "train")
+        open_folder(root).read_label_ids(path)
     path.write_bytes(b"garbage")
     with pytest.raises(LabError, match=r"2008_000001.mat: no MATLAB file"):
         open_source(root, "train")
@@ -230,6 +284,13 @@ def test_stanford_refuses_rooms_that_train_and_validate(stanford):
     assert len(open_datasets(stanford, (2, 3), reading=allowed, **chosen)[0]) == 2
     with pytest.raises(LabError, match="--fold 4"):
         open_datasets(stanford, (2, 3), reading=Reading(fold=4))
+
+
+def test_stanford_masks_must_be_rgb(stanford):
+    path = next(stanford.glob("area_1/data/semantic/*.png"))
+    write(path, [[1, 2, 3], [4, 5, 6]])
+    with pytest.raises(LabError, match=rf"{path.name}: a mask must be an RGB PNG, .* of mode L$"):
+        open_folder(stanford).read_label_ids(path)
 
 
 @pytest.mark.parametrize("text", [None, "{}", '["door_1", 3]', '["spoon_1_a_1_1"]', "nonsense"])

@@ -1,6 +1,8 @@
 """A folder of one's own: found, read, checked, trained on; each fault with its sentence."""
 
 import json
+import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,14 +11,15 @@ from PIL import Image
 from street_files import write_png, write_streets
 
 import main
+from commands.audit import class_remarks
 from commands.data import legend_of
 from data import SegmentationDataset
 from models import UNet
 from support.engine.weights import load_weights
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
-from support.formats.labels import LabelSet
-from support.formats.reading import Reading
+from support.formats.labels import LabelSet, Reading
+from support.formats.survey import Survey, drafted
 from toycity import ensure_toycity
 from utils import LabError
 
@@ -128,7 +131,8 @@ def test_a_list_that_names_no_image_is_a_fault(tmp_path, capsys):
     write_flat(tmp_path, 4)
     (tmp_path / "train.txt").write_text("n0\nn2\nn33\n")
     (tmp_path / "val.txt").write_text("n1\n")
-    assert "train.txt: n33 is no image of" in only_fault(tmp_path, capsys)
+    fault = only_fault(tmp_path, capsys)
+    assert "train.txt: n33 is no image of" in fault and "the nearest is n3; mend the" in fault
     with pytest.raises(LabError, match="n33 is no image"):
         open_source(tmp_path, "train")
 
@@ -157,6 +161,36 @@ def test_a_folder_beside_those_of_the_splits_is_named(leaves):
     (leaves / "images/validation").mkdir()
     with pytest.raises(LabError, match="validation: the folders of splits are called train, val"):
         open_folder(leaves)
+
+
+def test_folders_without_any_file_say_how_files_are_called(tmp_path, capsys):
+    for layer in ("images", "masks"):
+        (tmp_path / layer).mkdir()
+    with pytest.raises(LabError, match="no image below images/ and no mask below masks/; they"):
+        open_folder(tmp_path)
+    (tmp_path / "train.txt").write_text("n0\n")
+    write_classes(tmp_path, LEAVES)
+    assert "train.txt: n0 is no image of" in only_fault(tmp_path, capsys)
+
+
+def test_hidden_files_and_folders_are_not_read(leaves):
+    for layer in ("images", "masks"):
+        (leaves / layer / "train/._a0.png").write_bytes(b"no image")
+        write_png(leaves / layer / "train/.checkpoints/a0-copy.png", blob(3)[0])
+    assert len(open_source(leaves, "train").samples) == 4
+
+
+def test_lists_may_name_files_as_editors_and_programs_write_them(tmp_path):
+    write_flat(tmp_path, 4)
+    text = "./n0.png\nimages/n1.PNG\n  n2  \n"
+    (tmp_path / "train.txt").write_text(text, encoding="utf-8-sig")
+    (tmp_path / "val.txt").write_text("n3")
+    assert [s.name for s in open_source(tmp_path, "train").samples] == ["n0", "n1", "n2"]
+
+
+def test_two_images_of_one_name_are_a_fault(leaves, capsys):
+    write_png(leaves / "images/train/a0.bmp", blob(0)[0])
+    assert "a0.png: has the name of a0.bmp; rename or delete one" in only_fault(leaves, capsys)
 
 
 # ------------------------------------------------------------------------------- what masks hold
@@ -263,6 +297,25 @@ def test_masks_of_one_value_have_nothing_to_tell_apart(leaves, capsys):
     assert main.main(["classes", str(leaves)]) == 2 and not (leaves / "classes.json").exists()
 
 
+def test_256_is_an_id_of_its_own(tmp_path):
+    write_pair(tmp_path, "x", mask=256 * blob(0)[1].astype(np.uint16))
+    write_classes(tmp_path, [{"name": "soil", "id": 0}, {"name": "leaf", "id": 256}])
+    target = SegmentationDataset(tmp_path, "val")[0][1]
+    assert np.array_equal(target.numpy(), blob(0)[1])
+
+
+def test_opaque_colours_with_an_alpha_channel_are_read(leaves):
+    write_classes(leaves, [LEAVES[0] | {"color": [90, 60, 30]}, LEAVES[1]])
+    paint(leaves, [[90, 60, 30, 255], [0, 128, 0, 255]])
+    assert np.array_equal(open_source(leaves, "train").read_label_ids(0), blob(0)[1])
+
+
+def test_masks_of_another_kind_are_named(leaves, capsys):
+    path = leaves / "masks/train/a0.png"
+    Image.open(path).save(path, format="BMP")
+    assert "a0.png: not a PNG file, but BMP; save the mask as PNG" in only_fault(leaves, capsys)
+
+
 def test_colours_are_read_exactly(leaves):
     write_classes(leaves, [{"name": "soil", "id": 4, "color": [90, 60, 30]}, LEAVES[1]])
     for number in range(4):
@@ -301,7 +354,10 @@ def test_0_and_255_without_classes_json_is_a_question(leaves, capsys):
     for path in leaves.rglob("masks/*/*.png"):
         write_png(path, 255 * np.asarray(Image.open(path)))
     fault = only_fault(leaves, capsys)
-    assert "masks/train/a0.png: is 255 a class or void? The masks hold it in 1,152 pixels" in fault
+    assert (
+        "masks/train/a0.png: is 255 a class or void? The masks hold it in 1,152 pixels, beside 0, "
+        in fault
+    )
     assert "main.py classes" in fault
     with pytest.raises(LabError, match="is 255 a class or void"):
         open_source(leaves, "train")
@@ -309,14 +365,12 @@ def test_0_and_255_without_classes_json_is_a_question(leaves, capsys):
 
 def test_an_id_outside_the_set_is_counted(leaves, capsys):
     mask = blob(0)[1]
-    mask[0, :5], mask[1, :2] = 7, 255
+    mask[0, :5], mask[1, :1] = 7, 255
     write_png(leaves / "masks/train/a0.png", mask)
     fault = only_fault(leaves, capsys)
-    assert (
-        "a0.png: label ids outside the set leaves, which has 0 ... 1: 7 in 5 pixels, 255 in 2"
-        in fault
-    )
-    assert 'name it in classes.json, as a class or under "ignore"' in fault
+    assert "a0.png: label ids outside the set leaves, which has 0 ... 1: 7 in 5 pixels, " in fault
+    assert ", 255 in 1 pixel; " in fault
+    assert 'name each in classes.json, as a class or under "ignore"' in fault
 
 
 def test_an_unknown_colour_is_named_with_the_nearest(leaves, capsys):
@@ -360,7 +414,8 @@ def test_colours_where_classes_json_gives_none_are_refused(leaves, capsys):
     write_classes(leaves, [{"name": "soil", "id": 0}, {"name": "leaf", "id": 1}])
     write_png(leaves / "masks/train/a0.png", np.zeros((*SIZE, 3), np.uint8))
     fault = only_fault(leaves, capsys)
-    assert "classes.json: masks hold colours, but it gives none to soil, leaf; add" in fault
+    assert "a0.png: holds colours, and classes.json gives none to soil, leaf; add the" in fault
+    assert "or save this mask as ids" in fault
 
 
 def test_a_mask_of_another_size_is_named(leaves, capsys):
@@ -399,13 +454,21 @@ def test_a_stem_without_partner_names_the_nearest(leaves, capsys):
     assert "a0x.png: mask without its image (the nearest name is a0.png)" in text
 
 
+def test_a_stem_in_upper_case_is_near(leaves, capsys):
+    path = leaves / "images/train/a0.png"
+    path.rename(path.with_name("A0.png"))
+    code, text = check(leaves, capsys)
+    assert code == 1 and "A0.png: image without its mask (the nearest name is a0.png)" in text
+    assert "a0.png: mask without its image (the nearest name is A0.png)" in text
+
+
 @pytest.mark.parametrize(("content", "said"), [(b"", "an empty file"), (None, "not a readable")])
 def test_empty_and_truncated_masks_are_named(leaves, capsys, content, said):
     path = leaves / "masks/train/a0.png"
     half = path.read_bytes()[: path.stat().st_size // 2]
     path.write_bytes(half if content is None else content)
     fault = only_fault(leaves, capsys)
-    assert said in fault and str(path) in fault
+    assert said in fault and fault.count(str(path)) == 1
 
 
 def test_jpeg_masks_are_refused_with_the_reason(leaves, capsys):
@@ -423,9 +486,23 @@ def test_one_image_in_two_splits_is_found_by_content(leaves, capsys):
     assert "val/other.png: the same image, pixel by pixel, as" in fault and "a1.png" in fault
 
 
-def test_two_masks_of_one_image_are_named(leaves, capsys):
-    write_png(leaves / "masks/train/a0_gt.png", blob(0)[1])
+def test_one_image_twice_in_one_split_is_no_fault(leaves, capsys):
+    image, mask = blob(1)
+    write_pair(leaves, "other", mask=mask, image=image)
+    assert check(leaves, capsys)[0] == 0
+
+
+def test_images_that_cannot_be_read_are_not_the_same_image(leaves, capsys):
+    for name in ("images/train/a0.png", "masks/train/a0.png", "images/val/b0.png"):
+        (leaves / name).write_bytes(b"")
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("an empty file") == 3 and "3 faults" in text
+
+
+def test_two_masks_of_one_image_are_named_and_not_read(leaves, capsys):
+    write_png(leaves / "masks/train/a0_gt.png", np.full(SIZE, 7, np.uint8))
     assert "a0_gt.png: a second mask, beside a0.png; keep one" in only_fault(leaves, capsys)
+    assert "(5 pairs read)" in check(leaves, capsys)[1]
 
 
 @pytest.mark.parametrize(
@@ -445,6 +522,12 @@ def test_two_masks_of_one_image_are_named(leaves, capsys):
         ({"name": "a\nb", "classes": LEAVES}, "cannot be printed in a line"),
         ([LEAVES[0], {"name": "soil ", "id": 1}], "the name soil occurs twice"),
         ({"classes": LEAVES, "ignore": 255}, '"ignore" must be a list of ids'),
+        ({"classes": LEAVES, "ignore": [True]}, "ignore true: must look like"),
+        ([LEAVES[0], {"name": "leaf", "id": True}], "leaf: its id must be a whole number"),
+        ([LEAVES[0], {"name": "leaf", "id": 65536}], "leaf: its id must be a whole number"),
+        ([LEAVES[0], {"name": "leaf", "id": 1, "color": [0, 0.5, 0]}], "its color must be three"),
+        ([LEAVES[0], {"name": " ", "id": 1}], "has no name that can be printed"),
+        ([{"name": f"n{k}", "id": k} for k in range(256)], "256 classes are too many"),
     ],
 )
 def test_broken_classes_json_is_a_fault(leaves, capsys, content, said):
@@ -454,8 +537,40 @@ def test_broken_classes_json_is_a_fault(leaves, capsys, content, said):
     assert main.main(["train", "--datadir", str(leaves), "--dry-run"]) == 2
 
 
-def test_classes_json_that_is_no_json_is_a_fault(leaves, capsys):
-    (leaves / "classes.json").write_text("[{")
+def test_label_sets_may_be_as_large_as_they_can():
+    rows = [{"name": f"n{k}", "id": k} for k in range(254)] + [{"name": "last", "id": 65535}]
+    labels = LabelSet.from_json(rows)
+    assert len(labels) == 255 and labels.id_type is np.uint16
+    assert LabelSet.from_json([*rows[:2], {"name": "c", "id": 255}]).id_type is np.uint8
+    assert LabelSet.from_json([*rows[:2], {"name": "c", "id": 256}]).id_type is np.uint16
+
+
+def test_a_label_set_comes_back_from_json_with_what_it_ignores():
+    void = {"name": "sky", "id": 9, "color": [195, 105, 0]}
+    content = {"name": "few", "classes": LEAVES, "ignore": [255, void]}
+    labels = LabelSet.from_json(content)
+    assert LabelSet.from_json(labels.to_json()) == labels and labels.name == "few"
+    assert [label.name for label in labels.labels] == ["soil", "leaf", "sky", "void 255"]
+    assert labels.labels[3].category == "void" and labels.labels[2].color == (195, 105, 0)
+    assert labels.decode(np.array([255], np.uint8)).tolist() == [9]  # the first id ignored
+
+
+@pytest.mark.parametrize("ignore", [[], [{"id": 9, "color": [195, 105, 0]}]])
+def test_chosen_colours_avoid_those_that_are_taken(ignore):
+    rows = [{"name": "a", "id": 0}, {"name": "b", "id": 1, "color": [0, 0, 255]}]
+    labels = LabelSet.from_json({"classes": rows, "ignore": ignore})
+    first = (0, 165, 255) if ignore else (195, 105, 0)  # of colors.FIRST, what is left
+    assert [label.color for label in labels.classes] == [first, (0, 0, 255)]
+
+
+def test_classes_json_may_begin_with_a_byte_order_mark(leaves, capsys):
+    (leaves / "classes.json").write_text(json.dumps(LEAVES), encoding="utf-8-sig")
+    assert check(leaves, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("text", ["[{", "", "[" * 100_000])
+def test_classes_json_that_is_no_json_is_a_fault(leaves, capsys, text):
+    (leaves / "classes.json").write_text(text)
     assert "classes.json: not readable as JSON" in only_fault(leaves, capsys)
 
 
@@ -478,7 +593,8 @@ def test_a_colour_that_nobody_wrote_is_unknown(leaves, capsys):
 def test_a_colour_that_the_lab_chose_is_in_no_mask(leaves, capsys):
     write_classes(leaves, [{"name": "color", "id": 0}, LEAVES[1]])
     paint(leaves, [open_folder(leaves).labels.colors[0], [0, 128, 0]])
-    assert "it gives none to color; add" in only_fault(leaves, capsys)
+    code, text = check(leaves, capsys)
+    assert code == 1 and text.count("classes.json gives none to color; add") == 6
 
 
 def test_a_class_and_what_is_ignored_have_two_colours(leaves, capsys):
@@ -499,7 +615,9 @@ def test_other_colours_are_other_data(leaves):
         write_classes(leaves, rows)
         found.append(open_source(leaves, "train").fingerprint())
     assert found[0] != found[1]
-    write_classes(leaves, {"name": "x", "classes": rows[::1], "ignore": [9]})
+    write_classes(leaves, rows[::-1])  # other train ids
+    assert open_source(leaves, "train").fingerprint() not in found
+    write_classes(leaves, {"name": "x", "classes": rows, "ignore": [9]})
     moved = leaves.rename(leaves.with_name("moved"))
     assert open_source(moved, "train").fingerprint() == found[1]
 
@@ -541,7 +659,9 @@ def test_files_beside_the_folders_of_the_splits_are_named(leaves, capsys):
     assert "images/c.png: is not read, as there are folders for train, val" in only_fault(
         leaves, capsys
     )
-    (leaves / "images/c.png").rename(leaves / "train.txt")
+    (leaves / "images/c.png").rename(leaves / "masks/c.png")
+    assert "masks/c.png: is not read, as there are folders" in only_fault(leaves, capsys)
+    (leaves / "masks/c.png").rename(leaves / "train.txt")
     assert "train.txt: is not read" in only_fault(leaves, capsys)
 
 
@@ -550,6 +670,9 @@ def test_a_test_split_without_masks_is_left_out(leaves, capsys):
     (leaves / "masks/test").mkdir()
     (leaves / "masks/test/README.txt").touch()
     assert check(leaves, capsys)[0] == 0 and open_folder(leaves).splits() == ["train", "val"]
+    for layer in ("images", "masks"):
+        shutil.rmtree(leaves / layer / "val")
+    assert open_folder(leaves).splits() == ["train", "val"]  # a share of those that train
 
 
 def test_a_test_split_alone_can_be_checked(leaves, capsys):
@@ -595,13 +718,17 @@ def test_masks_that_cannot_be_read_are_named_without_classes_json(leaves, capsys
     assert "not a PNG file, but JPEG, which changes numbers" in fault and "(and 5 more)" in fault
 
 
-def test_palettes_that_differ_are_a_warning(leaves, capsys):
-    for number, palette in enumerate(([0, 0, 0, 0, 128, 0], [0, 0, 0, 9, 9, 9])):
+@pytest.mark.parametrize("other", [[0, 0, 0, 9, 9, 9], [0, 0, 0, 0, 128, 0, 7, 7, 7]])
+def test_palettes_that_differ_are_one_warning(leaves, capsys, other):
+    """Where they differ in what no mask holds, none."""
+    write_classes(leaves, [*LEAVES, {"name": "stem", "id": 2}])
+    for number, palette in enumerate(([0, 0, 0, 0, 128, 0], other, other)):
         image = Image.fromarray(blob(number)[1], mode="P")
         image.putpalette(palette)
         image.save(leaves / f"masks/train/a{number}.png")
     code, text = check(leaves, capsys)
-    assert code == 0 and "the palette has the colour [9, 9, 9] for 1, that of" in text
+    warned = text.count("the palette has the colour [9, 9, 9] for 1, that of")
+    assert code == 0 and warned == text.count("the palette has") == (len(other) == 6)
 
 
 def test_a_black_class_is_named_in_the_legend():
@@ -623,6 +750,15 @@ def test_classes_that_never_or_hardly_occur_are_remarks(leaves, capsys):
     code, text = check(leaves, capsys)
     assert code == 0 and "split 'val' of" in text and "no pixel of leaf" in text
     assert "less than 0.1% of the pixels is leaf 0.04%" in text
+
+
+def test_a_class_is_rare_below_a_thousandth():
+    labels = LabelSet.from_json(LEAVES)
+    assert class_remarks("x", [np.array([9990, 10])], labels) == []
+    rare = "warning: x: less than 0.1% of the pixels is leaf 0.09%"
+    assert class_remarks("x", [np.array([9000, 9]), np.array([991, 0])], labels) == [rare]
+    assert class_remarks("x", [np.array([5, 0])], labels) == ["warning: x: no pixel of leaf"]
+    assert class_remarks("x", [], labels) == []
 
 
 # ------------------------------------------------------------------------------- classes
@@ -660,6 +796,109 @@ def test_classes_puts_255_aside_where_there_are_other_ids(leaves):
     content = json.loads((leaves / "classes.json").read_text())
     assert [row["id"] for row in content["classes"]] == [0, 1]
     assert content["ignore"] == [255]
+
+
+def draft(root, capsys):
+    """What `classes` prints, its exit code first."""
+    (root / "classes.json").unlink(missing_ok=True)
+    capsys.readouterr()
+    code = main.main(["classes", str(root)])
+    return code, "".join(capsys.readouterr())
+
+
+def test_classes_says_what_it_has_drafted(leaves, capsys):
+    mask = blob(0)[1]
+    mask[0] = 255
+    write_png(leaves / "masks/train/a0.png", mask)
+    (leaves / "masks/train/a1.png").write_bytes(b"")
+    code, text = draft(leaves, capsys)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert code == 0 and "255 0.833% ignored" in lines and "0 74.167% class 0" in lines
+    assert any("a1.png: not an image, but an empty file" in line for line in lines)
+    assert "is 255 a class or void? See whether the draft is right" in lines
+
+
+def test_classes_says_which_colours_it_has_drafted(leaves, capsys):
+    paint(leaves, [[90, 60, 30], [0, 128, 0]])
+    write_png(leaves / "masks/val/b1.png", np.full((*SIZE, 3), (1, 2, 3), np.uint8))
+    code, text = draft(leaves, capsys)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert code == 0 and "90 60 30 62.500% class #5a3c1e" in lines
+    assert "0 128 0 20.833% class #008000" in lines and "1 2 3 16.667% class #010203" in lines
+
+
+def test_classes_names_transparent_masks(leaves, capsys):
+    paint(leaves, [[90, 60, 30, 255], [0, 128, 0, 255]])
+    write_png(leaves / "masks/train/a1.png", np.zeros((*SIZE, 4), np.uint8))
+    code, text = draft(leaves, capsys)
+    assert code == 0 and "a1.png: has 768 transparent pixels" in text and "0 0 0" not in text
+
+
+def test_classes_takes_the_colours_of_a_palette_where_each_has_its_own(leaves, capsys):
+    for path in leaves.rglob("masks/*/*.png"):
+        image = Image.fromarray(np.arange(24, dtype=np.uint8).repeat(32).reshape(SIZE) % 4, "P")
+        image.putpalette([0, 0, 0, 0, 128, 64, 9, 9, 9, 9, 9, 9])
+        image.save(path)
+    assert draft(leaves, capsys)[0] == 0
+    assert json.loads((leaves / "classes.json").read_text())["classes"] == [
+        {"name": "0", "id": 0},  # black is the colour of void
+        {"name": "1", "id": 1, "color": [0, 128, 64]},
+        {"name": "2", "id": 2},
+        {"name": "3", "id": 3},
+    ]
+
+
+MANY = range(1, 22)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "around", "smoothed"),
+    [
+        ({0: 9000} | dict.fromkeys(MANY, 8), 9168, {*MANY}),
+        ({0: 9000} | dict.fromkeys(MANY, 10), 9210, set()),  # a thousandth is not rare
+        ({0: 9000} | dict.fromkeys(MANY, 8), 700, set()),  # nor a hundredth of its own masks
+        ({0: 9000} | dict.fromkeys(range(1, 21), 8), 9160, set()),  # 20 are not many
+        (dict.fromkeys(range(50, 80), 900) | dict.fromkeys(MANY, 8), 27_168, set()),  # not most
+        ({0: 9000, 1: 2, 2: 2, 3: 2, 4: 2}, 9008, set()),
+        ({0: 500, 255: 400, 10: 50, 20: 30, 200: 20}, 1000, {10, 20, 200}),
+        ({0: 200, 255: 200, 100: 200, 150: 200, 160: 200}, 1000, set()),
+        ({0: 500, 255: 480, 100: 10, 200: 10}, 1000, set()),
+        ({0: 500, 255: 450, 1: 20, 2: 20, 3: 10}, 1000, set()),
+    ],
+)
+def test_smoothing_is_many_rare_values_or_a_ramp_between_black_and_white(pixels, around, smoothed):
+    masks = Counter(dict.fromkeys(pixels, around))
+    assert Survey(Counter(pixels), Counter(), {}, {}, [], masks).smoothed() == smoothed
+
+
+def test_smoothed_colours_are_not_drafted():
+    colors = Counter({(9, 9, k): 8 for k in MANY}) | Counter({(0, 0, 0): 5000, (1, 1, 1): 4000})
+    masks = Counter(dict.fromkeys(colors, 9168))
+    rows = drafted(Survey(Counter(), colors, {}, {}, [], masks), "x")["classes"]
+    assert [row["color"] for row in rows] == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_classes_refuses_ids_beside_colours(leaves, capsys):
+    write_png(leaves / "masks/train/a1.png", np.zeros((*SIZE, 3), np.uint8))
+    code, text = draft(leaves, capsys)
+    assert code == 2 and "a0.png holds ids and " in text and "a1.png colours; save all" in text
+
+
+def test_classes_that_are_too_many_are_not_written(leaves, capsys):
+    ids = np.arange(400, dtype=np.uint16).repeat(30)
+    write_png(leaves / "masks/train/a0.png", ids.reshape(100, 120))
+    for path in leaves.rglob("masks/*/[!a]*.png"):
+        path.unlink()
+    code, text = draft(leaves, capsys)
+    assert code == 2 and "399 classes are too many" in text
+    assert not (leaves / "classes.json").exists()
+
+
+def test_classes_of_no_mask_and_of_no_folder_say_so(leaves, capsys):
+    for path in leaves.rglob("masks/*/*.png"):
+        path.unlink()
+    assert "no mask below" in draft(leaves, capsys)[1]
+    assert "does not exist" in draft(leaves / "absent", capsys)[1]
 
 
 # ------------------------------------------------------------------------------- the whole way
@@ -780,6 +1019,7 @@ def test_a_prepared_copy_keeps_the_set_and_16_bit_ids(tmp_path, capsys):
     own, copy = (SegmentationDataset(tmp_path / name, "train") for name in ("own", "p"))
     assert copy.labels == own.labels and copy[0][1].equal(own[0][1])
     assert copy.source.folder.reading.val_share == 0.3
+    assert copy.source.folder.cities("train") == []
     assert check(tmp_path / "p", capsys)[0] == 0
 
 

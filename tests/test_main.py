@@ -45,7 +45,7 @@ SMALL = [
     "plain",
 ]
 RUN_FILES = {
-    "config.json", "history.csv", "last.pt", "best.pt", "model.onnx", "metrics.json",
+    "config.json", "history.csv", "last.pt", "best.pt", "model.onnx", "metrics.json", "cost.json",
     "samples.png", "summary.txt", "report.html",
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 import main
 from commands.mapping import READY, MappedSegmenter, read_mapping
+from commands.test_time import MultiScaleSegmenter, SlidingSegmenter
 from deploy import Segmenter
 from support.formats.ade20k import ADE20K
 from support.formats.cityscapes import CITYSCAPES
@@ -93,13 +94,48 @@ def test_both_means_are_given_and_say_what_they_leave_out(tmp_path):
     animal, car = 2 * 6 / (10 + 8), 2 * 8 / (8 + 12)
     assert result["macro_f1_of_covered"] == pytest.approx((animal + car) / 2)
     assert result["macro_f1_of_all"] == pytest.approx((animal + car + 0) / 3)
+    assert result["mean_iou_of_covered"] == pytest.approx((6 / 12 + 8 / 12) / 2)
+    assert result["pixel_accuracy"] == pytest.approx(14 / 23)
     assert result["coverage"] == "coverage: 2 of 3 classes; without a source: van"
     assert set(result["classes"]) == {"animal", "car", "van"}
+
+
+def test_covered_classes_that_do_not_occur_have_no_part_in_the_means(tmp_path):
+    path = write_table(tmp_path / "t.tsv", "cat\tanimal", "car\tcar")
+    table = read_mapping(path, SOURCES, DATA.names)
+    result = table.scores(torch.tensor([[0, 0, 0], [0, 3, 0], [0, 1, 0]]))
+    assert result["macro_f1_of_covered"] == pytest.approx(6 / 7)
+    assert result["macro_f1_of_all"] == pytest.approx((6 / 7 + 0) / 2)
+    nothing = table.scores(torch.zeros((3, 3), dtype=torch.int64))
+    assert nothing["macro_f1_of_covered"] is nothing["mean_iou_of_all"] is None
+
+
+def test_targets_stand_in_the_order_of_the_data_and_have_its_ids_and_colours(tmp_path):
+    text = "\ufeff# a byte order mark, blanks\n  \nanimal \tvan\n car\t car \nlorry\tvan\nbg\t-\n"
+    (tmp_path / "t.tsv").write_text(text, encoding="utf-8")
+    assert read_mapping(tmp_path / "t.tsv", SOURCES, ("van", "animal", "car")).targets[0] == "van"
+    table = read_mapping(tmp_path / "t.tsv", SOURCES, DATA.names)
+    assert table.targets == ("car", "van", "-") and table.of_data.tolist() == [1, 0, 1]
+    segmenter = MappedSegmenter(Fixed(pixels([0.2] * 5)), table, DATA)
+    assert segmenter.label_ids(np.array([[0, 1]])).tolist() == [[2, 3]]
+    assert segmenter.palette.tolist() == [*DATA.palette[1:].tolist(), [0, 0, 0]]
+
+
+def test_a_table_keeps_the_scales_and_refuses_windows(tmp_path):
+    path = write_table(tmp_path / "t.tsv", "cat\tanimal", "car\tcar")
+    table, network = read_mapping(path, SOURCES, DATA.names), Fixed(np.full((5, 32, 64), 0.2))
+    several = MappedSegmenter(MultiScaleSegmenter(network, (0.5, 2.0), flip=True), table, DATA)
+    assert several.scales == (0.5, 2.0) and several.flip
+    with pytest.raises(LabError, match="--mapping does not go with --window"):
+        MappedSegmenter(SlidingSegmenter(network), table, DATA)
 
 
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
+        (["cat\tanimal\t1"], "line 1: write it as source<TAB>target"),
+        (["\tanimal"], "line 1: write it as source<TAB>target"),
+        (["cat\t"], "line 1: write it as source<TAB>target"),
         (["cat animal"], "line 1: write it as source<TAB>target"),
         (["cat\tanimal", "cat\tcar"], "line 2: cat has a target already"),
         (["cat\tbeast"], "beast is not among the classes of the data"),
@@ -115,6 +151,9 @@ def test_a_table_that_is_none_is_refused_in_one_line(tmp_path, lines, words):
     assert words in str(error.value) and len(str(error.value).splitlines()) == 1
     with pytest.raises(LabError, match="ready ones are ade20k, coco, voc"):
         read_mapping(tmp_path / "absent", SOURCES, DATA.names)
+    (tmp_path / "t.tsv").write_bytes("cat\tanimal".encode("utf-16"))
+    with pytest.raises(LabError, match=r"t\.tsv: no table that can be read"):
+        read_mapping(tmp_path / "t.tsv", SOURCES, DATA.names)
 
 
 def ready(name: str) -> list[list[str]]:

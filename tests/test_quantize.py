@@ -6,11 +6,14 @@ import re
 import numpy as np
 import onnx
 import pytest
+import torch
+from street_files import write_png
 from tiny_runs import train_tiny
 
 import main
 from commands import quantize
 from deploy import OnnxSegmenter
+from support.formats.labels import LabelSet
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +43,78 @@ def test_smaller_files_lie_beside_the_model_and_keep_what_it_says(trained, capsy
         assert OnnxSegmenter(path).predict(photo).shape == (50, 90)
     inside = {node.op_type for node in onnx.load(model.with_suffix(".int8.onnx")).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= inside
+    graph = onnx.load(model.with_suffix(".int8.onnx")).graph
+    scales = [each.dims for each in graph.initializer if each.name.endswith("_scale")]
+    assert max(map(len, scales)) == 1  # a scale for each channel of the weights
+
+
+class Fixed:
+    """A network whose predictions are given; an image is its place, everywhere."""
+
+    def __init__(self, *masks: list) -> None:
+        self.masks = np.array(masks)
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        return self.masks[image[0, 0, 0]]
+
+    def preprocess(self, image: np.ndarray) -> np.ndarray:
+        return image[0, 0]
+
+    def run(self, batch: np.ndarray) -> None:
+        pass
+
+
+class Pairs(list):
+    labels = LabelSet.from_json([{"name": "a", "id": 0}, {"name": "b", "id": 1}])
+
+
+TWO = Pairs(
+    (np.full((1, 4, 3), k), torch.tensor([target]))
+    for k, target in enumerate(([0, 0, 0, 1], [1, 1, 1, 0]))
+)
+
+
+def test_both_kinds_are_compared_by_hand():
+    right, other = Fixed([[0, 0, 0, 1]], [[1, 1, 1, 0]]), Fixed([[0, 0, 1, 1]], [[1, 1, 1, 0]])
+    results = quantize.compare({"float32": right, "int8": other}, TWO)
+    assert all(results["float32"][key] == 1 for key in ("macro F1", "mean IoU", "agreement"))
+    assert results["int8"]["macro F1"] == pytest.approx((6 / 7 + 8 / 9) / 2)
+    assert results["int8"]["mean IoU"] == pytest.approx((3 / 4 + 4 / 5) / 2)
+    assert results["int8"]["agreement"] == 7 / 8
+
+
+def test_calibration_hands_out_every_image_once():
+    calibration = quantize.Calibration(Fixed(), TWO)
+    found = [calibration.get_next() for _ in range(3)]
+    assert [each["image"].tolist() for each in found[:2]] == [[[0, 0, 0]], [[1, 1, 1]]]
+    assert found[2] is None
+
+
+def test_the_table_has_sizes_times_and_scores(tmp_path):
+    (tmp_path / "m").write_bytes(bytes(3 * 2**19))
+    row = {"macro F1": 0.8, "mean IoU": 0.75, "agreement": 0.5, "ms": 12.34}
+    line = quantize.table({"int8": tmp_path / "m"}, {"int8": row}).splitlines()[1]
+    assert line.split() == ["int8", "1.50", "12.3", "0.7500", "0.8000", "50.00%", f"{tmp_path}/m"]
+
+
+def test_data_of_other_classes_are_refused(trained, tmp_path, capsys):
+    for split in ("train", "val"):
+        write_png(tmp_path / "images" / split / f"{split}.png", np.zeros((8, 8, 3), np.uint8))
+        write_png(tmp_path / "masks" / split / f"{split}.png", np.eye(8, dtype=np.uint8))
+    assert main.main(["quantize", str(trained[0]), "--datadir", str(tmp_path)]) == 2
+    assert "class" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_score_that_falls_too_far_is_exit_code_1(trained, capsys, monkeypatch):
     model, streets = trained
     row = {"macro F1": 0.8, "mean IoU": 0.7, "agreement": 1.0, "ms": 5.0}
     found = {"float32": row, "float16": row, "int8": row | {"mean IoU": 0.65}}
-    monkeypatch.setattr(quantize, "compare", lambda *_: found)
-    words = ["quantize", str(model), "--datadir", str(streets), "--images", "2"]
+    seen, calibration = [], quantize.Calibration
+    monkeypatch.setattr(quantize, "compare", lambda _, dataset: seen.append(dataset) or found)
+    monkeypatch.setattr(quantize, "Calibration", lambda *of: seen.append(of[1]) or calibration(*of))
+    words = ["quantize", str(model), "--datadir", str(streets), "--images", "2", "--limit", "1"]
     assert main.main(words) == 1
+    assert [(each.source.split, len(each)) for each in seen] == [("train", 2), ("val", 1)]
     assert "worse by more than 0.02: mean IoU of int8 by 0.0500" in capsys.readouterr().out
     assert main.main([*words, "--most", "0.1"]) == 0
 

@@ -33,7 +33,7 @@ NARROW = {
 OUTSIDE = ("checks", "teacher", "tests", "benchmarks", "subject", "conftest", "relative")
 """What no room of the lab imports; nor does any import by a relative path."""
 TORCH_FREE = ("commands/slurm", "commands/comparison", "commands/companion", "support/formats")
-MOST_FILES, MOST_LINES = 27, 5800
+MOST_FILES, MOST_LINES = 26, 5750
 
 
 def sources(lab: Path) -> list[Path]:

@@ -20,6 +20,12 @@ from utils import LabError
 METRICS = {"macro_f1": "macro F1", "mean_iou": "mean IoU"}
 CLASS_SCORES = {"macro_f1": "f1", "mean_iou": "iou"}
 CLASS_TITLES = {"f1": "F1", "iou": "IoU"}
+COSTS = {
+    "learning": ("parameters learned", ",.0f"),
+    "epoch_seconds": ("s an epoch", ".1f"),
+    "gibibytes": ("GiB", ".2f"),
+}
+"""What cost.json says, with title and format; seconds and memory are those of the machine."""
 NO_SETTING = (
     "seed",
     "name",
@@ -49,6 +55,7 @@ class RunRecord:
     history: list[dict[str, float]]
     metrics: dict[str, Any] | None
     is_finished: bool
+    cost: dict[str, float | None]
 
     @property
     def best(self) -> dict[str, float] | None:
@@ -146,6 +153,11 @@ class Setting:
             found = [value for value in found if value is not None]
             means += [statistics.fmean(found)] if found else []
         return Score(tuple(means))
+
+    def cost(self, key: str) -> float | None:
+        """The mean of one of `COSTS` over the finished runs that say it."""
+        values = [run.cost.get(key) for run in self.finished]
+        return Score(tuple(value for value in values if value is not None)).mean
 
     def lengths(self) -> str:
         """The epochs and steps of the finished runs, such as `11 epochs, 1100 steps`."""
@@ -257,7 +269,26 @@ def read_run(folder: Path, defaults: Mapping[str, Any]) -> RunRecord:
         history=history,
         metrics=read_metrics(folder / "metrics.json"),
         is_finished=is_finished,
+        cost=read_cost(folder / "cost.json"),
     )
+
+
+def read_cost(path: Path) -> dict[str, float | None]:
+    """What cost.json says of `COSTS`; nothing where there is none.
+
+    Raises:
+        LabError: for a damaged file.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        values = {key: found[key] for key in COSTS}
+        if not all(value is None or 0 <= float(value) < math.inf for value in values.values()):
+            raise ValueError("not a number")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LabError(f"{path}: damaged, or not of this lab; leave its run out") from error
+    return values
 
 
 def read_metrics(path: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from commands.comparison.chains import named_sources
 from commands.comparison.figures import write_figures
 from commands.comparison.runs import (
     CLASS_TITLES,
+    COSTS,
     FEW,
     METRICS,
     MOST_IN_FIGURES,
@@ -197,6 +198,8 @@ def head_lines(comparison: Comparison) -> list[str]:
     rare = comparison.class_rows[0] if comparison.class_rows else None
     if rare:
         header.insert(5, f"{CLASS_TITLES[comparison.key]}, {rare[0]}")
+    costs = [key for key in COSTS if any(each.cost(key) for each in comparison.settings)]
+    header += [COSTS[key][0] for key in costs]
     rows = []
     for setting in comparison.settings:
         waiting = len(setting.runs) - len(setting.finished)
@@ -212,6 +215,7 @@ def head_lines(comparison: Comparison) -> list[str]:
                 count,
                 *scores,
                 range_in_words(ends) if ends else "–",
+                *(cost_text(setting, key) for key in costs),
             ]
         )
     lines = [*_table(header, rows), "", explanation(comparison), ""]
@@ -220,6 +224,12 @@ def head_lines(comparison: Comparison) -> list[str]:
         lines += ["What does not compare, or only with care:", ""]
         lines += [f"- {_escape(note, keep='*')}" for note in found] + [""]
     return lines + unfinished_lines(comparison)
+
+
+def cost_text(setting: Setting, key: str) -> str:
+    """One of `COSTS` of a setting, in its format."""
+    value = setting.cost(key)
+    return "–" if value is None else format(value, COSTS[key][1])
 
 
 def explanation(comparison: Comparison) -> str:
@@ -331,6 +341,7 @@ def write_tables(folder: Path, comparison: Comparison) -> list[str]:
         if comparison.class_rows:
             score = setting.class_score(comparison.class_rows[0][1], comparison.key)
             row |= _columns(f"rarest_{comparison.key}", score)
+        row |= {key: setting.cost(key) for key in COSTS}
         row["same_validation_data"] = setting.compares
         row |= {key: value_in_words(setting.runs[0].arguments.get(key)) for key in differing}
         settings.append(row)
@@ -360,6 +371,7 @@ def _run_row(run: RunRecord) -> dict[str, Any]:
         "last_epoch": _whole(last.get("epoch")),
         "last_step": _whole(last.get("step")),
         **{f"last_{metric}": last.get(f"val_{metric}") for metric in METRICS},
+        **{key: run.cost.get(key) for key in COSTS},
         "training_data": run.data[0],
         "validation_data": run.data[1],
         "git_commit": run.config.get("git_commit"),

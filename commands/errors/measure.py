@@ -28,7 +28,7 @@ class Counts:
         boundary: (2, K), intersection and union of the bands inside the outlines.
         region: (2, K, 3), pixels and right ones by the size of the target's region.
         rows: one for each image: name, city, pixels, errors, summed negative log likelihood, and
-            errors by target class.
+            the codes (target * K + prediction) of its wrong pairs, the most pixels first.
     """
 
     num_classes: int
@@ -65,11 +65,12 @@ class Counts:
         self.boundary += boundary_counts(target, prediction, valid, self.num_classes)
         self.region += region_counts(target, wrong, self.num_classes, ignore_index)
         logs = -np.log(np.maximum(likelihood[valid], np.finfo(np.float32).tiny))
+        codes, pixels = np.unique(pairs[wrong[valid]], return_counts=True)
         row = {
             "pixels": int(valid.sum()),
             "errors": int(wrong.sum()),
             "negative_log_likelihood": float(logs.sum(dtype=np.float64)),
-            "errors_by_class": np.bincount(target[wrong], minlength=self.num_classes).tolist(),
+            "pairs": codes[np.argsort(-pixels, kind="stable")],
         }
         self.rows.append(row)
         return row

@@ -1,12 +1,12 @@
 """`errors`: measures a network on a split, and writes errors.html, errors.csv and errors.json."""
 
-import base64
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+import onnx
 from tqdm import tqdm
 
 from commands.errors.calibration import (
@@ -18,27 +18,15 @@ from commands.errors.calibration import (
     judged,
 )
 from commands.errors.measure import EDGES, SIZES, Counts, confused_pairs
+from commands.errors.page import error_share, html_parts, in_words, mean_loss
 from commands.evaluation import require_classes
-from commands.report.page import escaped, number, page, section, table
-from commands.test import open_segmenter
+from commands.report.page import page
+from commands.test import kept_temperature, open_segmenter
 from commands.test_time import MultiScaleSegmenter, decide, enlarge
 from data import SegmentationDataset, resolve_datadir
-from utils import LabError, colorize, write_csv, write_json, write_text
+from utils import LabError, atomic_path, write_csv, write_json, write_text
 
 WORST = 12
-LARGEST_PICTURE = 360
-FILTER = """
-const figures = [...document.querySelectorAll("figure[data-classes]")];
-for (const button of document.querySelectorAll("button[data-class]"))
-  button.onclick = () => {
-    const chosen = button.getAttribute("aria-pressed") !== "true";
-    for (const other of document.querySelectorAll("button[data-class]"))
-      other.setAttribute("aria-pressed", "false");
-    button.setAttribute("aria-pressed", chosen);
-    for (const figure of figures) figure.hidden = chosen &&
-      !figure.dataset.classes.split(" ").includes(button.dataset.class);
-  };
-"""
 
 
 def show_errors(
@@ -50,6 +38,8 @@ def show_errors(
     reading: dict[str, Any],
     device: str,
     output: Path | None,
+    keep_temperature: bool,
+    calibrated: bool,
 ) -> None:
     """Measures where a network is wrong.
 
@@ -60,22 +50,28 @@ def show_errors(
         reading: what was chosen of how the folder is read, beyond what the model says.
         device: where a best.pt runs.
         output: the folder for the files; None for `errors_SPLIT` beside the model.
+        keep_temperature: whether the temperature that is found goes into the model's metadata.
+        calibrated: whether the confidence is that at the temperature that the model keeps.
 
     Raises:
         LabError: for a file that is no model, and data of other classes.
     """
     path = model / "model.onnx" if model.is_dir() else model
     segmenter = open_segmenter(path, device)
+    if keep_temperature and (path.suffix != ".onnx" or calibrated):
+        raise LabError("--keep-temperature goes with a model.onnx, and without --calibrated")
+    divisor = kept_temperature(segmenter, path) if calibrated else 1.0
     chosen = segmenter.reading._replace(**reading)
     dataset = SegmentationDataset(resolve_datadir(datadir), split, cities, limit, reading=chosen)
     require_classes(segmenter, dataset)
     output = output or path.parent / f"errors_{split}"
-    seen = MultiScaleSegmenter(segmenter)
+    seen = MultiScaleSegmenter(segmenter, temperature=divisor)
     counts, reliability, temperature, worst = measure(seen, dataset)
     if not counts.confusion.sum():
         raise LabError(f"split {split!r} of {dataset.source.root}: every pixel is void")
     result = summed_up(counts, reliability, temperature, dataset.labels.names)
     result["evaluated"] = {"model": str(path), "split": split, "images": len(dataset)}
+    result["evaluated"]["temperature"] = divisor
     write_json(output / "errors.json", result)
     columns = ["name", "city", "pixels", "errors", "error_share", "negative_log_likelihood"]
     write_csv(output / "errors.csv", columns, [csv_row(row, columns) for row in counts.rows])
@@ -88,7 +84,30 @@ def show_errors(
           f"{result['calibration']['expected_calibration_error']:.4f}")  # fmt: skip
     for pair in result["confused_pairs"][:3]:
         print("  " + in_words(pair))
+    if keep_temperature:
+        print(write_temperature(path, temperature))
     print(f"look at {output / 'errors.html'}; errors.json and errors.csv have the figures")
+
+
+def write_temperature(path: Path, found: dict[str, Any]) -> str:
+    """Puts a temperature that helps into the metadata of a model.onnx; says in a line what it did.
+
+    Args:
+        path: the file.
+        found: as from `temperature_of`.
+    """
+    key = "negative_log_likelihood"
+    if not found:
+        return "no temperature was kept: it needs labelled pixels in two images at least"
+    if found["after"][key] >= found["before"][key]:
+        return "no temperature was kept: on the other half of the cities it does not help"
+    model = onnx.load(path)
+    properties = {each.key: each.value for each in model.metadata_props}
+    properties["temperature"] = json.dumps(found["temperature"])
+    onnx.helper.set_model_props(model, properties)
+    with atomic_path(path) as temporary:
+        onnx.save(model, temporary)
+    return f"{path} keeps the temperature {found['temperature']:.3f}; --calibrated uses it"
 
 
 def measure(
@@ -111,9 +130,15 @@ def measure(
         confidence = np.take_along_axis(probabilities, prediction[None], 0)[0]
         reliability.add(confidence[valid], (prediction == target)[valid])
         samples[half_of[index]].add(probabilities, target, valid, most)
-    shares = [row["errors"] / row["pixels"] if row["pixels"] else 0.0 for row in counts.rows]
-    worst = sorted(range(len(shares)), key=lambda index: -shares[index])[:WORST]
-    return counts, reliability, temperature_of(samples), worst
+    return counts, reliability, temperature_of(samples), worst_images(counts.rows)
+
+
+def worst_images(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """The places of the worst images by their share of errors, then of those by their loss."""
+    places = range(len(rows))
+    by_share = sorted(places, key=lambda place: -error_share(rows[place]))[:WORST]
+    by_loss = sorted(places, key=lambda place: -mean_loss(rows[place]))[:WORST]
+    return by_share + [place for place in by_loss if place not in by_share]
 
 
 def temperature_of(samples: tuple[Sample, Sample]) -> dict[str, Any]:
@@ -174,134 +199,6 @@ def summed_up(
 
 
 def csv_row(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """A row of errors.csv: the loss is the mean over the image's pixels."""
-    pixels = row["pixels"] or 1
-    means = {"error_share": row["errors"] / pixels}
-    means["negative_log_likelihood"] = row["negative_log_likelihood"] / pixels
+    """A row of errors.csv; its share and its loss are those of the image."""
+    means = {"error_share": error_share(row), "negative_log_likelihood": mean_loss(row)}
     return {column: (row | means)[column] for column in columns}
-
-
-def in_words(pair: dict[str, Any]) -> str:
-    """A confused pair as a sentence."""
-    return (
-        f"{pair['target']} predicted as {pair['prediction']}: {pair['share_of_target']:.1%} of "
-        f"{pair['target']}, {pair['share_of_errors']:.1%} of all errors"
-    )
-
-
-# ---------------------------------------------------------------------------------------- the page
-
-
-def html_parts(
-    text: str, result: dict[str, Any], rows: Sequence[dict[str, Any]], worst: Sequence[int],
-    segmenter: MultiScaleSegmenter, dataset: SegmentationDataset,
-) -> list[str]:  # fmt: skip
-    """The parts of errors.html."""
-    shares = ("share_of_pixels", "share_of_errors", "error_share")
-    pairs = [[in_words(pair), f"{pair['pixels']:,}"] for pair in result["confused_pairs"][:20]]
-    edges = [
-        [row["pixels_from_edge"], *(percent(row[share]) for share in shares)]
-        for row in result["distance_to_edge"]
-    ]
-    classes = [
-        [name, number(iou, 3), *(number(r, 3) for r in result["recall_by_size"][name].values())]
-        for name, iou in result["boundary_iou"].items()
-    ]
-    edge_head = ["pixels from a label edge", "% of the pixels", "% of the errors", "% wrong there"]
-    class_head = ["class", "boundary IoU", *(f"recall, {size} regions" for size in SIZES)]
-    return [
-        f"<p>{escaped(text)}: {result['error_share']:.2%} of {result['pixels']:,} labelled pixels "
-        "are wrong.</p>",
-        section("The worst images", worst_part(segmenter, dataset, rows, worst)),
-        section("What is taken for what", table(["", "pixels"], pairs)),
-        section("How near to an edge", table(edge_head, edges, "plain")),
-        section("By class", table(class_head, classes)),
-        section("Is its confidence justified?", calibration_part(result["calibration"])),
-        f"<script>{FILTER}</script>",
-    ]
-
-
-def percent(share: float | None) -> str:
-    """A share in percent; a dash for none."""
-    return "–" if share is None else f"{100 * share:.2f}"
-
-
-def worst_part(
-    segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, rows: Sequence[dict[str, Any]],
-    worst: Sequence[int],
-) -> str:  # fmt: skip
-    """Buttons for the classes, and a row of pictures for each of the worst images."""
-    names, figures, present = dataset.labels.names, [], set()
-    for index in worst:
-        row = rows[index]
-        wrong = {k for k, errors in enumerate(row["errors_by_class"]) if errors}
-        present |= wrong
-        share = row["errors"] / row["pixels"] if row["pixels"] else 0.0
-        tags = " ".join(map(str, sorted(wrong)))
-        figures.append(
-            f'<figure data-classes="{tags}"><div class="wide">{pictures(segmenter, dataset, index)}'
-            f"</div><figcaption>{escaped(row['name'])}: {share:.1%} wrong</figcaption></figure>"
-        )
-    buttons = "".join(
-        f'<button data-class="{k}" aria-pressed="false">{escaped(names[k])}</button> '
-        for k in sorted(present)
-    )
-    text = "Image, target, prediction, errors (red), confidence (dark: unsure). Only images with "
-    return f"<p>{text}errors in: {buttons}</p>{''.join(figures)}"
-
-
-def pictures(segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, index: int) -> str:
-    """Five small pictures of an image, side by side, as one inside the page."""
-    image, target = dataset[index][0], dataset[index][1].numpy()
-    ignored, palette = dataset.labels.ignore_index, dataset.labels.palette
-    seen = segmenter.mean_probabilities(image)
-    prediction, confidence = decide(seen, target.shape), enlarge(seen, target.shape).max(axis=0)
-    wrong = (target != ignored) & (target != prediction)
-    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-    error_map = np.where(wrong[..., None], (230, 30, 30), 0.5 * grey + 100).astype(np.uint8)
-    sure = np.repeat((255 * confidence)[..., None], 3, axis=2).astype(np.uint8)
-    colors = [colorize(ids.astype(np.uint8), palette) for ids in (target, prediction)]
-    strip = np.hstack([image, *colors, error_map, sure])
-    scale = min(1.0, LARGEST_PICTURE / image.shape[1])
-    if scale < 1:
-        size = round(strip.shape[1] * scale), round(strip.shape[0] * scale)
-        strip = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".png", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))[1].tobytes()
-    text = base64.b64encode(data).decode("ascii")
-    name = escaped(dataset.pairs[index].name)
-    return f'<img alt="{name}: image, target, prediction, errors, confidence" ' + (
-        f'src="data:image/png;base64,{text}">'
-    )
-
-
-def calibration_part(calibration: dict[str, Any]) -> str:
-    """The reliability diagram as SVG, its error, and the temperature."""
-    side, bars = 260, []
-    most = max(each["pixels"] for each in calibration["bins"])
-    for each in calibration["bins"]:
-        x, y = 20 + 220 * each["confidence"], 240 - 220 * each["right"]
-        radius = 2 + 6 * (each["pixels"] / most) ** 0.5
-        title = (
-            f"says {each['confidence']:.2f}, right {each['right']:.2f}, pixels {each['pixels']:,}"
-        )
-        bars.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{title}</title></circle>'
-        )
-    svg = (
-        f'<svg viewBox="0 0 {side} {side}" width="{side}" role="img" aria-label="reliability '
-        'diagram"><style>circle{fill:#0072B2}line{stroke:currentColor;stroke-opacity:.4}'
-        "text{font:11px system-ui;fill:currentColor}</style>"
-        '<line x1="20" y1="240" x2="240" y2="20"/><line x1="20" y1="240" x2="240" y2="240"/>'
-        '<line x1="20" y1="240" x2="20" y2="20"/>'
-        f'{"".join(bars)}<text x="100" y="256">confidence</text>'
-        '<text x="24" y="16">right</text></svg>'
-    )
-    text = f"<p>Expected calibration error: {calibration['expected_calibration_error']:.4f}. "
-    if "temperature" in calibration:
-        before, after = calibration["before"], calibration["after"]
-        key = "expected_calibration_error"
-        text += (
-            f"The temperature {calibration['temperature']:.3f}, fitted on one half of the cities, "
-            f"brings it from {before[key]:.4f} to {after[key]:.4f} on the other half."
-        )
-    return f"{text}</p>{svg}"

@@ -20,6 +20,7 @@ th:first-child, td:first-child { text-align: left; }
 th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0;
   cursor: pointer; padding: 0; }
 th button:hover { color: var(--accent); } th[aria-sort] button { text-decoration: underline; }
+[aria-pressed="true"] { background: var(--accent); color: var(--paper); }
 .wide { overflow-x: auto; } img, svg { max-width: 100%; height: auto; }
 img { image-rendering: pixelated; }
 pre { overflow-x: auto; background: var(--soft); padding: .6rem; }

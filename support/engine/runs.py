@@ -353,13 +353,15 @@ class Run:
         return self.state.model.eval()
 
     def finish(self) -> Path:
-        """Writes samples.png, metrics.json and summary.txt; returns the run's folder."""
+        """Writes samples.png, metrics.json, cost.json and summary.txt; returns the folder."""
         arguments, state = self.arguments, self.state
         best = load_best(self.folder, state.model)
         result = scores(best["matrix"], self.about_model["classes"])
         save_image(self.folder / "samples.png", self.panels.paint(state.model, self.machine.device))
         result["confusion_matrix"] = best["matrix"].tolist()
         write_json(self.folder / "metrics.json", result)
+        cost = self.cost()
+        write_json(self.folder / "cost.json", cost)
         final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
         self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
         length = f"{state.step} steps in {state.history[-1]['epoch']} epochs"
@@ -369,17 +371,21 @@ class Run:
             f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
             f"{length}{self.limits.cut(state)}; model "
             f"{arguments['model']}, loss {arguments['loss']}, class weights "
-            f"{arguments['class_weights']}\n{self.cost()}\n",
+            f"{arguments['class_weights']}\n{cost['learning'] / 1e6:.3f} of "
+            f"{cost['parameters'] / 1e6:.3f} million parameters learned, "
+            f"{cost['epoch_seconds'] or math.nan:.1f} s for the images of an epoch, at most "
+            f"{cost['gibibytes'] or math.nan:.2f} GiB\n",
         )
         return self.folder
 
-    def cost(self) -> str:
-        """What the run took, in words: what learned, the seconds of an epoch, the memory."""
+    def cost(self) -> dict[str, float | None]:
+        """What the run took: parameters, those that learned, seconds for an epoch's images, GiB."""
         parameters = [*self.state.model.parameters()]
-        learning = sum(each.numel() for each in parameters if each.requires_grad) / 1e6
-        everything = sum(each.numel() for each in parameters) / 1e6
-        seconds = self.sampler.length / (self.state.history[-1]["images_per_second"] or math.nan)
-        return (
-            f"{learning:.3f} of {everything:.3f} million parameters learned, {seconds:.1f} s for "
-            f"the images of an epoch, at most {self.machine.peak_gibibytes():.2f} GiB"
-        )
+        rate = self.state.history[-1]["images_per_second"]
+        memory = self.machine.peak_gibibytes()
+        return {
+            "parameters": sum(each.numel() for each in parameters),
+            "learning": sum(each.numel() for each in parameters if each.requires_grad),
+            "epoch_seconds": self.sampler.length / rate if rate else None,
+            "gibibytes": None if math.isnan(memory) else memory,
+        }

@@ -13,7 +13,7 @@ the same name, and the wrong ones are read; here it is `labelIds`.
 """
 
 from support.formats.archives import ArchiveFolder
-from support.formats.cityscapes import CITYSCAPES
+from support.formats.cityscapes import CITYSCAPES, CityscapesFolder
 
 
 class AcdcFolder(ArchiveFolder):
@@ -21,6 +21,7 @@ class AcdcFolder(ArchiveFolder):
 
     labels = CITYSCAPES
     image_kind = "PNG"
+    cure = CityscapesFolder.cure
     endings = ("_rgb_anon", "_gt_labelIds")
     archives = ("rgb_anon_trainvaltest.zip", "gt_trainval.zip")
     city_level = 1

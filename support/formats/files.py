@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from support.formats.labels import LabelSet
-from support.formats.reading import USUAL, Reading
+from support.formats.labels import USUAL, LabelSet, Reading
 from utils import LabError, opened_image, orientation_of, python_command, to_rgb
 
 MANIFEST_NAME = "prepared.json"

@@ -31,9 +31,8 @@ from support.formats.files import (
     require_mask_kind,
     subfolders,
 )
-from support.formats.labels import ClassesError
+from support.formats.labels import USUAL, ClassesError, Reading
 from support.formats.listing import MOST_NEAREST, nearest, of_cities, paired, restricted, split_off
-from support.formats.reading import USUAL, Reading
 from support.formats.survey import set_of_ids, survey_masks
 from utils import LabError, opened_image, python_command, shortened
 
@@ -55,7 +54,7 @@ class ImageFolder(DataFolder):
     """
 
     has_train_ids = False
-    cure = f'name it in {CLASSES_NAME}, as a class or under "ignore", or mend the mask'
+    cure = f'name each in {CLASSES_NAME}, as a class or under "ignore", or mend the mask'
 
     def __init__(self, root: Path, reading: Reading = USUAL) -> None:
         super().__init__(root, reading)
@@ -99,17 +98,16 @@ class ImageFolder(DataFolder):
 
     def _read_colors(self, path: Path) -> np.ndarray:
         """Reads a mask of colours, by those that `classes.json` gives."""
-        classes = self.root / CLASSES_NAME
         written = self.painted.names if self.painted else ()
         if missing := [name for name in self.labels.names if name not in written]:
             raise LabError(
-                f"{classes}: masks hold colours, but it gives none to {shortened(missing)}; add "
-                'the "color" that they have in the masks'
+                f"{path}: holds colours, and {CLASSES_NAME} gives none to {shortened(missing)}; "
+                'add the "color" that they have in the masks, or save this mask as ids'
             )
         try:
             require_distinct_colors(self.painted)
         except ClassesError as error:
-            raise LabError(f"{classes}: {error}") from error
+            raise LabError(f"{self.root / CLASSES_NAME}: {error}") from error
         return read_color_mask(path, self.painted)
 
     def _list_splits(self) -> dict[str, Listing]:

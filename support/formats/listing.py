@@ -14,8 +14,10 @@ MOST_NEAREST = 20
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like a name, if one is."""
-    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+    """The known name that is most like a name, in upper or lower case, if one is."""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None
 
 
 def paired(images: dict[Sample, Path], masks: dict[Sample, Path]) -> Listing:

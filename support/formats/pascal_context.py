@@ -60,7 +60,6 @@ class PascalContextFolder(ArchiveFolder):
 
     known_splits = ("train", "val")
     archives = ("VOCtrainval_03-May-2010.tar", "trainval.tar.gz of Pascal Context")
-    cure = "take the files of the archive as they are"
 
     @property
     def base(self) -> Path:

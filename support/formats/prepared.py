@@ -21,8 +21,7 @@ from support.formats.files import (
     require_known,
     select,
 )
-from support.formats.labels import LabelSet
-from support.formats.reading import USUAL, Reading
+from support.formats.labels import USUAL, LabelSet, Reading
 from utils import LabError
 
 FORMAT_VERSION = 3

@@ -62,7 +62,6 @@ class StanfordFolder(ArchiveFolder):
     endings = ("_domain_rgb", "_domain_semantic")
     archives = ("area_*_no_xyz.tar", "area_*_no_xyz.tar")
     city_level = 0
-    cure = "take the files of the archives as they are"
 
     @cached_property
     def labels(self) -> LabelSet:

@@ -1,0 +1,205 @@
+"""errors.html: the worst images, the confused pairs, edges, classes and confidence on one page.
+
+A click on a class leaves the images with errors in it and its pairs; one on an image leaves the
+pairs that occur in it.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from commands.errors.measure import SIZES
+from commands.report.page import escaped, number, section, table
+from commands.test_time import MultiScaleSegmenter, decide, enlarge
+from data import SegmentationDataset
+from utils import colorize
+
+LARGEST_PICTURE = 360
+MOST_PAIRS = 20
+FILTER = """
+const all = selector => [...document.querySelectorAll(selector)];
+const figures = all("#worst figure"), pairs = all("tr[data-pair]");
+let chosen = null;
+function show() {
+  const { classId, place } = chosen?.dataset ?? {};
+  const own = place === undefined ? null : figures[place].dataset.pairs.split(" ");
+  for (const button of all("button[data-class-id], button[data-place]"))
+    button.setAttribute("aria-pressed", button === chosen);
+  for (const figure of figures)
+    figure.hidden = classId !== undefined && !figure.dataset.classes.split(" ").includes(classId);
+  for (const row of pairs)
+    row.hidden = own ? !own.includes(row.dataset.pair)
+      : classId !== undefined ? !row.dataset.pair.split("-").includes(classId)
+      : row.dataset.top === undefined;
+  document.querySelector("#shown").textContent =
+    chosen ? `Only ${own ? "the pairs of " : ""}${chosen.textContent}:` : "";
+}
+for (const button of all("button[data-class-id], button[data-place]"))
+  button.onclick = () => { chosen = chosen === button ? null : button; show(); };
+for (const button of all("button[data-key]"))
+  button.onclick = () => {
+    for (const other of all("button[data-key]"))
+      other.setAttribute("aria-pressed", other === button);
+    const key = figure => -figure.dataset[button.dataset.key];
+    document.querySelector("#worst").append(...[...figures].sort((a, b) => key(a) - key(b)));
+  };
+"""
+
+
+def html_parts(
+    text: str, result: dict[str, Any], rows: Sequence[dict[str, Any]], worst: Sequence[int],
+    segmenter: MultiScaleSegmenter, dataset: SegmentationDataset,
+) -> list[str]:  # fmt: skip
+    """The parts of errors.html; `rows` are those of `Counts`, `worst` places among them."""
+    names = dataset.labels.names
+    shares = ("share_of_pixels", "share_of_errors", "error_share")
+    edges = [
+        [row["pixels_from_edge"], *(percent(row[share]) for share in shares)]
+        for row in result["distance_to_edge"]
+    ]
+    classes = [
+        [name, number(iou, 3), *(number(r, 3) for r in result["recall_by_size"][name].values())]
+        for name, iou in result["boundary_iou"].items()
+    ]
+    edge_head = ["pixels from a label edge", "% of the pixels", "% of the errors", "% wrong there"]
+    class_head = ["class", "boundary IoU", *(f"recall, {size} regions" for size in SIZES)]
+    return [
+        f"<p>{escaped(text)}: {result['error_share']:.2%} of {result['pixels']:,} labelled pixels "
+        "are wrong.</p>",
+        section("The worst images", worst_part(segmenter, dataset, rows, worst)),
+        section("What is taken for what", pair_part(result["confused_pairs"], names)),
+        section("How near to an edge", table(edge_head, edges, "plain")),
+        section("By class", table(class_head, classes)),
+        section("Is its confidence justified?", calibration_part(result["calibration"])),
+        f"<script>{FILTER}</script>",
+    ]
+
+
+def percent(share: float | None) -> str:
+    """A share in percent; a dash for none."""
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def pair_part(pairs: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """The confused pairs in words; all but the first are hidden until something is chosen."""
+    rows = []
+    for place, pair in enumerate(pairs):
+        code = f"{names.index(pair['target'])}-{names.index(pair['prediction'])}"
+        state = " data-top" if place < MOST_PAIRS else " hidden"
+        cells = f"<td>{escaped(in_words(pair))}</td><td>{pair['pixels']:,}</td>"
+        rows.append(f'<tr data-pair="{code}"{state}>{cells}</tr>')
+    return (
+        '<p id="shown" aria-live="polite"></p><div class="wide"><table class="sortable"><thead>'
+        '<tr><th scope="col">pair</th><th scope="col">pixels</th></tr></thead>\n'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def in_words(pair: dict[str, Any]) -> str:
+    """A confused pair as a sentence."""
+    return (
+        f"{pair['target']} predicted as {pair['prediction']}: {pair['share_of_target']:.1%} of "
+        f"{pair['target']}, {pair['share_of_errors']:.1%} of all errors"
+    )
+
+
+def worst_part(
+    segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, rows: Sequence[dict[str, Any]],
+    worst: Sequence[int],
+) -> str:  # fmt: skip
+    """Buttons for the order and the classes, and a row of pictures for each of the worst images."""
+    names, figures, present = dataset.labels.names, [], set()
+    for place, index in enumerate(worst):
+        row, name = rows[index], escaped(rows[index]["name"])
+        pairs = [divmod(code, len(names)) for code in row["pairs"].tolist()]
+        classes = sorted({target for target, _ in pairs})
+        present |= set(classes)
+        share, loss = error_share(row), mean_loss(row)
+        data = f'data-classes="{" ".join(map(str, classes))}" data-share="{share}" '
+        data += f'data-loss="{loss}" data-pairs="{" ".join(f"{i}-{j}" for i, j in pairs)}"'
+        text = f"{share:.1%} wrong, negative log likelihood {loss:.3f} "
+        button = f'<button data-place="{place}" aria-pressed="false">{name}</button>'
+        figures.append(
+            f'<figure {data}><div class="wide">{pictures(segmenter, dataset, index)}</div>'
+            f"<figcaption>{button} {text}</figcaption></figure>"
+        )
+    buttons = "".join(
+        f'<button data-class-id="{k}" aria-pressed="false">{escaped(names[k])}</button> '
+        for k in sorted(present)
+    )
+    return (
+        "<p>Image, target, prediction, errors (red), confidence (dark: unsure). First by "
+        '<button data-key="share" aria-pressed="true">share of wrong pixels</button> '
+        '<button data-key="loss" aria-pressed="false">negative log likelihood</button>. '
+        f'Only errors in: {buttons}</p><div id="worst">{"".join(figures)}</div>'
+    )
+
+
+def error_share(row: dict[str, Any]) -> float:
+    """The share of an image's labelled pixels that are wrong; 0 where there are none."""
+    return row["errors"] / (row["pixels"] or 1)
+
+
+def mean_loss(row: dict[str, Any]) -> float:
+    """The mean negative log likelihood of an image's labelled pixels; 0 where there are none."""
+    return row["negative_log_likelihood"] / (row["pixels"] or 1)
+
+
+def pictures(segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, index: int) -> str:
+    """Five small pictures of an image, side by side, as one inside the page."""
+    image, target = dataset[index][0], dataset[index][1].numpy()
+    ignored, palette = dataset.labels.ignore_index, dataset.labels.palette
+    seen = segmenter.mean_probabilities(image)
+    prediction, confidence = decide(seen, target.shape), enlarge(seen, target.shape).max(axis=0)
+    wrong = (target != ignored) & (target != prediction)
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+    error_map = np.where(wrong[..., None], (230, 30, 30), 0.5 * grey + 100).astype(np.uint8)
+    sure = np.repeat((255 * confidence)[..., None], 3, axis=2).astype(np.uint8)
+    colors = [colorize(ids.astype(np.uint8), palette) for ids in (target, prediction)]
+    strip = np.hstack([image, *colors, error_map, sure])
+    scale = min(1.0, LARGEST_PICTURE / image.shape[1])
+    if scale < 1:
+        size = round(strip.shape[1] * scale), round(strip.shape[0] * scale)
+        strip = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".png", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))[1].tobytes()
+    text = base64.b64encode(data).decode("ascii")
+    name = escaped(dataset.pairs[index].name)
+    return f'<img alt="{name}: image, target, prediction, errors, confidence" ' + (
+        f'src="data:image/png;base64,{text}">'
+    )
+
+
+def calibration_part(calibration: dict[str, Any]) -> str:
+    """The reliability diagram as SVG, its error, and the temperature."""
+    side, bars = 260, []
+    most = max(each["pixels"] for each in calibration["bins"])
+    for each in calibration["bins"]:
+        x, y = 20 + 220 * each["confidence"], 240 - 220 * each["right"]
+        radius = 2 + 6 * (each["pixels"] / most) ** 0.5
+        title = (
+            f"says {each['confidence']:.2f}, right {each['right']:.2f}, pixels {each['pixels']:,}"
+        )
+        bars.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{title}</title></circle>'
+        )
+    svg = (
+        f'<svg viewBox="0 0 {side} {side}" width="{side}" role="img" aria-label="reliability '
+        'diagram"><style>circle{fill:#0072B2}line{stroke:currentColor;stroke-opacity:.4}'
+        "text{font:11px system-ui;fill:currentColor}</style>"
+        '<line x1="20" y1="240" x2="240" y2="20"/><line x1="20" y1="240" x2="240" y2="240"/>'
+        '<line x1="20" y1="240" x2="20" y2="20"/>'
+        f'{"".join(bars)}<text x="100" y="256">confidence</text>'
+        '<text x="24" y="16">right</text></svg>'
+    )
+    text = f"<p>Expected calibration error: {calibration['expected_calibration_error']:.4f}. "
+    if "temperature" in calibration:
+        before, after = calibration["before"], calibration["after"]
+        key = "expected_calibration_error"
+        text += (
+            f"The temperature {calibration['temperature']:.3f}, fitted on one half of the cities, "
+            f"brings it from {before[key]:.4f} to {after[key]:.4f} on the other half."
+        )
+    return f"{text}</p>{svg}"
