@@ -1,5 +1,6 @@
 """A network on a page and behind an API: the answers, what is refused, many and slow clients."""
 
+import contextlib
 import io
 import json
 import re
@@ -371,7 +372,7 @@ def test_slow_bodies_are_cut_off_and_stop_nobody():
             assert text.startswith(b"HTTP/1.1 408") and b"did not come within 1.5 s" in text
 
 
-def test_slow_heads_and_unread_answers_are_cut_off(monkeypatch):
+def test_slow_heads_are_cut_off(monkeypatch):
     monkeypatch.setattr(connection.Connection, "seconds", 0.5)
     with served({"slow": Slow(0.01)}) as address:
         slow = connected(address, "POST /segment HTTP/1.1\nHost: localh")
@@ -380,6 +381,25 @@ def test_slow_heads_and_unread_answers_are_cut_off(monkeypatch):
                 slow.sendall(b"o")
                 time.sleep(0.05)
         assert waiting(address) == 0
+
+
+def test_answer_that_nobody_reads_is_cut_off(monkeypatch):
+    monkeypatch.setattr(connection.Connection, "seconds", 0.5)
+    photo = encoded(Image.new("L", (5000, 4000)), "png")
+    with served({"slow": Slow(0.01)}) as address:
+        link = connected(
+            address,
+            f"POST /segment?as=raw HTTP/1.1\nHost: localhost\nContent-Length: {len(photo)}\n\n",
+        )
+        link.sendall(photo)
+        wait_for(lambda: get_json(address, "/health")["segmented"])
+        time.sleep(2)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while part := link.recv(1 << 20):
+                received += len(part)
+        link.close()
+        assert received < 5000 * 4000
 
 
 def test_connection_may_wait_for_its_photo(monkeypatch):
