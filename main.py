@@ -306,6 +306,7 @@ COMMANDS = {
         "export": "a model.onnx of a run, or of published weights",
         "errors": "where a network is wrong: worst images, pairs, edges, confidence",
         "quantize": "a smaller model.onnx, float16 and int8, compared",
+        "serve": "a page and an API: drop a photo, see its mask",
     },
     "data folders": {
         "show": "a panel of images and their labels",

@@ -39,6 +39,10 @@ class LabError(ValueError):
         return re.sub(r"^(\w+\.)*LabError: ", "", last)
 
 
+class TooLargeError(LabError):
+    """An image with more pixels than are allowed here."""
+
+
 def python_command() -> str:
     """How this Python is called from the shell: by its path while its environment is not active."""
     executable, here = Path(sys.executable), Path.cwd()
@@ -107,7 +111,7 @@ def _is_about_writing(error: OSError | RuntimeError, path: Path) -> bool:
     return Path(error.filename).absolute() in (whole_path, *whole_path.parents)
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path | bytes, most: int = MAX_IMAGE_PIXELS) -> np.ndarray:
     """Reads an image of any common kind as (H, W, 3) uint8 RGB, upright as a viewer shows it.
 
     Grey, palette, transparent (on white), CMYK and 16-bit files are converted.
@@ -115,38 +119,44 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         LabError: as `opened_image`.
     """
-    with opened_image(path) as image:
+    with opened_image(path, most=most) as image:
         return np.array(to_rgb(ImageOps.exif_transpose(image)))
 
 
 @contextmanager
-def opened_image(path: str | Path, kind: str | None = None) -> Iterator[Image.Image]:
-    """Opens an image file, such as one of the `kind` PNG; its pixels are decoded when asked for.
+def opened_image(
+    path: str | Path | bytes, kind: str | None = None, most: int = MAX_IMAGE_PIXELS
+) -> Iterator[Image.Image]:
+    """Opens an image file (or its bytes), such as one of the `kind` PNG, of at most `most` pixels.
+
+    Its pixels are decoded when asked for.
 
     Raises:
         LabError: also from within the block, when the file is missing, not an image, of another
-            kind, truncated, or above `MAX_IMAGE_PIXELS`.
+            kind, or truncated; `TooLargeError`, before they are decoded, for too many pixels.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise LabError(f"{path}: a folder, not an image file")
-    if not path.is_file():
-        raise LabError(f"{path}: no such image file")
+    file = io.BytesIO(path) if isinstance(path, bytes) else Path(path)
+    path = "the photo" if isinstance(path, bytes) else file
+    if isinstance(file, Path) and not file.is_file():
+        is_folder = file.is_dir()
+        raise LabError(f"{path}: {'a folder, not an' if is_folder else 'no such'} image file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own warning comes at another limit
-            with Image.open(path) as image:
+            with Image.open(file) as image:
                 if kind not in (None, image.format):
                     raise LabError(f"{path}: not a {kind} file, but {image.format}")
-                check_pixels(image.width, image.height, path)
+                if image.format in ("EPS", "WMF"):  # programs that other programs would run
+                    raise LabError(f"{path}: a drawing ({image.format}); save it as JPEG or PNG")
+                check_pixels(image.width, image.height, path, most)
                 yield image
     except (LabError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise LabError(f"{path}: absurdly large image; scale it down first") from error
+        raise TooLargeError(f"{path}: absurdly large image; scale it down first") from error
     except UnidentifiedImageError as error:
         line = f"{path}: not an image, but an empty file; copy it again"
-        if path.stat().st_size:
+        if file.getvalue() if isinstance(file, io.BytesIO) else file.stat().st_size:
             cure = f"save it as {kind or 'JPEG or PNG'}"
             line = f"{path}: not an image, but of a kind that is not read here; {cure}"
         raise LabError(line) from error
@@ -165,12 +175,12 @@ def orientation_of(image: Image.Image) -> int:
     return tag if tag in range(1, 9) else 1
 
 
-def check_pixels(width: int, height: int, source: str | Path) -> None:
-    """Raises `LabError`, naming `source`, for an image above `MAX_IMAGE_PIXELS`."""
-    if width * height > MAX_IMAGE_PIXELS:
-        raise LabError(
+def check_pixels(width: int, height: int, source: str | Path, most: int = MAX_IMAGE_PIXELS) -> None:
+    """Raises `TooLargeError`, naming `source`, for an image of more than `most` pixels."""
+    if width * height > most:
+        raise TooLargeError(
             f"{source}: {width}x{height} pixels are more than the limit of "
-            f"{MAX_IMAGE_PIXELS // 10**6} million; scale the image down first"
+            f"{most // 10**6} million; scale the image down first"
         )
 
 

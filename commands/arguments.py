@@ -273,6 +273,18 @@ def add_errors_arguments(parser: argparse.ArgumentParser) -> None:
     add("--calibrated", action="store_true", help=CALIBRATED_HELP)
 
 
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `serve`."""
+    add = parser.add_argument
+    models_help = "a model.onnx; with several, the page shows them side by side"
+    add("models", type=Path, nargs="+", metavar="MODEL", help=models_help)
+    host_help = "address to listen at; 0.0.0.0 for the whole network (default: %(default)s)"
+    add("--host", default="127.0.0.1", metavar="HOST", help=host_help)
+    port_help = "port to listen at; 0 for any that is free (default: %(default)s)"
+    port = {"type": partial(whole, least=0, most=65535), "default": 8000, "metavar": "N"}
+    add("--port", **port, help=port_help)
+
+
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
@@ -301,6 +313,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "export": add_export_arguments,
     "quantize": add_quantize_arguments,
     "errors": add_errors_arguments,
+    "serve": add_serve_arguments,
     "show": add_show_arguments,
     "stats": add_stats_arguments,
     "augment": add_augment_arguments,

@@ -35,6 +35,13 @@ def quantize(args: argparse.Namespace) -> int:
     return quantize_model(**options_of(args))
 
 
+def serve(args: argparse.Namespace) -> None:
+    """The command `serve`."""
+    from commands.serving.serve import serve_models
+
+    serve_models(**options_of(args))
+
+
 def compare(args: argparse.Namespace) -> None:
     """The command `compare`: tables and pictures of several runs."""
     from commands.comparison.runs import find_runs
@@ -73,6 +80,7 @@ RUN = {
     "export": export,
     "errors": errors,
     "quantize": quantize,
+    "serve": serve,
     **dict.fromkeys(("show", "stats", "augment", "check", "prepare", "classes"), look_at_data),
 }
 """By name: what runs a command."""

@@ -321,15 +321,28 @@ def segment_photo(
 ) -> dict[str, float]:
     """Segments one photo, writes its files and returns each class's share of the pixels."""
     train_ids = segmenter.predict(image)
-    colors = colorize(train_ids, segmenter.palette)
-    shares = np.bincount(train_ids.ravel(), minlength=len(segmenter.classes)) / train_ids.size
-    present = np.flatnonzero(shares)
-    legend = [segmenter.classes[k] for k in present], segmenter.palette[present]
-    save_image(files["mask"], colors)
-    save_image(files["overlay"], add_legend(overlay(image, colors), *legend))
+    save_image(files["mask"], colorize(train_ids, segmenter.palette))
+    save_image(files["overlay"], overlay_of(segmenter, image, train_ids))
     save_image(files["trainIds"], train_ids)
     if sure is not None:
         save_image(files["confidence"], confidence_picture(sure, image, train_ids))
+    return shares_of(segmenter, train_ids)
+
+
+def overlay_of(segmenter: Segmenter, image: np.ndarray, train_ids: np.ndarray) -> np.ndarray:
+    """The mask over its photo, with a legend of the classes that occur.
+
+    Shape:
+        image: (H, W, 3) uint8, train_ids: (H, W) uint8 → (H + legend, W', 3) uint8.
+    """
+    present = np.unique(train_ids)
+    legend = [segmenter.classes[k] for k in present], segmenter.palette[present]
+    return add_legend(overlay(image, colorize(train_ids, segmenter.palette)), *legend)
+
+
+def shares_of(segmenter: Segmenter, train_ids: np.ndarray) -> dict[str, float]:
+    """Each class's share of the pixels, by name, sum 1."""
+    shares = np.bincount(train_ids.ravel(), minlength=len(segmenter.classes)) / train_ids.size
     return dict(zip(segmenter.classes, shares.tolist(), strict=True))
 
 

@@ -24,6 +24,7 @@ COPIED = (
     "test_implementation.py",
     "test_implementation_zoo.py",
     "requirements.txt",
+    "requirements-serve.txt",
     "constraints.txt",
     "environment.yml",
     "LICENSE",
@@ -31,6 +32,7 @@ COPIED = (
 FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo", "checks"), "*.py")
 FOLDERS |= {
     "commands/mappings": "*.tsv",
+    "commands/serving/page": "*",
     "docs/studies": "*.txt",
     "subject": "*.md",
     "subject/figures": "*.png",

@@ -83,6 +83,8 @@ def test_edition_has_nothing_that_students_should_not_have(edition):
     needed |= {"pretrained/toystreets.onnx", ".gitignore", ".lab/edition.json", "LICENSE"}
     needed |= {"job.py", "test_implementation_zoo.py", "AGENTS.md", "CLAUDE.md"}
     needed |= {".github/copilot-instructions.md", "commands/companion/quiz.json.gz"}
+    needed |= {"requirements-serve.txt"}
+    needed |= {f"commands/serving/page/{name}" for name in ("index.html", "page.js", "server.js")}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("zoo/*.py")}
     needed |= {path.relative_to(LAB).as_posix() for path in LAB.glob("support/**/*.py")}
     assert needed <= names

@@ -18,6 +18,7 @@ import utils
 from utils import (
     MAX_IMAGE_PIXELS,
     LabError,
+    TooLargeError,
     add_legend,
     atomic_path,
     colorize,
@@ -185,6 +186,28 @@ def test_read_image_refuses_absurd_sizes_before_reading(tmp_path, side, monkeypa
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("pixels were read"))
     assert_unreadable(path, "limit of 64 million|absurdly large")
     assert side**2 > MAX_IMAGE_PIXELS
+
+
+def test_read_image_takes_the_bytes_of_a_file(tmp_path):
+    path = saved(tmp_path / "x.png", Image.fromarray(RGB))
+    np.testing.assert_array_equal(read_image(path.read_bytes()), RGB)
+    for content, words in ((b"", "an empty file"), (b"text", "of a kind that is not read")):
+        with pytest.raises(LabError, match=f"^the photo: not an image, but {words}"):
+            read_image(content)
+
+
+def test_read_image_refuses_more_pixels_than_are_allowed(tmp_path):
+    path = saved(tmp_path / "x.png", Image.fromarray(RGB))  # 6 x 9
+    assert read_image(path, most=54).shape == (6, 9, 3)
+    with pytest.raises(TooLargeError, match="9x6 pixels are more than the limit"):
+        read_image(path, most=53)
+    with pytest.raises(TooLargeError, match="absurdly large"):
+        read_image(png_claiming(60_000, 60_000))
+
+
+def test_read_image_runs_no_drawing(tmp_path):
+    path = saved(tmp_path / "x.eps", Image.fromarray(RGB))
+    assert_unreadable(path, r"a drawing \(EPS\); save it as")
 
 
 # ------------------------------------------------------------------ atomic_path, save_image
