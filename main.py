@@ -307,6 +307,7 @@ COMMANDS = {
         "errors": "where a network is wrong: worst images, pairs, edges, confidence",
         "quantize": "a smaller model.onnx, float16 and int8, compared",
         "serve": "a page and an API: drop a photo, see its mask",
+        "web": "a static folder: that page, with the network in the visitor's browser",
     },
     "data folders": {
         "show": "a panel of images and their labels",

@@ -285,6 +285,18 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", **port, help=port_help)
 
 
+def add_web_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `web`."""
+    add = parser.add_argument
+    output_help = "folder to write; one of an earlier call is written anew"
+    add("output", type=Path, metavar="OUT", help=output_help)
+    models_help = "a model.onnx; with several, the page shows them side by side"
+    models = {"type": Path, "nargs": "+", "required": True, "metavar": "FILE"}
+    add("--model", dest="models", help=models_help, **models)
+    runtime_help = "onnxruntime-web, unpacked from its npm package (default: npm fetches it)"
+    add("--runtime", type=Path, metavar="FOLDER", help=runtime_help)
+
+
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `compare`."""
     parser.add_argument(
@@ -314,6 +326,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "quantize": add_quantize_arguments,
     "errors": add_errors_arguments,
     "serve": add_serve_arguments,
+    "web": add_web_arguments,
     "show": add_show_arguments,
     "stats": add_stats_arguments,
     "augment": add_augment_arguments,

@@ -42,6 +42,13 @@ def serve(args: argparse.Namespace) -> None:
     serve_models(**options_of(args))
 
 
+def web(args: argparse.Namespace) -> None:
+    """The command `web`."""
+    from commands.serving.web import make_web_folder
+
+    make_web_folder(**options_of(args))
+
+
 def compare(args: argparse.Namespace) -> None:
     """The command `compare`: tables and pictures of several runs."""
     from commands.comparison.runs import find_runs
@@ -81,6 +88,7 @@ RUN = {
     "errors": errors,
     "quantize": quantize,
     "serve": serve,
+    "web": web,
     **dict.fromkeys(("show", "stats", "augment", "check", "prepare", "classes"), look_at_data),
 }
 """By name: what runs a command."""

@@ -197,8 +197,8 @@ def test_students_tests_are_short_and_in_the_order_of_the_todos(name):
 
 
 @pytest.mark.parametrize("words", [["main.py"], ["main.py", "train"], ["main.py", "show"],
-                                   ["main.py", "test"], ["main.py", "serve"], ["job.py"],
-                                   ["job.py", "submit"], ["lab.py"],
+                                   ["main.py", "test"], ["main.py", "serve"], ["main.py", "web"],
+                                   ["job.py"], ["job.py", "submit"], ["lab.py"],
                                    ["lab.py", "check"]])  # fmt: skip
 def test_help_imports_nothing_heavy(words):
     done = subprocess.run(

@@ -273,48 +273,74 @@ async function save(view, hasPhoto) {
 
 async function startWebcam() {
   const turn = ++state.turn;
+  let stream = null;
   try {
-    state.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
     return say(`No webcam: ${error.message}`, true);
   }
-  const video = document.createElement("video"), frame = document.createElement("canvas");
-  Object.assign(video, { srcObject: state.stream, muted: true, playsInline: true });
-  await video.play();
+  if (turn !== state.turn) return end(stream); // a photo came while the browser asked
+  state.stream = stream;
+  stream.getVideoTracks()[0].onended = () => {
+    if (state.stream === stream) stopWebcam("The webcam is gone.");
+  };
   get("webcam").textContent = "Stop the webcam";
-  say("The webcam is on.");
   state.photo = null;
   state.views.clear();
-  const model = state.models.find(each => state.chosen.has(each.name)) ?? state.models[0];
-  const view = newView(model);
-  let before = performance.now(), rate = 0;
-  while (turn === state.turn && state.stream) {
-    [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
-    frame.getContext("2d").drawImage(video, 0, 0);
-    const blob = await new Promise(done => frame.toBlob(done, "image/jpeg", 0.95));
-    try {
-      const [picture, result] = [await createImageBitmap(blob),
-                                 await backend.segment(model.name, blob, () => {})];
-      if (turn !== state.turn || !state.stream) return;
-      const now = performance.now();
-      rate += (rate ? 0.2 : 1) * (1000 / (now - before) - rate);
-      before = now;
-      fill(view, picture, result, `, ${rate.toFixed(1)} frames a second`);
-    } catch (error) {
-      stopWebcam();
-      return say(error.message, true);
-    }
-    if (!state.views.size) {
-      state.views.set(model.name, view);
-      show([view]);
-    } else light(state.lit);
+  show([]);
+  const isOn = () => turn === state.turn && state.stream === stream;
+  const video = document.createElement("video");
+  Object.assign(video, { srcObject: stream, muted: true, playsInline: true });
+  try {
+    await video.play();
+    await showFrames(video, isOn);
+  } catch (error) {
+    if (!isOn()) return;
+    stopWebcam();
+    say(error.message, true);
   }
 }
 
-function stopWebcam() { // its last frame stays
-  state.stream?.getTracks().forEach(track => track.stop());
+async function showFrames(video, isOn) {
+  const model = state.models.find(each => state.chosen.has(each.name)) ?? state.models[0];
+  const view = newView(model), frame = document.createElement("canvas");
+  const tell = text => isOn() && !state.views.size && say(`${model.name}: ${text}`);
+  let before = null, rate = null;
+  while (isOn()) {
+    await new Promise(requestAnimationFrame); // which waits while the page is hidden
+    [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
+    frame.getContext("2d").drawImage(video, 0, 0);
+    const blob = await new Promise(done => frame.toBlob(done, "image/jpeg", 0.95));
+    const result = await backend.segment(model.name, blob, tell);
+    const picture = await createImageBitmap(blob);
+    if (!isOn()) return;
+    const now = performance.now();
+    const latest = before && 1000 / (now - before);
+    rate = rate ? 0.8 * rate + 0.2 * latest : latest;
+    before = now;
+    const shown = rate ? `, ${rate.toFixed(1)} frames a second` : "";
+    view.picture?.close();
+    fill(view, picture, result, shown);
+    if (state.views.size) {
+      light(state.lit);
+      continue;
+    }
+    state.views.set(model.name, view);
+    show([view]);
+    say("The webcam is on.");
+  }
+}
+
+function stopWebcam(text = "") { // its last frame stays
+  if (!state.stream) return;
+  end(state.stream);
   state.stream = null;
   get("webcam").textContent = "Start the webcam";
+  if (text) say(text);
+}
+
+function end(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 /* ---- what people do */
@@ -326,7 +352,7 @@ for (const id of ["file", "camera"])
   };
 get("split").oninput = slide;
 get("opacity").oninput = move;
-get("webcam").onclick = () => state.stream ? (stopWebcam(), say("The webcam is off.")) : startWebcam();
+get("webcam").onclick = () => state.stream ? stopWebcam("The webcam is off.") : startWebcam();
 const take = data => {
   if (data?.files.length) open(data.files[0]);
   return Boolean(data?.files.length);
