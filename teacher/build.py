@@ -24,6 +24,7 @@ COPIED = (
     "test_implementation.py",
     "test_implementation_zoo.py",
     "requirements.txt",
+    "requirements-track.txt",
     "constraints.txt",
     "environment.yml",
     "LICENSE",
