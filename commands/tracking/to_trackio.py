@@ -50,13 +50,10 @@ class TrackioStore:
             for step, values in [*addition.rows, (addition.step, addition.scores)]:
                 if values:
                     run.log(dict(values), step=step)
-            artifact = self.trackio.Artifact(f"run-{addition.key}", type="run")
             for path in addition.files:
-                artifact.add_file(str(path))
+                run.log_artifact(str(path), name=f"{addition.key}-{path.name}", type="run")
                 if path.name == PICTURE:
                     run.log({path.stem: self.trackio.Image(str(path))}, step=addition.step)
-            if addition.files:
-                run.log_artifact(artifact)
             self.trackio.finish()  # which, unlike the run's own, forgets the run
         if "warning: " in said.getvalue():
             raise RuntimeError(said.getvalue().rpartition("warning: ")[2])
