@@ -300,7 +300,13 @@ def add_track_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes `track`."""
     parser.description = "replays runs into a local store; a second call adds only what is new"
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs, finished or running")
+    add(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="folders of runs, finished or running, or full of them",
+    )
     add("--to", choices=STORE_NAMES, required=True, help="whose store")
     store_help = "folder of the store (default: tracking/mlflow, and so on)"
     add("--store", type=Path, metavar="DIR", help=store_help)

@@ -1109,7 +1109,7 @@ def test_logs_of_a_tested_run_are_those_of_its_test(lab):
     (folder / "slurm-42.out").write_text("test\n")
     os.utime(folder / "slurm-41.out", (1, 1))
     assert lab.call("logs", "one")[1] == "test\n"
-    assert lab.call("logs", "42")[1] == "test\n"
+    assert [lab.call("logs", job)[1] for job in ("41", "42")] == ["training\n", "test\n"]
 
 
 def test_logs_of_an_element_are_its_own(lab):

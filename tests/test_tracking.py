@@ -186,6 +186,19 @@ def test_changed_file_of_a_resumed_run_is_told_again(tmp_path, told):
     assert new[0].startswith("a 12 ")
 
 
+def test_folder_of_runs_is_each_of_them_and_a_young_run_waits(tmp_path, told, capsys):
+    for name, epochs in (("a", 1), ("b", 0)):
+        write_run(tmp_path / "runs" / name, epochs)
+    (tmp_path / "runs" / "comparison").mkdir()
+    (tmp_path / "runs" / "comparison" / "compare.md").write_text("| run |")
+    lines = told(tmp_path / "runs")
+    assert steps(lines) == ["a 4"]
+    assert "\nb: no epoch has ended yet; track it later\n" in capsys.readouterr().out
+    assert told(*sorted((tmp_path / "runs").iterdir())) == lines
+    with pytest.raises(LabError, match=r"config\.json"):
+        told(tmp_path / "runs", tmp_path)
+
+
 def test_damaged_and_foreign_folders_are_said_in_one_line(tmp_path, told):
     def line_about(folder: Path) -> str:
         with pytest.raises(LabError) as error:
@@ -194,7 +207,6 @@ def test_damaged_and_foreign_folders_are_said_in_one_line(tmp_path, told):
         return str(error.value)
 
     assert "config.json" in line_about(tmp_path / "nowhere")
-    assert "no epoch has ended" in line_about(write_run(tmp_path / "young", 0))
     run = write_run(tmp_path / "a", 1)
     (run / "history.csv").write_text(HEAD + "1,4,0.9\n")
     assert "history.csv" in line_about(run)

@@ -59,7 +59,8 @@ def show_log(word: str, follow: bool) -> int:
         JobError: without `follow`, when it has printed nothing yet.
     """
     found = find_entries(word)
-    newest = [each for each in found if each.folder == found[-1].folder]
+    newest = [each for each in found if each.number == word]
+    newest = newest or [each for each in found if each.folder == found[-1].folder]
     entry = max((each for each in newest if each.log.is_file()), key=last_change, default=newest[0])
     if follow:
         require_slurm()

@@ -83,7 +83,7 @@ def track_runs(runs: Sequence[Path], to: str, store: Path | None = None) -> None
     """Gives a store what it does not have of some runs, and says what that was.
 
     Args:
-        runs: their folders.
+        runs: their folders, or folders full of them.
         to: one of `STORES`.
         store: the store's folder; `tracking/NAME` if None.
 
@@ -91,7 +91,7 @@ def track_runs(runs: Sequence[Path], to: str, store: Path | None = None) -> None
         LabError: for a package that is missing, a run that is none, a store that cannot be written.
     """
     require_packages(to)
-    read = [read_run(run) for run in runs]
+    read = [read_run(run) for run in folders_of(runs)]
     folder = store or Path("tracking") / to
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,18 +118,28 @@ def require_packages(to: str) -> None:
             )
 
 
+def folders_of(paths: Sequence[Path]) -> list[Path]:
+    """The runs among paths and directly below them; those of `main.py compare` are passed over."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(each for each in path.glob("*") if (each / "config.json").is_file())
+        if (path / "config.json").is_file() or not (inside or (path / "compare.md").is_file()):
+            found.append(path)
+        else:
+            found += inside
+    return found
+
+
 def read_run(folder: Path) -> TrackedRun:
     """Reads a run's folder.
 
     Raises:
-        LabError: when it is none, is damaged, or no epoch of it has ended.
+        LabError: when it is none, or is damaged.
     """
     try:
         config, history = read_config(folder), read_history(folder)
     except ValueError as error:
         raise LabError(str(error)) from error
-    if not history:
-        raise LabError(f"{folder}: no epoch has ended yet; track it later, or choose another run")
     facts = {"data_fingerprint": config["data_fingerprint"], "classes": config["labels"]["name"]}
     facts |= {"git_commit": config.get("git_commit"), "command": config.get("command")}
     arguments = {
@@ -181,6 +191,8 @@ def read_scores(path: Path) -> dict[str, float]:
 
 def track_run(run: TrackedRun, folder: Path, store: Store) -> str:
     """Gives a store what it does not have of a run; returns what that was, in words."""
+    if not run.rows:
+        return f"{run.name}: no epoch has ended yet; track it later"
     record = record_of(folder, store, run.name, run.digests)
     addition, after = news(run, record)
     called = run.name if record.name == run.name else f"{run.name} (there called {record.name})"
