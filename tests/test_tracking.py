@@ -220,12 +220,21 @@ def test_damaged_and_foreign_folders_are_said_in_one_line(tmp_path, told):
     assert told(run)[-1] == "a model.onnx"
 
 
-def test_damaged_record_is_named(tmp_path, told):
+@pytest.mark.parametrize("key", ["0123abcd", "*", "0123abc"])
+def test_damaged_record_is_named(tmp_path, told, key):
     run = write_run(tmp_path / "a", epochs=1)
     told(run)
     (record,) = (tmp_path / "store" / "tracked").iterdir()
-    record.write_text('{"key": "a"}')
-    with pytest.raises(LabError, match=f"{record.name}: damaged; delete it"):
+    content = json.loads(record.read_text())
+    record.unlink()
+    name = "4567abcd" if key == "0123abcd" else key
+    record = record.with_name(f"{name}.json")
+    record.write_text(json.dumps(content | {"key": key}))
+    with pytest.raises(LabError, match=r": damaged; delete it") as error:
+        told(run)
+    assert str(record) in str(error.value)
+    record.write_text('{"key": "0123abcd"}')
+    with pytest.raises(LabError, match=r": damaged; delete it"):
         told(run)
 
 

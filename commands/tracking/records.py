@@ -6,6 +6,7 @@ second run of the same name another one, and a store that was deleted knows noth
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from commands.tracking.store import Store
 from utils import LabError, write_json
 
 FOLDER = "tracked"
+KEY = re.compile("[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def read_records(folder: Path) -> list[Record]:
         try:
             record = Record(**json.loads(path.read_text(encoding="utf-8")))
             is_right = isinstance(record.rows, list) and isinstance(record.files, dict)
-            if not is_right or path.stem != record.key:
+            # The key says what may be deleted: it must be one, and this file's.
+            if not is_right or path.stem != record.key or not KEY.fullmatch(record.key):
                 raise ValueError
         except (ValueError, TypeError) as error:
             raise LabError(

@@ -23,10 +23,9 @@ class MlflowStore:
 
     def __init__(self, folder: Path) -> None:
         take_no_orders("MLFLOW_", DISABLE_TELEMETRY="true")
+        logging.disable(logging.INFO)  # it tells of each table that it makes
         from mlflow import MlflowClient
 
-        for name in ("mlflow", "alembic"):  # MLflow sets them itself when it is imported
-            logging.getLogger(name).setLevel(logging.WARNING)
         uri = f"sqlite:///{(folder.absolute() / 'mlflow.db').as_posix()}"
         self.look = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
