@@ -1180,7 +1180,9 @@ def test_silent_controller_does_not_end_the_following(lab):
     lab.write_program("squeue", "#!/bin/bash\necho 'squeue: error: no contact' >&2\nexit 1\n")
     process = lab.start("logs", "-f", "one")
     assert "no contact" in process.stderr.readline()
-    assert process.stdout.readline() == "epoch 1\n" and process.poll() is None
+    assert process.stdout.readline() == "epoch 1\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
     lab.write_program("squeue", PROGRAMS["squeue"])
     process.communicate(timeout=20)
     assert process.returncode == 0

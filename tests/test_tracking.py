@@ -311,6 +311,8 @@ def mlflow_points(store: Path) -> list[tuple]:
 def trackio_points(store: Path) -> list[tuple]:
     """The same of Trackio; the picture has its place as its value."""
     rows = query(store / "segmentation-lab.db", "select run_name, step, metrics from metrics")
+    (runs,) = query(store / "segmentation-lab.db", "select count(distinct run_id) from metrics")
+    assert runs == (1,)
     points = [
         (name, step, tag, value)
         for name, step, text in rows
