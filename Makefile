@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-all test-slurm lint clean
+.PHONY: train test test-all test-slurm test-track lint clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py train
@@ -25,6 +25,12 @@ test-all: $(VENV)/.installed-dev lint
 test-slurm: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -rs tests/slurm
 
+# `main.py track` with the real stores, in an environment of its own: Trackio wants an older Pillow.
+test-track: requirements-track.txt requirements.txt
+	$(PYTHON) -m venv $(VENV)-track
+	$(VENV)-track/bin/python -m pip install --disable-pip-version-check -q -r requirements.txt -r requirements-track.txt
+	OMP_NUM_THREADS=1 $(VENV)-track/bin/python -m pytest -rs tests/test_tracking.py
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,4 +45,4 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-track .pytest_cache .ruff_cache

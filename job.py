@@ -4,7 +4,8 @@
     python job.py sweep --grid lr=1e-3,3e-4 loss=ce,wce,focal --repeat 3 --at-most 4 -- train
     python job.py sweep --grid loss=ce,wce,focal --local -- train --epochs 5
     python job.py status
-    python job.py cancel 1234
+    python job.py logs -f runs/base
+    python job.py cancel runs/base
 
 A job runs the code as it was committed when the job was submitted. Before its time is up the
 training saves itself; the job then requeues itself, and the training resumes where it was. All that
@@ -23,8 +24,9 @@ from functools import partial
 from pathlib import Path
 
 from commands.command_line import CommandLine, run_command, whole
+from commands.slurm.care import cancel_jobs, show_log
 from commands.slurm.chains import Chain, plan_chains
-from commands.slurm.jobs import new_folder, preview, read_records, slurm, submit_job, write_text
+from commands.slurm.jobs import new_folder, preview, submit_job, write_text
 from commands.slurm.script import REQUEST_OPTIONS, Job, Request, further_option, seconds_of
 from commands.slurm.status import show_status
 from commands.slurm.sweeps import runs_text, sweep_lines
@@ -57,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Long trainings on a cluster with Slurm, and sweeps of many.",
         epilog="Begin with: python job.py submit --dry-run -- train",
     )
-    commands = parser.add_subparsers(required=True, metavar="{submit,sweep,status,cancel}")
+    commands = parser.add_subparsers(required=True, metavar="{submit,sweep,status,logs,cancel}")
 
     def add(name: str, run: object, text: str, usage: str | None = None) -> CommandLine:
         command = commands.add_parser(name, help=text, description=f"{text}.", usage=usage)
@@ -77,8 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
     add_sweep(command)
     command = add("status", status, "the lab's jobs, their epochs and scores, and why one failed")
     command.add_argument("--logdir", metavar="DIR", help="only runs in this folder (default: all)")
+    meant = "folder or name of a run; or number or folder name of a job"
+    command = add("logs", logs, "what a job prints")
+    command.add_argument("job", metavar="RUN", help=meant)
+    follow_help = "go on until the job has ended, or with Ctrl-C (default: no)"
+    command.add_argument("-f", "--follow", action="store_true", help=follow_help)
     command = add("cancel", cancel, "end jobs; the trainings save themselves first")
-    command.add_argument("jobs", nargs="+", metavar="JOB", help="number or folder name of a job")
+    command.add_argument("jobs", nargs="+", metavar="RUN", help=meant)
     return parser
 
 
@@ -312,23 +319,14 @@ def status(args: argparse.Namespace) -> int:
     return 0
 
 
+def logs(args: argparse.Namespace) -> int:
+    """The command `logs`."""
+    return show_log(args.job, args.follow)
+
+
 def cancel(args: argparse.Namespace) -> int:
     """The command `cancel`."""
-    records = read_records()
-    numbers = []
-    for job in args.jobs:
-        number, _, element = job.partition("_")
-        found = [
-            record for folder, record in records if folder.name == job or record["job"] == number
-        ]
-        if not found:
-            raise JobError(f"{job} is no job of this lab; see: python job.py status")
-        if element and found[-1]["job"] == number:
-            numbers.append(job)
-        else:
-            numbers += [found[-1]["job"], *filter(None, [found[-1]["test_job"]])]
-    slurm("scancel", *numbers)
-    print(f"cancelled: {' '.join(numbers)}")
+    cancel_jobs(args.jobs)
     return 0
 
 

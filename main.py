@@ -303,6 +303,7 @@ COMMANDS = {
         "train": "train a network; its folder gets scores and a model.onnx",
         "test": "evaluate a network on a split, or segment your photos",
         "compare": "runs side by side: tables, curves, bars",
+        "track": "runs replayed into MLflow, Trackio or Weights & Biases, offline",
         "export": "a model.onnx of a run, or of published weights",
         "errors": "where a network is wrong: worst images, pairs, edges, confidence",
         "quantize": "a smaller model.onnx, float16 and int8, compared",

@@ -11,6 +11,7 @@ from commands.train import DEVICE_NAMES, add_reading_arguments
 
 CALIBRATED_HELP = "divide the logits by the temperature that the model keeps (default: off)"
 METRIC_NAMES = ("macro_f1", "mean_iou")
+STORE_NAMES = ("mlflow", "trackio", "wandb")
 
 
 def add_test_arguments(parser: argparse.ArgumentParser) -> None:
@@ -319,9 +320,26 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_track_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes `track`."""
+    parser.description = "replays runs into a local store; a second call adds only what is new"
+    add = parser.add_argument
+    add(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="folders of runs, finished or running, or full of them",
+    )
+    add("--to", choices=STORE_NAMES, required=True, help="whose store")
+    store_help = "folder of the store (default: tracking/mlflow, and so on)"
+    add("--store", type=Path, metavar="DIR", help=store_help)
+
+
 ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "test": add_test_arguments,
     "compare": add_compare_arguments,
+    "track": add_track_arguments,
     "export": add_export_arguments,
     "quantize": add_quantize_arguments,
     "errors": add_errors_arguments,

@@ -61,6 +61,13 @@ def compare(args: argparse.Namespace) -> None:
     print(f"as one page: {write_comparison(folders, output)}")
 
 
+def track(args: argparse.Namespace) -> None:
+    """The command `track`."""
+    from commands.tracking.replay import track_runs
+
+    track_runs(**options_of(args))
+
+
 def look_at_data(args: argparse.Namespace) -> int | None:
     """The commands that look at a data folder."""
     from commands.data import COMMANDS as DATA_COMMANDS
@@ -84,6 +91,7 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
 RUN = {
     "test": test,
     "compare": compare,
+    "track": track,
     "export": export,
     "errors": errors,
     "quantize": quantize,

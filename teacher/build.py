@@ -25,6 +25,7 @@ COPIED = (
     "test_implementation_zoo.py",
     "requirements.txt",
     "requirements-serve.txt",
+    "requirements-track.txt",
     "constraints.txt",
     "environment.yml",
     "LICENSE",

@@ -1037,13 +1037,155 @@ def test_run_in_the_queue_is_not_submitted_twice(lab):
     lab.submit("sweep", *words)
 
 
+def queue(lab: Lab, *numbers: str) -> None:
+    """Has these jobs run."""
+    (lab.play / "queue").write_text("".join(f"{number}|RUNNING|None\n" for number in numbers))
+
+
 def test_cancel_ends_jobs_with_their_tests(lab):
     folder = lab.submit("submit", "--then-test", "--", "train", "--name", "one")
     lab.submit("sweep", "--grid", "loss=ce,wce", "--", "train")
+    queue(lab, "41", "42", "43_0", "43_1")
     assert lab.call("cancel", "41")[0] == lab.call("cancel", "43_1")[0] == 0
     assert lab.call("cancel", folder.name, "43")[0] == 0
     assert lab.asked("scancel") == ["41 42", "43_1", "41 42 43"]
     assert "no job of this lab" in lab.refused("cancel", "7")
+
+
+@pytest.mark.parametrize("word", ["runs/one", "one", "./runs/../runs/one"])
+def test_cancel_takes_a_run_and_says_what_it_ended(lab, word):
+    lab.submit("submit", "--then-test", "--", "train", "--name", "one")
+    lab.submit("submit", "--", "train", "--name", "two")
+    queue(lab, "41", "42", "43", "7")
+    code, out, err = lab.call("cancel", word)
+    assert (code, err) == (0, "") and lab.asked("scancel") == ["41 42"]
+    assert out.splitlines()[:2] == [
+        "cancelled: job 41, the training of runs/one", "cancelled: job 42, the test of runs/one"
+    ]  # fmt: skip
+    assert "--resume RUN" in out.splitlines()[2]
+
+
+def test_cancel_leaves_alone_what_has_ended(lab):
+    lab.submit("submit", "--then-test", "--", "train", "--name", "one")
+    lab.submit("sweep", "--grid", "loss=ce,wce,focal", "--", "train")
+    queue(lab, "42", "43_1", "43_2")
+    assert lab.call("cancel", "one")[0] == lab.call("cancel", "43")[0] == 0
+    assert lab.asked("scancel") == ["42", "43_1 43_2"]
+
+
+def test_cancel_of_a_run_that_is_not_queued_cancels_nothing(lab):
+    for name in ("one", "two"):
+        lab.submit("submit", "--", "train", "--name", name)
+    queue(lab, "42")
+    line = lab.refused("cancel", "two", "one")
+    assert line == "error: one is not in the queue (job 41: ended early)\n"
+    assert lab.asked("scancel") == []
+
+
+def test_name_of_several_runs_is_not_guessed(lab):
+    for place in ("runs", "elsewhere"):
+        lab.submit("submit", "--", "train", "--name", "one", "--logdir", place)
+    queue(lab, "41", "42")
+    assert "elsewhere/one, runs/one" in lab.refused("cancel", "one")
+    assert lab.call("cancel", "elsewhere/one")[0] == 0 and lab.asked("scancel") == ["42"]
+
+
+def test_logs_are_those_of_the_newest_job(lab):
+    first = lab.submit("submit", "--", "train", "--name", "one")
+    (first / "slurm-41.out").write_bytes("größe \xff\n".encode("latin-1") + "größe\n".encode())
+    for word in ("runs/one", "one", "41", first.name):
+        assert lab.call("logs", word) == (0, "gr\ufffd\ufffde \ufffd\ngröße\n", "")
+    lab.start_script(first).wait(20)
+    lab.submit("submit", "--then-test", "--", "train", "--resume", "runs/one")
+    (lab.play / "queue").write_text("42|PENDING|Priority\n")
+    assert "job 42 (PENDING) has printed nothing" in lab.refused("logs", "one")
+    assert "no job of this lab" in lab.refused("logs", "runs/two")
+
+
+def test_logs_of_a_tested_run_are_those_of_its_test(lab):
+    folder = lab.submit("submit", "--then-test", "--", "train", "--name", "one")
+    (folder / "slurm-41.out").write_text("training\n")
+    assert lab.call("logs", "one")[1] == "training\n"
+    (folder / "slurm-42.out").write_text("test\n")
+    os.utime(folder / "slurm-41.out", (1, 1))
+    assert lab.call("logs", "one")[1] == "test\n"
+    assert [lab.call("logs", job)[1] for job in ("41", "42")] == ["training\n", "test\n"]
+
+
+def test_logs_of_an_element_are_its_own(lab):
+    folder = lab.submit("sweep", "--grid", "loss=ce,wce", "--", "train")
+    for number in range(2):
+        (folder / f"slurm-41_{number}.out").write_text(f"run {number}\n")
+    assert lab.call("logs", "ce")[1] == "run 0\n" and lab.call("logs", "41_1")[1] == "run 1\n"
+
+
+def patient(lab: Lab) -> None:
+    """Has the played lab look, and ask, at short intervals."""
+    path = lab.folder / "commands" / "slurm" / "care.py"
+    text = path.read_text(encoding="utf-8")
+    assert "= 0.5, 10\n" in text
+    path.write_text(text.replace("= 0.5, 10\n", "= 0.02, 0.05\n"), encoding="utf-8")
+
+
+def test_followed_log_goes_on_until_the_job_ends(lab):
+    folder = lab.submit("submit", "--", "train", "--name", "one")
+    patient(lab)
+    queue(lab, "41")
+    process, log = lab.start("logs", "-f", "one"), folder / "slurm-41.out"
+    assert "waiting" in process.stderr.readline()
+    whole = "größe\n".encode()
+    log.write_bytes(whole[:3])
+    time.sleep(0.1)
+    log.write_bytes(whole)
+    assert process.stdout.readline() == "größe\n"
+    (lab.play / "queue").write_text("41|PENDING|BeginTime\n")  # it requeues itself
+    time.sleep(0.2)
+    assert process.poll() is None
+    log.write_bytes(whole + b"the end\n")
+    (lab.play / "queue").write_text("")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "the end\n", "job 41: ended early\n")
+
+
+def test_following_ends_with_ctrl_c_and_the_job_goes_on(lab):
+    folder = lab.submit("submit", "--", "train", "--name", "one")
+    patient(lab)
+    queue(lab, "41")
+    (folder / "slurm-41.out").write_text("epoch 1\n")
+    process = lab.start("logs", "-f", "one")
+    assert process.stdout.readline() == "epoch 1\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "job 41 goes on without you\n")
+    assert lab.asked("scancel") == []
+
+
+def test_following_ends_when_nobody_reads_on(lab):
+    folder = lab.submit("submit", "--", "train", "--name", "one")
+    patient(lab)
+    queue(lab, "41")
+    (folder / "slurm-41.out").write_text("epoch 1\n")
+    process = lab.start("logs", "-f", "one")
+    assert process.stdout.readline() == "epoch 1\n"
+    process.stdout.close()
+    with (folder / "slurm-41.out").open("a") as file:
+        file.write("epoch 2\n")
+    assert process.wait(timeout=20) == 0
+
+
+def test_silent_controller_does_not_end_the_following(lab):
+    folder = lab.submit("submit", "--", "train", "--name", "one")
+    patient(lab)
+    (folder / "slurm-41.out").write_text("epoch 1\n")
+    lab.write_program("squeue", "#!/bin/bash\necho 'squeue: error: no contact' >&2\nexit 1\n")
+    process = lab.start("logs", "-f", "one")
+    assert "no contact" in process.stderr.readline()
+    assert process.stdout.readline() == "epoch 1\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    lab.write_program("squeue", PROGRAMS["squeue"])
+    process.communicate(timeout=20)
+    assert process.returncode == 0
 
 
 # ----------------------------------------------------------------------------------------- chapter
@@ -1058,8 +1200,10 @@ def chapter_commands():
 def test_commands_of_the_chapter_are_taken(lab, line):
     (lab.folder / "prepared" / "cityscapes").mkdir(parents=True)
     words = [word.replace("NUMBER", "41") for word in shlex.split(line)[2:]]
-    lab.submit("submit", "--", "train")
+    folder = lab.submit("submit", "--", "train", "--name", "unet64")
+    (folder / "slurm-41.out").write_text("epoch 1\n")
     if "--" not in words:
+        (lab.play / "queue").write_text("41|RUNNING|None\n" if "cancel" in words else "")
         assert lab.call(*words)[0] == 0
         return
     code, out, err = lab.call(words[0], "--dry-run", *words[1:])
@@ -1097,7 +1241,7 @@ def test_what_a_console_cannot_encode_is_replaced(lab):
     words = ["submit", "--dry-run", "--", "train", "--name", "größe"]
     code, out, err = lab.call(*words, PYTHONIOENCODING="ascii")
     assert (code, err) == (0, "") and "--name 'gr??e'" in out
-    code, out, err = lab.call("cancel", "größe", PYTHONIOENCODING="ascii")
+    code, out, err = lab.call("logs", "größe", PYTHONIOENCODING="ascii")
     assert (code, out) == (2, "") and err.startswith("error: gr??e is no job")
 
 
@@ -1120,7 +1264,7 @@ def test_import_has_no_side_effects(lab):
     assert sorted(lab.folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("words", ["", "submit", "sweep", "status", "cancel"])
+@pytest.mark.parametrize("words", ["", "submit", "sweep", "status", "logs", "cancel"])
 def test_every_command_has_its_help_without_the_libraries(words):
     code = "import sys, job\ntry:\n    job.main()\nfinally:\n    print(*sys.modules)"
     command = [sys.executable, "-c", code, *words.split(), "--help"]

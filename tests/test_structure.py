@@ -28,6 +28,7 @@ NARROW = {
     "commands/slurm": {"commands.slurm", *FRAME},
     "commands/comparison": {"commands.comparison", *FRAME},
     "commands/companion": {"commands.companion", *FRAME},
+    "commands/tracking": {"commands.tracking", *FRAME},
     "support/formats": {"support.formats", "utils"},
     "support/engine": {"support.engine", "support.plots", "metrics", "utils"},
     "toycity": {"toycity", "support.formats", "utils"},
@@ -39,6 +40,7 @@ NARROW = {
 OUTSIDE = ("checks", "teacher", "tests", "benchmarks", "subject", "conftest", "relative")
 """What no room of the lab imports; nor does any import by a relative path."""
 TORCH_FREE = ("commands/slurm", "commands/comparison", "commands/companion", "support/formats")
+TORCH_FREE += ("commands/tracking",)
 MOST_FILES, MOST_LINES = 26, 5750
 
 

@@ -110,13 +110,14 @@ def as_shown(text: str) -> str:
 class LastingStream:
     """A standard stream that outlives its reader, such as `head` or a terminal that hung up.
 
-    What nobody can read any more is dropped, and the work goes on; `error` is another reason, such
-    as a full disk. A character that the encoding lacks becomes `?`.
+    What nobody can read any more is dropped, and the work goes on; then `is_abandoned`. `error` is
+    another reason, such as a full disk. A character that the encoding lacks becomes `?`.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
         self.error: OSError | None = None
+        self.is_abandoned = False
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="replace")
 
@@ -138,6 +139,7 @@ class LastingStream:
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO, errno.EINVAL):  # as Windows has it
                 self.error = error
+            self.is_abandoned = True
             with suppress(OSError):  # what is still buffered must go somewhere
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 

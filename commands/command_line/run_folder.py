@@ -34,13 +34,18 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_history(folder: Path) -> list[dict[str, float]]:
     """A run's `history.csv`: a row per epoch, column → number; no rows before the first epoch ends.
 
+    An empty cell is NaN.
+
     Raises:
         ValueError: one line, when the file is damaged, or not of this lab.
     """
     path = folder / "history.csv"
     with _one_line_about(path):
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        rows = [{key: float(row[key]) for key in row} for row in csv.DictReader(lines)]
+        rows = [
+            {key: math.nan if row[key] == "" else float(row[key]) for key in row}
+            for row in csv.DictReader(lines)
+        ]
         is_finite = all(math.isfinite(row[key]) for row in rows for key in SCORED_COLUMNS)
         if not is_finite or any(row["epoch"] >= after["epoch"] for row, after in pairwise(rows)):
             raise ValueError

@@ -175,7 +175,8 @@ def read_records() -> list[tuple[Path, dict]]:
                 found.append((path.parent, record))
         except (OSError, ValueError, LookupError, TypeError):
             continue  # a job being submitted at this moment, or an edited file
-    return sorted(found, key=lambda each: each[1]["submitted"])
+    # Jobs of one second stand in the order of their numbers.
+    return sorted(found, key=lambda each: (each[1]["submitted"], str(each[1]["job"]).zfill(12)))
 
 
 def runs_of(record: dict) -> dict[str, Path]:

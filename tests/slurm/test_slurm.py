@@ -87,6 +87,7 @@ def test_log_lies_in_the_job_folder(lab, plain):
     log = plain.folder / f"slurm-{plain.number}.out"
     assert f"epoch {EPOCHS:>3}" in log.read_text()
     assert not list(lab.folder.glob("slurm-*"))
+    assert lab.call("logs", plain.number).stdout == log.read_text()
 
 
 def test_then_test_tests_the_network(lab, plain):
@@ -176,10 +177,16 @@ def test_cancel_ends_a_job_and_its_test(cluster, lab):
     options = ["--then-test", *lab.slowly]
     job = lab.submit(*options, name="cancelled", epochs=EPOCHS)
     lab.wait_for_epoch(job, 1)
-    done = lab.call("cancel", job.number)
+    done = lab.call("cancel", job.run)
     assert done.returncode == 0, done.stderr
+    assert f"cancelled: job {job.number}, " in done.stdout
+    assert f"cancelled: job {job.test}, the test of " in done.stdout
+    followed = lab.call("logs", "-f", job.run)  # until it has saved itself
     lab.wait(job, "CANCELLED")
     lab.wait(job.test, "CANCELLED")
+    assert STOPPED in followed.stdout and f"job {job.number}: CANCELLED" in followed.stderr
+    again = lab.call("cancel", job.run)
+    assert again.returncode == 2 and "is not in the queue" in again.stderr
     wait_until(lambda: not trainings(cluster), 30, "the training has ended")
     assert starts(job) == 1 and STOPPED in job.log()
 
