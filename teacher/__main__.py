@@ -1,4 +1,4 @@
-"""The teacher's commands: python -m teacher build | verify | grade | exam."""
+"""The teacher's commands: python -m teacher build | verify | grade | report | similar | exam."""
 
 import argparse
 import sys
@@ -14,6 +14,8 @@ from teacher.exam.roster import read_roster
 from teacher.exam.sheets import write_exam
 from teacher.grade import Limits, grade, summary
 from teacher.pretrain import PRETRAINED, pretrain
+from teacher.report.command import add_report
+from teacher.similar.command import add_similar
 from teacher.verify import default_workers, verify
 from utils import LabError
 
@@ -23,7 +25,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandLine(
         prog="teacher", description="Builds, proves and grades the student edition."
     )
-    commands = parser.add_subparsers(required=True, metavar="{build,verify,grade,exam,pretrain}")
+    commands = parser.add_subparsers(
+        required=True, metavar="{build,verify,grade,report,similar,exam,pretrain}"
+    )
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
     command.add_argument("target", type=Path, metavar="DIR", help="a new folder")
@@ -33,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_todos(command)
     add_workers(command)
     add_grade(commands.add_parser("grade", help="grade submissions"))
+    add_report(commands.add_parser("report", help="a graded class on one page"))
+    add_similar(commands.add_parser("similar", help="compare the answers of a class"))
     add_exam(commands.add_parser("exam", help="print an exam sheet for each student, and the key"))
     command = commands.add_parser("pretrain", help="train the network that students get")
     command.set_defaults(run=pretrain_command)
@@ -66,6 +72,11 @@ def add_grade(command: argparse.ArgumentParser) -> None:
         default=3000,
         metavar="MB",
         help="memory for the tests of a TODO (default: %(default)s)",
+    )
+    command.add_argument(
+        "--partial",
+        action="store_true",
+        help="a part of the points for a wrong answer that passes some of the tests",
     )
     add_todos(command)
     add_workers(command)
@@ -159,7 +170,9 @@ def grade_command(args: argparse.Namespace) -> int:
     start = time.monotonic()
     limits = Limits(args.seconds, args.megabytes)
     numbers = chosen(args.todos)
-    marks = grade(args.submissions, args.out, numbers, args.workers, limits, args.gradescope)
+    marks = grade(
+        args.submissions, args.out, numbers, args.workers, limits, args.gradescope, args.partial
+    )
     print(summary(marks, time.monotonic() - start))
     if args.out is not None:
         print(f"{args.out}: the marks; {args.out.parent / 'reports'}: a report for each")

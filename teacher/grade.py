@@ -22,6 +22,7 @@ from commands.companion.todos import BY_NUMBER
 from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, all_parts, solved_texts
 from teacher.exam.marking import mark_quizzes
+from teacher.partial import passed_tests, points_for
 from teacher.reports import (
     MAX_MESSAGE,
     Mark,
@@ -37,6 +38,9 @@ from utils import LabError, write_json
 
 EXPORT, EXPORT_FACTOR = "7.1", 2
 """The TODO whose tests take seconds, and how much more time it has."""
+RECORD = 2
+"""The version of what is written down of a submission; older ones are graded again."""
+MAX_ANSWER = 20_000
 PLACE = re.compile(r"syntax error in (\d+\.\d+[a-z]?), line (\d+)")
 
 
@@ -65,6 +69,7 @@ def grade(
     workers: int,
     limits: Limits,
     gradescope: Path | None = None,
+    is_partial: bool = False,
 ) -> list[Mark]:
     """Grades submissions, folders or zips or folders of these, and writes the marks.
 
@@ -75,6 +80,7 @@ def grade(
         workers: processes at a time.
         limits: of each process.
         gradescope: folder for results.json, for a single submission.
+        is_partial: whether an answer that passes some of its tests has a part of the points.
 
     Returns:
         The marks, by name.
@@ -84,7 +90,7 @@ def grade(
     """
     if gradescope is not None:
         write_gradescope(gradescope, None, numbers, "the grading did not come to its end")
-    grading = Grading(out, numbers, limits)
+    grading = Grading(out, numbers, limits, is_partial)
     found = find_submissions(paths)
     if gradescope is not None and len(found) != 1:
         raise LabError(f"--gradescope is for one submission; there are {len(found)}")
@@ -103,8 +109,11 @@ def grade(
 class Grading:
     """The state of a grading: what is under way, and what is done."""
 
-    def __init__(self, out: Path | None, numbers: list[str], limits: Limits) -> None:
+    def __init__(
+        self, out: Path | None, numbers: list[str], limits: Limits, is_partial: bool
+    ) -> None:
         self.out, self.numbers, self.limits = out, numbers, limits
+        self.is_partial = is_partial
         self.solved, self.places = solved_texts(), all_parts()
         self.lab = digest_of_lab()
         self.tasks: dict[str, Task] = {}
@@ -169,7 +178,12 @@ class Grading:
         number, _, name = outcome.job.name.partition(" ")
         task = self.tasks[name]
         task.waiting.discard(number)
-        task.mark.todos.append(mark_tested(outcome, number, task.submission))
+        todo = mark_tested(outcome, number, task.submission)
+        if todo.verdict != "passed":
+            todo.answer = task.submission.code_of(number)[:MAX_ANSWER]
+            if self.is_partial and todo.verdict == "wrong":
+                grant_part(todo, outcome)
+        task.mark.todos.append(todo)
         task.mark.seconds += outcome.seconds
         self.advance(1)
         if not task.waiting:
@@ -210,7 +224,8 @@ class Grading:
 
     def digest(self, submission: Submission) -> str:
         """A hash of all that a mark depends on."""
-        content = [self.lab, self.numbers, self.limits.seconds, self.limits.megabytes]
+        content = [RECORD, self.is_partial, self.lab, self.numbers]
+        content += [self.limits.seconds, self.limits.megabytes]
         content += [submission.name, submission.remarks, sorted(submission.is_open)]
         content += [submission.parts, submission.faults, submission.lines]
         text = json.dumps(content, sort_keys=True)
@@ -247,6 +262,13 @@ def mark_tested(outcome: Outcome, number: str, submission: Submission) -> TodoMa
         text = sum_up([vars(result) for result in failures]).message[:MAX_MESSAGE]
     is_open = failures and all(result.verdict == "to do" for result in failures)
     return TodoMark(number, 0, "to do" if is_open else "wrong", text)
+
+
+def grant_part(todo: TodoMark, outcome: Outcome) -> None:
+    """Gives a wrong answer the part of the points that its tests earn, and says so."""
+    passed, tests = passed_tests(outcome, todo.number)
+    todo.points = points_for(passed, tests, BY_NUMBER[todo.number].points)
+    todo.message += f"\n{passed} of {tests} tests pass"
 
 
 def place_of(match: re.Match, submission: Submission) -> str:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,15 +25,17 @@ class TodoMark:
 
     Attributes:
         number: of the TODO.
-        points: all of them or 0.
+        points: all of them or 0; with partial credit a part of them too.
         verdict: "passed", "wrong", "to do", "unreadable" or "stopped".
         message: what the student would have seen; "" if all is well.
+        answer: the student's code, if it was tested and did not pass.
     """
 
     number: str
-    points: int
+    points: float
     verdict: str
     message: str = ""
+    answer: str = ""
 
 
 @dataclass
@@ -56,14 +59,14 @@ class Mark:
     quiz_remarks: list[str] = field(default_factory=list)
 
     @property
-    def total(self) -> int:
+    def total(self) -> float:
         """The points of all TODOs but the optional ones."""
-        return sum(todo.points for todo in self.todos if not is_optional(todo.number))
+        return add_up(todo.points for todo in self.todos if not is_optional(todo.number))
 
     @property
-    def extra(self) -> int:
+    def extra(self) -> float:
         """The points of the optional TODOs."""
-        return sum(todo.points for todo in self.todos if is_optional(todo.number))
+        return add_up(todo.points for todo in self.todos if is_optional(todo.number))
 
     @property
     def highest(self) -> int:
@@ -89,6 +92,12 @@ class Mark:
             KeyError or TypeError: when it is something else.
         """
         return cls(**values | {"todos": [TodoMark(**todo) for todo in values["todos"]]})
+
+
+def add_up(points: Iterable[float]) -> float:
+    """The sum of points to two digits; a whole number where it is one."""
+    total = round(sum(points), 2)
+    return int(total) if total == int(total) else total
 
 
 def is_optional(number: str) -> bool:

@@ -57,6 +57,13 @@ class Submission:
     is_open: set[str] = field(default_factory=set)
     quiz: bytes = b""
 
+    def code_of(self, number: str) -> str:
+        """The answer to a TODO, each of several parts under its number; "" for none."""
+        own = [part for part in sorted(self.parts) if todo_of(part) == number]
+        if len(own) == 1:
+            return self.parts[own[0]]
+        return "\n".join(f"# {part}\n{self.parts[part]}" for part in own)
+
 
 # ------------------------------------------------------------------ which submissions there are
 
@@ -127,13 +134,14 @@ def name_of(path: Path) -> str:
 # ------------------------------------------------------------------ their files
 
 
-def read_submission(name: str, path: Path, solved: dict[str, str]) -> Submission:
+def read_submission(name: str, path: Path, solved: dict[str, str] | None) -> Submission:
     """Reads a submission; what is wrong with it is in its faults and remarks.
 
     Args:
         name: what to call it.
         path: folder or zip.
-        solved: name → text of the lab's solved files.
+        solved: name → text of the lab's solved files; None if what was changed outside the answers
+            does not matter.
     """
     submission = Submission(name)
     try:
@@ -155,7 +163,8 @@ def read_submission(name: str, path: Path, solved: dict[str, str]) -> Submission
     for part, code in submission.parts.items():
         if word := SUSPICIOUS.search(code):
             submission.remarks.append(f"read {part} yourself: it has {word[0]}")
-    report_changes(submission, texts, files.get(EDITION), solved)
+    if solved is not None:
+        report_changes(submission, texts, files.get(EDITION), solved)
     return submission
 
 

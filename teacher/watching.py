@@ -119,8 +119,9 @@ class Reporter:
 
 
 def name_of(nodeid: str) -> str:
-    """The name of a test without its file."""
-    return nodeid.partition("::")[2]
+    """The name of a test with its file, but not with that file's folder."""
+    file, colons, test = nodeid.partition("::")
+    return file.rpartition("/")[2] + colons + test
 
 
 def meanings() -> dict[str, dict[str, tuple[object, object]]]:

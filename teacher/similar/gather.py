@@ -1,0 +1,121 @@
+"""Gathers the answers of a class, and what is known of each TODO and weighs nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from commands.companion.markers import parse_answers, parse_solutions, to_edition, todo_of
+from commands.companion.todos import BY_NUMBER
+from teacher.catalogue import read_answers, solved_texts
+from teacher.similar.compare import LEAST_OWN, Answer, Author, Likeness, alike
+from teacher.submissions import Submission, find_submissions, read_submission
+from utils import LabError
+
+
+@dataclass
+class Pair:
+    """Two authors and the answers that they have much in common, by TODO."""
+
+    authors: tuple[Author, Author]
+    found: list[Likeness] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """How many own tokens are in common, over all TODOs."""
+        return sum(each.tokens for each in self.found)
+
+
+@dataclass
+class Comparison:
+    """What came of comparing a class.
+
+    Attributes:
+        authors: whose answers were read; the class first, then the older one.
+        pairs: the most alike first.
+        counts: TODO → answers that were written, and those of them with enough of their own.
+        remarks: author and sentence: what could not be read.
+    """
+
+    authors: list[Author]
+    pairs: list[Pair]
+    counts: dict[str, tuple[int, int]]
+    remarks: list[tuple[Author, str]]
+
+
+def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) -> Comparison:
+    """Compares all answers of a class, among each other and with those of an older one.
+
+    Args:
+        folder: of the submissions.
+        archive: of the older class.
+        numbers: of the TODOs.
+
+    Raises:
+        LabError: for a folder that is not there, or has no answer.
+    """
+    if archive is not None and archive.resolve() == folder.resolve():
+        raise LabError(f"--archive {archive}: is the folder that is to be compared")
+    sources = [(folder, False)] + ([(archive, True)] if archive else [])
+    found = [
+        (Author(name, is_old), path)
+        for source, is_old in sources
+        for name, path in find_submissions([source])
+    ]
+    answers: dict[str, list[Answer]] = {number: [] for number in numbers}
+    remarks: list[tuple[Author, str]] = []
+    for author, path in tqdm(found, "read", disable=None):
+        submission = read_submission(author.name, path, None)
+        remarks += [(author, text) for text in (*submission.remarks, *submission.faults.values())]
+        for number in numbers:
+            code = code_of(submission, number)
+            if code:
+                answers[number].append(Answer(author, code))
+    for source, is_old in sources:
+        every = (answer for each in answers.values() for answer in each)
+        if not any(answer.author.is_archived == is_old for answer in every):
+            raise LabError(f"{source}: holds no answer to compare; is it the folder of a class?")
+    known = known_codes()
+    pairs: dict[tuple[Author, Author], Pair] = {}
+    for number in tqdm(numbers, "compare", disable=None):
+        for likeness in alike(number, answers[number], known[number]):
+            first, second = (answer.author for answer in likeness.answers)
+            pairs.setdefault((first, second), Pair((first, second))).found.append(likeness)
+    order = sorted(pairs.values(), key=lambda pair: (-pair.tokens, sort_key(pair)))
+    counts = {
+        number: (len(each), sum(len(answer.own) >= LEAST_OWN for answer in each))
+        for number, each in answers.items()
+    }
+    return Comparison([author for author, _ in found], order, counts, remarks)
+
+
+def sort_key(pair: Pair) -> list[tuple[bool, str]]:
+    """An order of pairs that depends on nothing but their names."""
+    return [(author.is_archived, author.name) for author in pair.authors]
+
+
+def code_of(submission: Submission, number: str) -> str:
+    """An answer with all its parts; "" where none has been written, or it cannot be told."""
+    parts = [part for part in submission.parts if todo_of(part) == number]
+    is_open = all(part in submission.is_open for part in parts)
+    return "" if is_open or number in submission.faults else submission.code_of(number)
+
+
+def known_codes() -> dict[str, list[str]]:
+    """TODO → pieces of code that weigh nothing: solution, alternatives, what students start from.
+
+    Each part is there alone, and the solution as a whole too: passages may cross a border.
+    """
+    parts: dict[str, dict[str, list[str]]] = {number: {} for number in BY_NUMBER}
+    for file, text in solved_texts().items():
+        edition = parse_answers(to_edition(text, file, set(BY_NUMBER)), file)
+        for region in (*parse_solutions(text, file), *edition):
+            parts[region.todo].setdefault(region.part, []).append(region.answer())
+    known = {}
+    for number, own in parts.items():
+        codes = [code for each in own.values() for code in each]
+        known[number] = [*codes, "\n".join(each[0] for _, each in sorted(own.items()))]
+    for answer in read_answers("alternatives"):
+        known[answer.todo] += [*answer.parts.values()]
+    return known
