@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+import tempfile
 import time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,12 @@ from teacher.build import build
 from teacher.exam.roster import read_roster
 from teacher.exam.sheets import write_exam
 from teacher.grade import Limits, grade, summary
+from teacher.handout.classroom50 import build_classroom50
+from teacher.handout.gradescope import build_gradescope
+from teacher.platforms.handed_in import collect
+from teacher.platforms.handing_back import hand_back, read_sheet
+from teacher.platforms.table import read_table
+from teacher.platforms.worksheet import Wishes
 from teacher.pretrain import PRETRAINED, pretrain
 from teacher.report.command import add_report
 from teacher.similar.command import add_similar
@@ -30,7 +38,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
-    command.add_argument("target", type=Path, metavar="DIR", help="a new folder")
+    command.add_argument(
+        "target", nargs="?", type=Path, metavar="DIR", help="a new folder for the edition"
+    )
+    command.add_argument(
+        "--classroom50",
+        type=Path,
+        metavar="DIR",
+        help="write autograder.py, lab.zip and tests.json for Classroom 50 into a new folder",
+    )
+    command.add_argument(
+        "--gradescope-zip", type=Path, metavar="FILE", help="write the autograder for Gradescope"
+    )
     add_todos(command)
     command = commands.add_parser("verify", help="prove the tests", description=verify.__doc__)
     command.set_defaults(run=verify_command)
@@ -59,6 +78,10 @@ def add_grade(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--gradescope", type=Path, metavar="DIR", help="write results.json of one submission there"
     )
+    command.add_argument(
+        "--classroom50", type=Path, metavar="FILE", help="write the result of one checkout there"
+    )
+    add_platforms(command)
     command.add_argument(
         "--seconds",
         type=positive,
@@ -111,6 +134,46 @@ def add_exam(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_platforms(command: argparse.ArgumentParser) -> None:
+    """Adds what goes back to a learning platform."""
+    group = command.add_argument_group("Moodle and Canvas")
+    group.add_argument(
+        "--fill",
+        type=Path,
+        metavar="FILE.csv",
+        help="write Moodle's grading worksheet or Canvas' gradebook, filled, beside this one",
+    )
+    group.add_argument("--again", action="store_true", help="replace marks that it has already")
+    group.add_argument("--assignment", metavar="TITLE", help="which column of Canvas' gradebook")
+    group.add_argument(
+        "--feedback", type=Path, metavar="FILE.zip", help="write the reports for the platform"
+    )
+    group.add_argument(
+        "--roster", type=Path, metavar="FILE", help="all students: say who has not handed in"
+    )
+    group.add_argument(
+        "--deadline",
+        type=moment,
+        metavar="TIME",
+        help="count days after it (2026-06-30, or '2026-06-30 18:00'); needs Moodle's --fill",
+    )
+    group.add_argument(
+        "--best",
+        action="store_true",
+        help="of several submissions of a student the best counts, not the latest",
+    )
+
+
+def moment(text: str) -> datetime:
+    """An argparse type: a day, which means its end, or a day with a time."""
+    try:
+        time_of_day = " 23:59" if len(text) == len("2026-06-30") else ""
+        return datetime.fromisoformat(text + time_of_day).replace(tzinfo=None)
+    except ValueError as error:
+        wanted = "a day such as 2026-06-30, or '2026-06-30 18:00'"
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}") from error
+
+
 def add_todos(parser: argparse.ArgumentParser) -> None:
     """Adds the choice of TODOs."""
     parser.add_argument(
@@ -144,13 +207,26 @@ def chosen(words: list[str] | None) -> list[str]:
 
 
 def build_command(args: argparse.Namespace) -> int:
-    """Writes the student edition, and says what comes next."""
+    """Writes the student edition or an autograder, and says what comes next."""
+    if args.target is None and args.classroom50 is None and args.gradescope_zip is None:
+        raise LabError(
+            "say what to write: a new folder, --classroom50 DIR or --gradescope-zip FILE"
+        )
     numbers = chosen(args.todos)
-    files = build(args.target, numbers)
-    optional = sum(BY_NUMBER[number].is_optional for number in numbers)
-    more = f" and {optional} optional ones" if optional else ""
-    print(f"{args.target}: {len(files)} files, {len(numbers) - optional} TODOs{more} to do")
-    print("next: open its README.md; before handing it out, python -m teacher verify")
+    if args.target is not None:
+        files = build(args.target, numbers)
+        optional = sum(BY_NUMBER[number].is_optional for number in numbers)
+        more = f" and {optional} optional ones" if optional else ""
+        print(f"{args.target}: {len(files)} files, {len(numbers) - optional} TODOs{more} to do")
+        print("next: open its README.md; before handing it out, python -m teacher verify")
+    if args.classroom50 is not None:
+        autograder, lab, tests = build_classroom50(args.classroom50, numbers)
+        print(f"{autograder}, {lab.name}: for marks; {lab.name} has the solutions")
+        print(f"{tests}: for feedback alone, without solutions")
+        print("next: teacher/README.md, Classroom 50, says which to use, and where they go")
+    if args.gradescope_zip is not None:
+        count = build_gradescope(args.gradescope_zip)
+        print(f"{args.gradescope_zip}: {count} files; next: upload it as the autograder")
     return 0
 
 
@@ -165,17 +241,30 @@ def verify_command(args: argparse.Namespace) -> int:
 
 def grade_command(args: argparse.Namespace) -> int:
     """Grades submissions, and says where the marks are."""
-    if args.out is None and args.gradescope is None:
-        raise LabError("say where the marks go: --out marks.csv, or --gradescope DIR")
+    if args.out is None and args.gradescope is None and args.classroom50 is None:
+        raise LabError(
+            "say where the marks go: --out marks.csv, --gradescope DIR or --classroom50 FILE"
+        )
     start = time.monotonic()
     limits = Limits(args.seconds, args.megabytes)
     numbers = chosen(args.todos)
-    marks = grade(
-        args.submissions, args.out, numbers, args.workers, limits, args.gradescope, args.partial
-    )
+    wishes = wishes_of(args)
+    with tempfile.TemporaryDirectory(prefix="handed-in-", ignore_cleanup_errors=True) as scratch:
+        handed = None
+        if args.gradescope is None and args.classroom50 is None:
+            handed = collect(args.submissions, Path(scratch).resolve(), wishes)
+        marks = grade(
+            *(args.submissions, args.out, numbers, args.workers, limits, args.gradescope),
+            classroom50=args.classroom50,
+            handed=handed,
+            is_partial=args.partial,
+        )
     print(summary(marks, time.monotonic() - start))
     if args.out is not None:
         print(f"{args.out}: the marks; {args.out.parent / 'reports'}: a report for each")
+    if handed is not None:
+        for line in hand_back(marks, handed, wishes, args.out):
+            print(line)
     return 0
 
 
@@ -187,6 +276,25 @@ def exam_command(args: argparse.Namespace) -> int:
     print(f"{args.output / 'key.html'}: the answers, and what wrong ones come of")
     print("next: open both in a browser and print them")
     return 0
+
+
+def wishes_of(args: argparse.Namespace) -> Wishes:
+    """What the teacher wants back; the files for it are read before the grading begins."""
+    if args.gradescope is not None or args.classroom50 is not None:
+        named = [n for n in ("fill", "feedback", "roster", "deadline") if getattr(args, n)]
+        if named:
+            raise LabError(f"--{named[0]} is for many submissions, with --out")
+    given = {path.resolve() for path in (*args.submissions, args.fill, args.roster) if path}
+    for path in (args.out, args.feedback):
+        if path is not None and path.resolve() in given:
+            raise LabError(f"{path}: is one of the files that you give; choose a new name")
+    if args.classroom50 is not None and args.partial:
+        raise LabError("--partial gives parts of points; Classroom 50 takes whole ones alone")
+    if args.again and args.fill is None:
+        raise LabError("--again is about the marks of --fill")
+    sheet = read_sheet(args.fill, args.assignment) if args.fill else None
+    roster = read_table(args.roster) if args.roster else None
+    return Wishes(sheet, args.again, args.feedback, roster, args.deadline, args.best)
 
 
 def pretrain_command(args: argparse.Namespace) -> int:

@@ -40,6 +40,7 @@ FOLDERS |= {
     "pretrained": "*",
 }
 THEIRS = {"check.yml": ".github/workflows/check.yml", "gitignore": ".gitignore"}
+THEIRS |= {"gitlab-ci.yml": ".gitlab-ci.yml"}
 THEIRS |= {"copilot-instructions.md": ".github/copilot-instructions.md"}
 THEIRS |= {
     name: name for name in ("README.md", "AGENTS.md", "CLAUDE.md", "Makefile", "pyproject.toml")
@@ -90,7 +91,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
 
 
 def copy_files(folder: Path) -> None:
-    """Copies what students get as it is, and their own README, Makefile, workflow and settings."""
+    """Copies what students get as it is, and their own README, Makefile, workflows and settings."""
     for name in COPIED:
         shutil.copy(LAB / name, folder / name)
     for name, pattern in FOLDERS.items():

@@ -51,7 +51,7 @@ def child_main(
             with suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_IGN)
         set_limits(megabytes)
-        shut_walls(has_walls)
+        shut_walls(has_walls, folder)
         set_process_option(1, signal.SIGKILL)  # again: another user begins without
         temporary = str(folder / "tmp")
         os.environ["TMPDIR"] = tempfile.tempdir = temporary

@@ -22,7 +22,9 @@ from commands.companion.todos import BY_NUMBER
 from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, all_parts, solved_texts
 from teacher.exam.marking import mark_quizzes
+from teacher.handout.classroom50 import write_result
 from teacher.partial import passed_tests, points_for
+from teacher.platforms.handed_in import HandedIn
 from teacher.reports import (
     MAX_MESSAGE,
     Mark,
@@ -33,7 +35,7 @@ from teacher.reports import (
     write_reports,
 )
 from teacher.sandbox import NEEDED, Job, Outcome, run_jobs
-from teacher.submissions import Submission, find_submissions, read_submission
+from teacher.submissions import Submission, find_submissions, name_of, read_submission
 from utils import LabError, write_json
 
 EXPORT, EXPORT_FACTOR = "7.1", 2
@@ -69,6 +71,8 @@ def grade(
     workers: int,
     limits: Limits,
     gradescope: Path | None = None,
+    classroom50: Path | None = None,
+    handed: HandedIn | None = None,
     is_partial: bool = False,
 ) -> list[Mark]:
     """Grades submissions, folders or zips or folders of these, and writes the marks.
@@ -79,7 +83,9 @@ def grade(
         numbers: of the TODOs to grade.
         workers: processes at a time.
         limits: of each process.
-        gradescope: folder for results.json, for a single submission.
+        gradescope: folder for results.json, of the one submission that the path is.
+        classroom50: file for its result, likewise.
+        handed: what was found in the paths already; None to look for submissions there.
         is_partial: whether an answer that passes some of its tests has a part of the points.
 
     Returns:
@@ -90,29 +96,47 @@ def grade(
     """
     if gradescope is not None:
         write_gradescope(gradescope, None, numbers, "the grading did not come to its end")
-    grading = Grading(out, numbers, limits, is_partial)
-    found = find_submissions(paths)
-    if gradescope is not None and len(found) != 1:
-        raise LabError(f"--gradescope is for one submission; there are {len(found)}")
-    tqdm.monitor_interval = 0  # its thread would be forked with the rest
-    with tqdm(None, "grade", len(found) * len(numbers), unit="TODO", disable=None) as grading.bar:
-        for outcome in run_jobs(grading.jobs(found), workers, limits.seconds, limits.megabytes):
-            grading.take(outcome)
-    marks = grading.final_marks()
+    if gradescope is not None or classroom50 is not None:
+        handed = HandedIn(the_submission(paths))
+    elif handed is None:
+        handed = HandedIn(find_submissions(paths))
+    grading = Grading(out, numbers, limits, handed, is_partial)
+    marks = handed.chosen(grading.run(workers))
     if out is not None:
         write_marks(out, marks, numbers)
     if gradescope is not None:
         write_gradescope(gradescope, marks[0], numbers, "")
+    if classroom50 is not None:
+        write_result(classroom50, marks[0])
     return marks
+
+
+def the_submission(paths: list[Path]) -> list[tuple[str, Path]]:
+    """Name and place of the one submission that is given, whatever lies in it.
+
+    Raises:
+        LabError: when several are given, or none is there.
+    """
+    if len(paths) != 1:
+        raise LabError(f"--gradescope and --classroom50 are for one submission, not {len(paths)}")
+    if not paths[0].exists():
+        raise LabError(f"{paths[0]}: no such folder or zip")
+    path = paths[0].resolve()
+    return [(name_of(path), path)]
 
 
 class Grading:
     """The state of a grading: what is under way, and what is done."""
 
     def __init__(
-        self, out: Path | None, numbers: list[str], limits: Limits, is_partial: bool
+        self,
+        out: Path | None,
+        numbers: list[str],
+        limits: Limits,
+        handed: HandedIn,
+        is_partial: bool,
     ) -> None:
-        self.out, self.numbers, self.limits = out, numbers, limits
+        self.out, self.numbers, self.limits, self.handed = out, numbers, limits, handed
         self.is_partial = is_partial
         self.solved, self.places = solved_texts(), all_parts()
         self.lab = digest_of_lab()
@@ -122,12 +146,22 @@ class Grading:
         self.quizzes: dict[str, bytes] = {}
         self.bar: tqdm | None = None
 
-    def jobs(self, found: list[tuple[str, Path]]) -> Iterator[Job]:
+    def run(self, workers: int) -> list[Mark]:
+        """Grades all that was handed in."""
+        limits, count = self.limits, len(self.handed.found) * len(self.numbers)
+        tqdm.monitor_interval = 0  # its thread would be forked with the rest
+        with tqdm(None, "grade", count, unit="TODO", disable=None) as self.bar:
+            for outcome in run_jobs(self.jobs(), workers, limits.seconds, limits.megabytes):
+                self.take(outcome)
+        return self.final_marks()
+
+    def jobs(self) -> Iterator[Job]:
         """Reads one submission after the other, and yields what is to be tested of it."""
-        for name, path in found:
+        for name, path in self.handed.found:
             submission = read_submission(name, path, self.solved)
             if submission.quiz:
                 self.quizzes[name] = submission.quiz
+            submission.remarks[:0] = self.handed.remarks.get(name, [])
             task = Task(submission, Mark(name, submission.remarks), self.digest(submission))
             self.tasks[name] = task
             done = self.recorded(task)
@@ -192,6 +226,7 @@ class Grading:
     def finish(self, task: Task) -> None:
         """Writes down what is done: its record, its reports, and the CSV so far."""
         mark = task.mark
+        self.handed.label(mark)
         mark.todos.sort(key=lambda todo: self.numbers.index(todo.number))
         self.marks.append(mark)
         del self.tasks[mark.submission]

@@ -43,12 +43,15 @@ class Mark:
     """What a submission earned.
 
     Attributes:
-        submission: its name.
+        submission: name of the student, or of the folder or zip.
         remarks: sentences about it.
         todos: the mark of each TODO.
         seconds: that the tests took.
         quiz: number → tries, of the quiz's questions that are right; they give no points.
         quiz_remarks: sentences about the quiz; none where it was not taken.
+        platform: "moodle" or "canvas" where a download of one names the student.
+        id: the student's there.
+        late_days: days after the deadline, where one was given and the time is known.
     """
 
     submission: str
@@ -57,6 +60,9 @@ class Mark:
     seconds: float = 0.0
     quiz: dict[str, int] = field(default_factory=dict)
     quiz_remarks: list[str] = field(default_factory=list)
+    platform: str = ""
+    id: str = ""
+    late_days: int | None = None
 
     @property
     def total(self) -> float:
@@ -109,9 +115,15 @@ def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
     """Writes a row for each submission, by name; the file is whole at any time.
 
     The optional TODOs stand at the end, after the sum of their points, `extra`; behind them how
-    many questions of the quiz are right, where anybody has taken it.
+    many questions of the quiz are right, where anybody has taken it, and what a learning platform
+    knows of the student.
     """
     quiz = ["quiz"] * any(mark.quiz_remarks for mark in marks)
+    known = [
+        name
+        for name in ("platform", "id", "late_days")
+        if any(getattr(mark, name) not in ("", None) for mark in marks)
+    ]
     optional = [number for number in numbers if is_optional(number)]
     required = [number for number in numbers if not is_optional(number)]
     rows = []
@@ -121,9 +133,10 @@ def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
         cells = harmless(mark.submission), mark.total, mark.highest, remarks
         row = dict(zip(COLUMNS, cells, strict=True)) | {n: points.get(n, 0) for n in numbers}
         row |= {"extra": mark.extra} if optional else {}
-        rows.append(row | ({"quiz": len(mark.quiz)} if quiz else {}))
+        row |= {"quiz": len(mark.quiz)} if quiz else {}
+        rows.append(row | {name: getattr(mark, name) for name in known})
     extra = ["extra", *optional] if optional else []
-    write_csv(path, [*COLUMNS, *required, *extra, *quiz], rows)
+    write_csv(path, [*COLUMNS, *required, *extra, *quiz, *known], rows)
 
 
 def harmless(cell: str) -> str:
