@@ -167,7 +167,8 @@ def test_a_question_of_another_edition_begins_anew(lab):
 
 @pytest.mark.parametrize("data", [b"", b"x", gzip.compress(b"{}"), gzip.compress(b"[1]"),
                                   gzip.compress(b'{"questions": {"4a": 1}}'),
-                                  gzip.compress(b"{}")[:-4]])  # fmt: skip
+                                  gzip.compress(b"{}")[:-4]],
+                         ids=["empty", "no gzip", "no keys", "no JSON", "no question", "cut off"])  # fmt: skip
 def test_a_damaged_quiz_is_an_error_of_one_line(lab, data):
     (lab / POOL).write_bytes(data)
     with pytest.raises(LabError, match="is damaged; copy it from the edition"):
