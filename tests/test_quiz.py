@@ -165,10 +165,18 @@ def test_a_question_of_another_edition_begins_anew(lab):
     assert Answers.read(lab).tries(question) == [0.6]
 
 
-@pytest.mark.parametrize("data", [b"", b"x", gzip.compress(b"{}"), gzip.compress(b"[1]"),
-                                  gzip.compress(b'{"questions": {"4a": 1}}'),
-                                  gzip.compress(b"{}")[:-4]],
-                         ids=["empty", "no gzip", "no keys", "no JSON", "no question", "cut off"])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x",
+        gzip.compress(b"{}"),
+        gzip.compress(b"[1]"),
+        gzip.compress(b'{"questions": {"4a": 1}}'),
+        gzip.compress(b"{}")[:-4],
+    ],
+    ids=["empty", "no gzip", "no keys", "a list", "no question", "cut off"],
+)
 def test_a_damaged_quiz_is_an_error_of_one_line(lab, data):
     (lab / POOL).write_bytes(data)
     with pytest.raises(LabError, match="is damaged; copy it from the edition"):
