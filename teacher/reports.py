@@ -11,9 +11,12 @@ from commands.companion.todos import BY_NUMBER
 from utils import write_csv, write_json, write_text
 
 COLUMNS = ("submission", "total", "max", "remarks")
-STYLE = """body { font: 16px/1.5 sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; }
-table { border-collapse: collapse; } td, th { padding: .2em .8em; border-bottom: 1px solid #ccc; }
-td { vertical-align: top; } pre { white-space: pre-wrap; margin: 0; } .passed { color: #060; }"""
+STYLE = """:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+td, th { padding: .2em .8em; border-bottom: 1px solid #8886; text-align: left; }
+td { vertical-align: top; } pre { white-space: pre-wrap; margin: 0; min-width: 14em; }
+.passed { color: light-dark(#060, #8d8); }"""
 MAX_MESSAGE = 6_000
 OPTIONAL = "Optional TODOs, for extra points:"
 OPTIONAL_ROW = f'<tr><th colspan="5">{OPTIONAL}</th></tr>'
@@ -200,7 +203,9 @@ def as_html(mark: Mark) -> str:
     quiz = f"<pre>{lines}</pre>" if lines else ""
     remarks = "".join(f"<li>{html.escape(printable(remark))}</li>" for remark in mark.remarks)
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>\n'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{name}</title>\n"
         f"<style>{STYLE}</style></head><body>\n<h1>{name}</h1>\n"
         f"<p>{mark.sums}</p>\n<ul>{remarks}</ul>\n"
         "<table><tr><th>TODO</th><th></th><th>points</th><th></th><th>why</th></tr>\n"

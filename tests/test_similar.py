@@ -226,6 +226,16 @@ def test_a_class_is_compared_from_folders_and_zips(school):
     assert any(name == "broken" and "damaged zip" in text for name, text in told)
 
 
+def test_the_names_of_a_download_are_those_of_the_students(tmp_path):
+    for name, answer in {"Zoë Öz_12": OWN, "Bo Lu_7": RENAMED}.items():
+        place = tmp_path / f"{name}_assignsubmission_file_" / "metrics.py"
+        place.parent.mkdir()
+        text = files_with(EMPTY, {"4.2a": answer})["metrics.py"]
+        place.write_text(text, encoding="utf-8")
+    (pair,) = compare_class(tmp_path, None, ["4.2"]).pairs
+    assert [author.name for author in pair.authors] == ["Bo Lu", "Zoë Öz"]
+
+
 def test_the_most_alike_come_first_and_what_is_known_is_left_out(tmp_path):
     three = [each.parts["4.3a"] for each in read_answers("alternatives") if "4.3a" in each.parts]
     known = max(three, key=lambda code: len(words(code)))

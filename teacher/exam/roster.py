@@ -1,11 +1,10 @@
 """The list of students: a CSV with a name for each line, and an id where there is one."""
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from commands.companion.quiz import plain_name
+from teacher.platforms.table import read_table
 from utils import LabError
 
 NAMES = ("name", "full name", "student", "vollständiger name")
@@ -38,7 +37,8 @@ def read_roster(path: Path) -> list[Student]:
     Raises:
         LabError: when it cannot be read, has no student, or has one twice.
     """
-    rows = rows_of(path)
+    table = read_table(path)
+    rows = [table.texts(number) for number in range(len(table.rows))]
     head = [cell.casefold() for cell in rows[0]]
     both = find(head, FIRST) + find(head, LAST)
     columns = find(head, NAMES) or (both if len(both) == 2 else [])
@@ -56,35 +56,6 @@ def read_roster(path: Path) -> list[Student]:
         students.append(Student(name, cells[-1][:LONGEST] if ids else ""))
     check(students, path)
     return students
-
-
-def rows_of(path: Path) -> list[list[str]]:
-    """The cells of a CSV that are not empty lines.
-
-    Raises:
-        LabError: when it is no text, or empty.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LabError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")  # as spreadsheets on Windows write it
-    if "\0" in text:
-        raise LabError(f"{path}: not a text file; save the list as CSV")
-    first = text.lstrip().partition("\n")[0]
-    separator = max(";\t,", key=first.count)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    except csv.Error as error:
-        raise LabError(f"{path}: not a CSV ({error})") from error
-    rows = [[cell.strip() for cell in line] for line in lines]
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        raise LabError(f"{path}: there is no student in it")
-    return rows
 
 
 def find(head: list[str], names: tuple[str, ...]) -> list[int]:

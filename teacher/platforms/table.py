@@ -5,6 +5,7 @@ mark, line ends, which cells were quoted. So the cells are found here with their
 section 2; delimiters `,` `;` and tab; `sep=;` in the first line as Excel writes it).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,11 @@ def encoding_of(data: bytes) -> str:
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if data.startswith(mark) and len(data) % 2 == 0:
             return encoding
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+    for encoding in ("utf-8", "cp1252"):  # the second as spreadsheets on Windows write it
+        with suppress(UnicodeDecodeError):
+            data.decode(encoding)
+            return encoding
+    return "latin-1"
 
 
 def first_row(text: str, start: int, delimiter: str) -> list[Cell]:

@@ -1,6 +1,7 @@
 """Gathers the answers of a class, and what is known of each TODO and weighs nothing."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from tqdm import tqdm
 from commands.companion.markers import parse_answers, parse_solutions, to_edition, todo_of
 from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import read_answers, solved_texts
+from teacher.platforms.handed_in import find
+from teacher.platforms.worksheet import Wishes
 from teacher.similar.compare import LEAST_OWN, Answer, Author, Likeness, alike
-from teacher.submissions import Submission, find_submissions, read_submission
+from teacher.submissions import Submission, read_submission
 from utils import LabError
 
 
@@ -48,7 +51,7 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
     """Compares all answers of a class, among each other and with those of an older one.
 
     Args:
-        folder: of the submissions.
+        folder: of the submissions, or a download of Moodle or Canvas.
         archive: of the older class.
         numbers: of the TODOs.
 
@@ -58,20 +61,18 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
     if archive is not None and archive.resolve() == folder.resolve():
         raise LabError(f"--archive {archive}: is the folder that is to be compared")
     sources = [(folder, False)] + ([(archive, True)] if archive else [])
-    found = [
-        (Author(name, is_old), path)
-        for source, is_old in sources
-        for name, path in find_submissions([source])
-    ]
+    authors: list[Author] = []
     answers: dict[str, list[Answer]] = {number: [] for number in numbers}
     remarks: list[tuple[Author, str]] = []
-    for author, path in tqdm(found, "read", disable=None):
-        submission = read_submission(author.name, path, None)
-        remarks += [(author, text) for text in (*submission.remarks, *submission.faults.values())]
-        for number in numbers:
-            code = code_of(submission, number)
-            if code:
-                answers[number].append(Answer(author, code))
+    for source, is_old in sources:
+        for author, submission in submissions_of(source, is_old):
+            authors.append(author)
+            texts = (*submission.remarks, *submission.faults.values())
+            remarks += [(author, text) for text in texts]
+            for number in numbers:
+                code = code_of(submission, number)
+                if code:
+                    answers[number].append(Answer(author, code))
     for source, is_old in sources:
         every = (answer for each in answers.values() for answer in each)
         if not any(answer.author.is_archived == is_old for answer in every):
@@ -87,7 +88,14 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
         number: (len(each), sum(len(answer.own) >= LEAST_OWN for answer in each))
         for number, each in answers.items()
     }
-    return Comparison([author for author, _ in found], order, counts, remarks)
+    return Comparison(authors, order, counts, remarks)
+
+
+def submissions_of(source: Path, is_old: bool) -> Iterator[tuple[Author, Submission]]:
+    """Reads a class, a folder of submissions or a platform's download, student by student."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, path in tqdm(find([source], Path(scratch), Wishes()).found, "read", disable=None):
+            yield Author(name, is_old), read_submission(name, path, None)
 
 
 def sort_key(pair: Pair) -> list[tuple[bool, str]]:
