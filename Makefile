@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-all test-slurm test-track lint clean
+.PHONY: train test test-all test-slurm test-track lint book clean
 
 train: $(VENV)/.installed
 	$(BIN)/python main.py train
@@ -34,6 +34,10 @@ test-track: requirements-track.txt requirements.txt
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The text and the notebooks as one site, book/index.html.
+book: $(VENV)/.installed-dev
+	$(BIN)/python -m teacher book
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""The teacher's commands: python -m teacher build | verify | grade | report | similar | exam."""
+"""The teacher's commands: python -m teacher build | verify | grade, and what else is below."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 from commands.command_line import CommandLine, positive, run_command, whole
 from commands.companion.quiz import TITLES
 from commands.companion.todos import BY_NUMBER, CHAPTERS
+from teacher.book.command import add_book, add_notebooks
 from teacher.build import build
 from teacher.exam.roster import read_roster
 from teacher.exam.sheets import write_exam
@@ -34,7 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="teacher", description="Builds, proves and grades the student edition."
     )
     commands = parser.add_subparsers(
-        required=True, metavar="{build,verify,grade,report,similar,exam,pretrain}"
+        required=True,
+        metavar="{build,verify,grade,report,similar,exam,pretrain,notebooks,book}",
     )
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
@@ -61,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_exam(commands.add_parser("exam", help="print an exam sheet for each student, and the key"))
     command = commands.add_parser("pretrain", help="train the network that students get")
     command.set_defaults(run=pretrain_command)
+    add_notebooks(commands.add_parser("notebooks", help="run the notebooks on the toy streets"))
+    add_book(commands.add_parser("book", help="text and notebooks as one site"))
     return parser
 
 

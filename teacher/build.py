@@ -12,6 +12,7 @@ from commands.companion.markers import to_edition
 from commands.companion.quiz import POOL
 from teacher.catalogue import LAB, TEACHER, all_parts, solved_texts
 from teacher.exam.pool import pool_bytes
+from teacher.notebooks import write_notebooks
 from teacher.verify import leaks
 from utils import LabError
 
@@ -76,6 +77,7 @@ def build(target: Path, numbers: list[str]) -> list[str]:
     try:
         files = {name: to_edition(text, name, set(numbers)) for name, text in solved.items()}
         copy_files(scratch)
+        write_notebooks(scratch / "notebooks", run=False)
         for name, text in files.items():  # some of them among those of a folder that was copied
             (scratch / name).write_text(text, encoding="utf-8", newline="\n")
         (scratch / POOL).write_bytes(pool_bytes())
