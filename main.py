@@ -16,20 +16,14 @@ import argparse
 import itertools
 import shlex
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandLine, run_command
-from commands.train import (
-    add_train_arguments,
-    model_sizes,
-    opening_lines,
-    training_options,
-)
+from commands.train import add_train_arguments, model_sizes, opening_lines, training_options
 from support.formats.labels import Reading, reading_of
 from utils import LabError, python_command, seed_everything
 
@@ -94,7 +88,8 @@ def train(args: argparse.Namespace) -> None:
     from support.engine.session import StopRequest
     from training import fit
 
-    with joined_processes() as processes, StopRequest(processes) as stop, scratch(args) as folder:
+    scratch = TemporaryDirectory() if args.dry_run else nullcontext()
+    with joined_processes() as processes, StopRequest(processes) as stop, scratch as folder:
         plan = training_options(args, processes.count, folder)
         options, resumed, begun = processes.broadcast(plan)
         seed_everything(options.seed)
@@ -126,22 +121,15 @@ def train(args: argparse.Namespace) -> None:
         )  # fmt: skip
         with workers_of(train_loader, val_loader), run:
             loop = model, train_loader, criterion, optimizer, scheduler
-            loop = in_parts(run, labels.ignore_index, *loop)
+            if not run.sampler.division.is_whole:  # steps of several batches or processes
+                from support.engine.accumulation import in_parts
+
+                loop = in_parts(run, labels.ignore_index, *loop)
             model, train_loader, criterion, optimizer, scheduler = loop
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)
                 print(closing_lines(run.finish(), options.datadir, args.dry_run))
-
-
-@contextmanager
-def scratch(args: argparse.Namespace) -> Iterator[str | None]:
-    """A folder for a dry run, gone afterwards; None for a real run."""
-    if not args.dry_run:
-        yield None
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield folder
 
 
 def build_network(
@@ -150,33 +138,21 @@ def build_network(
     """The network on its device; a new run may begin with weights from elsewhere."""
     import torch
 
-    import zoo
     from models import build_model
 
     pretrained = {"pretrained": True} if is_new and options.pretrained else {}
     with machine.processes.first_of_node_first():  # which may fetch files
         sizes = model_sizes(vars(options)) | pretrained
         model = build_model(options.model, len(classes), **sizes)
-    file = options.weights or options.finetune_from
-    if is_new and file:
-        from support.engine.weights import load_weights
-
-        names = [partial(zoo.translate, options.model)] if options.weights else []
-        report = load_weights(model, Path(file), *names, classes=classes)
-        if machine.processes.is_first:
-            print("\n".join(report))
     if machine.processes.count > 1 and machine.has_gpu and not options.fix_batchnorm:
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    if options.train != "all":
-        from support.engine.weights import freeze
+    file = options.weights or options.finetune_from
+    if file or options.train != "all" or options.fix_batchnorm:
+        from commands.finetuning import prepare  # late: most runs begin with random weights
 
-        freeze(model, options.train, len(classes))
-        if is_new and not (options.pretrained or file) and machine.processes.is_first:
-            print(f"note: --train {options.train} of random weights; what is frozen stays random")
-    if options.fix_batchnorm:
-        from support.engine.weights import fix_batch_norm
-
-        fix_batch_norm(model)
+        lines = prepare(model, options, classes, is_new)
+        if machine.processes.is_first and lines:
+            print("\n".join(lines))
     if machine.processes.rank:  # the first one's random numbers are those of a single process
         seed_everything(options.seed + machine.processes.rank)
     return model.to(machine.device, memory_format=torch.channels_last)
@@ -209,7 +185,7 @@ def open_run(
     from data import MEAN, STD, label_warnings
     from deploy import MAX_SIDE
     from metrics import LossMeter
-    from support.engine.folder import git_commit
+    from support.engine.folder import git_commit, versions
     from support.engine.hardware import require_trainable
     from support.engine.loading import count_steps
     from support.engine.runs import Run
@@ -230,10 +206,11 @@ def open_run(
     config = {
         "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
         "arguments": vars(options),
-        "fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
+        "data_fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
+        "git_commit": git_commit(),
+        "versions": versions(),
         "labels": labels.to_json(),
-        "commit": git_commit(),
-        "labelled": labelled,
+        "labelled_pixels": labelled,
     }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,
@@ -247,13 +224,12 @@ def open_run(
     about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
     about_model |= {"reading": train_set.source.folder.reading._asdict()}
     about_model |= labels.about_classes()
-    panels = Panels(val_set, labels.names, labels.palette, MEAN, STD)
     warnings = [*label_warnings(train_set), *label_warnings(val_set)]
     run = Run(
         config, resumed, begun, state, limits, machine, stop, train_loader, val_loader,
-        about_model, panels,
+        about_model, Panels(val_set, about_model),
     )  # fmt: skip
-    run.opening_lines = opening_lines(run, len(val_set), size, train_set.sizes[0]) + warnings
+    run.opening_lines = opening_lines(run, train_set, val_set) + warnings
     return run
 
 
@@ -261,15 +237,6 @@ def export_seconds(model: "nn.Module") -> float:
     """What an export takes on a slow machine, by the number of layers and of scales."""
     layers = sum(1 for module in model.modules() if not any(module.children()))
     return 15 + 0.06 * layers * len(getattr(model, "eval_scales", (1.0,)))
-
-
-def in_parts(run: "Run", ignore_index: int, *loop: Any) -> tuple[Any, ...]:
-    """What the loop is handed: as it is, or made for steps of several batches or processes."""
-    if run.sampler.division.is_whole:
-        return loop
-    from support.engine.accumulation import in_parts as wrap
-
-    return wrap(run, ignore_index, *loop)
 
 
 def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:

@@ -5,7 +5,7 @@ An option that is not given takes its default, or in a resumed run the value wit
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from support.formats.labels import LABEL_KINDS, VAL_SHARE
 from utils import LabError
 
 if TYPE_CHECKING:
+    from data import SegmentationDataset
     from support.engine.runs import Run
 
 MODEL_NAMES = (
@@ -344,16 +345,11 @@ def sizes_in_words(key: str) -> str:
 
 
 def opening_lines(
-    run: "Run",
-    num_val: int,
-    size: Sequence[int],
-    image_size: Sequence[int],
+    run: "Run", train_set: "SegmentationDataset", val_set: "SegmentationDataset"
 ) -> list[str]:
-    """What is said before the first step: what will be done, and what may surprise.
-
-    Sizes are (height, width): what the network sees, and the images' own.
-    """
+    """What is said before the first step: what will be done, and what may surprise."""
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
+    size, image_size = run.about_model["size"], train_set.sizes[0]  # (height, width) of each
     learning = [each.requires_grad for each in state.model.parameters()]
     numbers = [each.numel() / 1e6 for each in state.model.parameters()]
     parameters = f"{sum(numbers):.2f} million parameters"
@@ -363,25 +359,16 @@ def opening_lines(
     lines = [
         f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
         f"{machine.precision} on {machine.device}, {sampler.length} images to train on and "
-        f"{num_val} to validate, {parameters}"
+        f"{len(val_set)} to validate, {parameters}"
     ]
     if not 0.9 < (size[1] / size[0]) / (image_size[1] / image_size[0]) < 1.1:
-        from commands.command_line.advice import (
-            training_size,  # late: mostly there is nothing to say
-        )
+        from commands.command_line.advice import distortion  # late: mostly there is none
 
-        better = training_size(image_size)
-        lines.append(
-            f"note: --img-size {size[0]} {size[1]} distorts images of "
-            f"{image_size[0]}x{image_size[1]}; --img-size {better[0]} {better[1]} would not"
-        )
-    has_statistics = "running_mean" in " ".join(state.model.state_dict())
-    is_divided = not sampler.division.is_whole and not run.arguments["fix_batchnorm"]
-    if is_divided and has_statistics and not (machine.processes.count > 1 and machine.has_gpu):
-        lines.append(
-            "note: batch normalisation sees each batch of a step alone; add --fix-batchnorm if "
-            "results must not depend on --accumulate or the number of processes"
-        )
+        lines.append(distortion(size, image_size))
+    if not sampler.division.is_whole:
+        from support.engine.accumulation import notes  # late: most runs do without
+
+        lines += notes(run)
     if state.step:
         from commands.resume import resume_notes  # late: a new run does without
 

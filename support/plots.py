@@ -4,7 +4,8 @@ Each function returns (H, W, 3) uint8 RGB, so that a picture can go to a file (`
 and to TensorBoard alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,25 +63,19 @@ class Panels:
 
     Args:
         val_set: items are (image (3, H, W) float32, target (H, W) int64).
-        class_names: the K names.
-        palette: (K, 3) uint8 RGB.
-        mean, std: of the images' normalisation, for images in 0 ... 1.
+        about_model: `classes` and `palette`, and the `mean` and `std` of the images, as `best.pt`
+            and `model.onnx` have them.
     """
 
-    def __init__(
-        self,
-        val_set: Dataset,
-        class_names: Sequence[str],
-        palette: np.ndarray,
-        mean: Sequence[float],
-        std: Sequence[float],
-    ) -> None:
+    def __init__(self, val_set: Dataset, about_model: Mapping[str, Any]) -> None:
         positions = np.linspace(0, len(val_set) - 1, min(PANEL_SAMPLES, len(val_set)))
         samples = [val_set[round(position)] for position in positions]
         self.images = torch.stack([image for image, _ in samples])  # (S, 3, H, W)
         self.targets = [target.numpy().astype(np.uint8) for _, target in samples]
+        mean, std = about_model["mean"], about_model["std"]
         self.pictures = [to_picture(image, mean, std) for image in self.images]  # (H, W, 3)
-        self.class_names, self.palette = class_names, palette
+        self.class_names = about_model["classes"]
+        self.palette = np.array(about_model["palette"], dtype=np.uint8)  # (K, 3)
 
     @torch.no_grad()
     def paint(self, model: nn.Module, device: torch.device) -> np.ndarray:

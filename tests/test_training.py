@@ -259,12 +259,11 @@ def begin(
     loaders = squares_batches()
     options = {"logdir": str(run.parent), "name": run.name, "model": "unet", "loss": "wce"}
     labels = {"name": "squares", "classes": []}
-    config = {"command": "", "arguments": options, "fingerprint": "a b", "labels": labels}
-    config["commit"] = None
     begun = {"arguments": options, "data_fingerprint": "a b", "labels": labels}
+    config = {**begun, "command": "", "git_commit": None}
     is_there = run.exists()
-    about = {"name": "unet", "classes": list(CITYSCAPES.names)}
-    panels = Panels(Squares(), CITYSCAPES.names, CITYSCAPES.palette, (0.5,) * 3, (0.5,) * 3)
+    about = {"name": "unet", "mean": (0.5,) * 3, "std": (0.5,) * 3, **CITYSCAPES.about_classes()}
+    panels = Panels(Squares(), about)
 
     def train() -> None:
         with StopRequest(machine.processes) as stop:
@@ -508,7 +507,8 @@ def test_clip_gradients_shortens_long_ones_alone():
 
 
 def test_panels_show_the_photo_again(tmp_path):
-    panels = Panels(Squares(), CITYSCAPES.names, CITYSCAPES.palette, (0.5,) * 3, (0.5,) * 3)
+    about = {"mean": (0.5,) * 3, "std": (0.5,) * 3, **CITYSCAPES.about_classes()}
+    panels = Panels(Squares(), about)
     image, _ = Squares()[0]
     expected = ((image * 0.5 + 0.5) * 255).round().clip(0, 255).permute(1, 2, 0).numpy()
     assert np.array_equal(panels.pictures[0], expected.astype(np.uint8))

@@ -1,6 +1,7 @@
 """What the user may do: about an error of torch or the system, about the size of training."""
 
 import re
+from collections.abc import Sequence
 
 
 def line_about(text: str) -> str | None:
@@ -31,3 +32,12 @@ def training_size(size: tuple[int, int]) -> tuple[int, int]:
     sizes = [(h, max(16, 16 * round(h * aspect / 16))) for h in range(128, 257, 16)]
     errors = {(h, w): abs(w / h / aspect - 1) for h, w in sizes}
     return next((found for found in sizes if errors[found] < 0.01), min(sizes, key=errors.get))
+
+
+def distortion(size: Sequence[int], image_size: Sequence[int]) -> str:
+    """The note on a --img-size whose aspect is not that of the images; sizes (height, width)."""
+    better = training_size(image_size)
+    return (
+        f"note: --img-size {size[0]} {size[1]} distorts images of "
+        f"{image_size[0]}x{image_size[1]}; --img-size {better[0]} {better[1]} would not"
+    )

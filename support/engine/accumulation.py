@@ -226,6 +226,18 @@ def in_parts(
     )  # fmt: skip
 
 
+def notes(run: Run) -> list[str]:
+    """What may surprise: statistics of parts, unless GPUs synchronise them or they are fixed."""
+    has_statistics = "running_mean" in " ".join(run.state.model.state_dict())
+    are_synced = run.processes.count > 1 and run.machine.has_gpu
+    if not has_statistics or are_synced or run.arguments["fix_batchnorm"]:
+        return []
+    return [
+        "note: batch normalisation sees each batch of a step alone; add --fix-batchnorm if "
+        "results must not depend on --accumulate or the number of processes"
+    ]
+
+
 def averaging(
     model: nn.Module, processes: Processes, device: torch.device, images: Tensor
 ) -> nn.Module:

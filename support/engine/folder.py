@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from utils import LabError, atomic_path, write_json
+from utils import LabError, atomic_path
 
 try:
     import fcntl
@@ -108,42 +108,10 @@ def alone_in(run: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def write_config(
-    run: Path,
-    command: str,
-    arguments: Mapping[str, Any],
-    resolved: Mapping[str, Any],
-    fingerprint: str,
-    labels: Mapping[str, Any],
-    commit: str | None,
-    labelled: int | None = None,
-) -> None:
-    """Writes `config.json`: what was asked for, with what code and on which data.
-
-    Args:
-        command: the line that was typed.
-        arguments: every argument of the command.
-        resolved: what `auto` came to on this machine.
-        fingerprint: of the training and the validation data, two words.
-        labels: the label set, as JSON.
-        commit: of the lab's code, as from `git_commit`.
-        labelled: pixels of the training targets that are not void, where they were counted.
-    """
-    config = {
-        "command": command,
-        "arguments": dict(arguments),
-        "resolved": dict(resolved),
-        "data_fingerprint": fingerprint,
-        "git_commit": commit,
-        "versions": {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
-        "labels": dict(labels),
-        "labelled_pixels": labelled,
-    }
-    write_json(run / "config.json", config)
+def versions() -> dict[str, str]:
+    """The versions of Python, of the system and of `PACKAGES`."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    return found | {name: metadata.version(name) for name in PACKAGES}
 
 
 def git_commit() -> str | None:

@@ -56,14 +56,14 @@ class Machine:
         names = {"device": str(self.device), "precision": self.precision}
         return names | {"processes": self.processes.count}
 
-    def peak_gibibytes(self) -> float:
-        """The most memory that was in use: the GPU's, or else this process's; NaN if not known."""
+    def peak_gibibytes(self) -> float | None:
+        """The most memory that was in use: the GPU's, or else this process's; None if not known."""
         if self.has_gpu:
             return torch.cuda.max_memory_allocated(self.device) / 2**30
         try:
             import resource
         except ImportError:  # Windows
-            return math.nan
+            return None
         unit = 2**30 if sys.platform == "darwin" else 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

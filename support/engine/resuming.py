@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from support.engine.folder import (
-    HISTORY_COLUMNS,
-    load_best,
-    load_checkpoint,
-    put_best,
-    write_config,
-)
+from support.engine.folder import HISTORY_COLUMNS, load_best, load_checkpoint, put_best
 from support.engine.processes import Processes
 from support.engine.schedules import Schedule
 from support.engine.session import TrainingState
-from utils import LabError, write_csv
+from utils import LabError, write_csv, write_json
 
 if TYPE_CHECKING:
     from support.engine.runs import Run
@@ -39,7 +33,7 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
     """
     folder, state = run.folder, run.state
     require_same_labels(begun["labels"], config["labels"], folder)
-    require_same_data(begun["data_fingerprint"], config["fingerprint"], folder)
+    require_same_data(begun["data_fingerprint"], config["data_fingerprint"], folder)
     load_state(state, folder / "last.pt", run.processes)
     require_rate(state.scheduler, run.limits.total_steps, folder)
     is_inside = not run.is_due and state.step < run.limits.total_steps
@@ -55,7 +49,8 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
         put_best(folder, state.best_row)
         if state.history:
             load_best(folder, state.model)  # better now than after hours of training
-        write_config(folder, **with_beginning(config, begun), resolved=run.resolved())
+        config = with_beginning(config, begun) | {"resolved": run.resolved()}
+        write_json(folder / "config.json", config)
         if state.history or (folder / "history.csv").exists():
             write_csv(folder / "history.csv", HISTORY_COLUMNS, state.history)
         for leftover in folder.glob(".*.partial*"):  # of a process killed while writing
@@ -64,16 +59,16 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
 
 
 def with_beginning(config: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
-    """What `write_config` is told, with the command and the commit that the run began with.
+    """The config.json to write, with the command and the commit that the run began with.
 
     A command that made the run longer or shorter, and a commit that differs, stand behind those.
     """
-    command, commit = begun.get("command", config["command"]), config["commit"]
+    command, commit = begun.get("command", config["command"]), config["git_commit"]
     if any(begun["arguments"].get(key) != config["arguments"].get(key) for key in LENGTHS):
         command = f"{command}\n{config['command']}"
     if commits := str(begun.get("git_commit") or ""):
         commit = commits if commits.split(THEN)[-1] == commit else f"{commits}{THEN}{commit}"
-    return {**config, "command": command, "commit": commit}
+    return {**config, "command": command, "git_commit": commit}
 
 
 def load_state(state: TrainingState, path: Path, processes: Processes) -> None:

@@ -29,7 +29,6 @@ from support.engine.folder import (
     load_best,
     put_best,
     save_checkpoint,
-    write_config,
 )
 from support.engine.hardware import Machine
 from support.engine.loading import Part, halved
@@ -49,7 +48,7 @@ class Run:
     One that fails before anything else is saved is removed.
 
     Args:
-        config: the command that was typed, its arguments, the fingerprint of the data, its labels.
+        config: what `config.json` gets, but for what `auto` comes to on this machine.
         resumed: the folder of the run to go on with; None for a new one.
         begun: the `config.json` of that run.
         state: fresh; that of the resumed run is loaded into it.
@@ -66,7 +65,7 @@ class Run:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], resumed: Path | None, begun: Mapping[str, Any] | None,
+        self, config: dict[str, Any], resumed: Path | None, begun: Mapping[str, Any] | None,
         state: TrainingState, limits: Limits, machine: Machine, stop: StopRequest,
         train_loader: DataLoader, val_loader: DataLoader, about_model: Mapping[str, Any],
         panels: Panels,
@@ -99,13 +98,13 @@ class Run:
             dynamic_ncols=True, mininterval=seconds, disable=not self.processes.is_first,
         )  # fmt: skip
 
-    def _make_folder(self, config: Mapping[str, Any]) -> Path | None:
+    def _make_folder(self, config: dict[str, Any]) -> Path | None:
         """Makes the folder of a new run, with its config.json and its first last.pt."""
         if not self.processes.is_first:
             return None
 
         def fill(folder: Path) -> None:
-            write_config(folder, **config, resolved=self.resolved())
+            write_json(folder / "config.json", config | {"resolved": self.resolved()})
             self.state.save(folder / "last.pt", Processes())
 
         name = f"{self.arguments['model']}-{self.arguments['loss']}"
@@ -382,10 +381,9 @@ class Run:
         """What the run took: parameters, those that learned, seconds for an epoch's images, GiB."""
         parameters = [*self.state.model.parameters()]
         rate = self.state.history[-1]["images_per_second"]
-        memory = self.machine.peak_gibibytes()
         return {
             "parameters": sum(each.numel() for each in parameters),
             "learning": sum(each.numel() for each in parameters if each.requires_grad),
             "epoch_seconds": self.sampler.length / rate if rate else None,
-            "gibibytes": None if math.isnan(memory) else memory,
+            "gibibytes": self.machine.peak_gibibytes(),
         }
