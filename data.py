@@ -23,7 +23,6 @@ from support.engine.loading import (
     EpochSampler,
     SeededSamples,
     StepDivision,
-    TargetsOnly,
     require_batches,
     start_worker,
 )
@@ -254,14 +253,6 @@ class SegmentationDataset(Dataset):
             train_ids = hide(train_ids, self.sparse, name, IGNORE_INDEX, self.sparse_size)
         return train_ids
 
-    def fingerprint(self) -> str:
-        """A SHA-256 over the split, the names, the sizes of the files and a prepared manifest."""
-        return self.source.fingerprint()
-
-    def targets(self, title: str | None = None) -> TargetsOnly:
-        """The same untransformed targets without their images, for counting; see `TargetsOnly`."""
-        return TargetsOnly(self, title)
-
 
 def label_warnings(dataset: SegmentationDataset, most: int = 16) -> list[str]:
     """Lines to print where some targets, at most so many, look wrong; `check` reads them all."""
@@ -279,8 +270,7 @@ def require_labels(dataset: SegmentationDataset) -> SegmentationDataset:
         return dataset
     raise LabError(
         f"split {source.split!r} of {source.root}: every pixel is void, so that nothing can be "
-        f"learned or scored; take other images, or save label ids of the set {labels.name}, such "
-        f"as {labels.classes[0].id} for {labels.names[0]}"
+        f"learned or scored; take other images, or {labels.cure}"
     )
 
 
@@ -369,8 +359,7 @@ def get_dataloaders(
         seed: of the order and of the random changes.
         pin_memory: whether batches lie in page-locked memory, which a CUDA device reads faster.
         accumulate: batches of one optimiser step, in each process.
-        rank: the number of this process.
-        processes: how many there are.
+        rank, processes: the number of this process, and how many there are.
 
     Raises:
         LabError: when a number is out of range or a step is larger than the training data.

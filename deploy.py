@@ -14,7 +14,6 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +60,10 @@ def export_onnx(
         raise LabError(f"the network's weights are not numbers ({wrong[0]}); nothing was exported")
     known = {"size": size, "stride": model.stride, "format_version": FORMAT_VERSION}
     metadata = valid_metadata({**metadata, **known})
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # no remarks about its own workings
     with atomic_path(path) as temporary:
-        with quiet_exporter():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             write_onnx(model, temporary, metadata)
         check_export(model, temporary, metadata["size"])
 
@@ -97,20 +98,6 @@ def write_onnx(model: "nn.Module", path: Path, metadata: dict[str, object]) -> N
     for key, value in metadata.items():
         program.model.metadata_props[key] = json.dumps(value)
     program.save(path, external_data=False)
-
-
-@contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """Keeps the exporter's remarks about its own workings away from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def check_export(model: "nn.Module", path: str | Path, size: Sequence[int]) -> None:
@@ -168,8 +155,8 @@ def valid_metadata(values: dict[str, object]) -> dict[str, object]:
     is_list = isinstance(classes, list | tuple) and 1 <= len(classes) <= IGNORE_INDEX
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise LabError(f"the metadata are impossible: classes {str(classes)[:60]}")
-    usual = (list(range(len(classes))), USUAL._asdict(), 1.0)
-    values = dict(zip(OPTIONAL_KEYS, usual, strict=True)) | values
+    usual = {"label_ids": range(len(classes)), "reading": USUAL._asdict(), "temperature": 1.0}
+    values = usual | values
     try:
         reading = Reading.from_json(values["reading"])._asdict()
     except ValueError as error:
@@ -262,12 +249,10 @@ def upsample_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class Segmenter:
     """What segmenting a photo needs, whatever runs the network.
 
-    Its attributes are the metadata: `classes`, `palette` (K, 3) uint8, `mean` and `std` (3,)
-    float32 of images in 0 ... 1, `size` (height, width) of training, the `stride` that the
-    network's heights and widths must divide by, and the `temperature` of its confidence.
-
-    Args:
-        metadata: as `valid_metadata` returns them.
+    Its attributes are the metadata, as `valid_metadata` returns them: `classes`, `palette` (K, 3)
+    uint8, `mean` and `std` (3,) float32 of images in 0 ... 1, `size` (height, width) of training,
+    the `stride` that the network's heights and widths must divide by, and the `temperature` of its
+    confidence.
     """
 
     def __init__(self, metadata: dict[str, object]) -> None:
@@ -291,10 +276,7 @@ class Segmenter:
         Raises:
             LabError: for an array of another kind.
         """
-        check_image(image)
-        batch = self.preprocess(image)[None]  # (1, 3, H', W')
-        logits = self.run(batch)[0]  # (K, H', W')
-        return self.postprocess(logits, image.shape[:2])
+        return self.predict_batch([image])[0]
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Segments several photos; those of one size go through the network together."""
@@ -303,8 +285,8 @@ class Segmenter:
         results = [None] * len(images)
         for size in dict.fromkeys(image.shape[:2] for image in images):
             positions = [n for n, image in enumerate(images) if image.shape[:2] == size]
-            batch = np.stack([self.preprocess(images[n]) for n in positions])
-            for n, logits in zip(positions, self.run(batch), strict=True):
+            batch = np.stack([self.preprocess(images[n]) for n in positions])  # (B, 3, H', W')
+            for n, logits in zip(positions, self.run(batch), strict=True):  # (K, H', W')
                 results[n] = self.postprocess(logits, size)
         return results
 

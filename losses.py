@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from utils import LabError
+from utils import LabError, require_known
 
 DEFAULT_GAMMA = 2.0
 """Of the focal loss (Lin et al.)."""
@@ -53,8 +53,7 @@ def class_weights(
         LabError: for an unknown strategy, counts that are not counts, or no pixel at all.
     """
     counts = torch.as_tensor(np.asarray(pixel_counts), dtype=torch.float64)
-    if strategy not in CLASS_WEIGHTS:
-        raise LabError(f"unknown class weights {strategy!r}; there are: {', '.join(CLASS_WEIGHTS)}")
+    require_known("class weights", [strategy], CLASS_WEIGHTS)
     if counts.ndim != 1 or not torch.isfinite(counts).all() or (counts < 0).any():
         raise LabError("pixel counts must be one number ≥ 0 for each class")
     if counts.sum() == 0:
@@ -235,19 +234,12 @@ def loss_options(name: str, strategy: str | None, gamma: float | None) -> dict[s
 def build_loss(
     name: str, weights: Tensor | None = None, gamma: float = DEFAULT_GAMMA, ignore_index: int = 255
 ) -> nn.Module:
-    """Builds a loss by its name in `LOSSES`.
-
-    Args:
-        name: `ce` and `rmi` take no weights; all others may.
-        weights: (K,) class weights, as from `class_weights`.
-        gamma: of the focal loss.
-        ignore_index: the target value of void pixels.
+    """Builds a loss by its name in `LOSSES`; `weights` are (K,), as from `class_weights`.
 
     Raises:
         LabError: for a name that is not there, or weights given to `ce` or `rmi`.
     """
-    if name not in LOSSES:
-        raise LabError(f"unknown loss {name!r}; there are: {', '.join(LOSSES)}")
+    require_known("loss", [name], LOSSES)
     if name in PLAIN and weights is not None:
         raise LabError(f"the loss {name} takes no class weights; use w{name}, or leave them out")
     if name == "focal":

@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from commands.command_line import CommandLine, run_command
 from commands.train import add_train_arguments, model_sizes, opening_lines, training_options
@@ -59,19 +59,21 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", help="one of those above")
     for group in COMMANDS.values():
         for name, text in group.items():
-            command = commands.add_parser(name, description=text, describe=partial(describe, name))
-            command.set_defaults(run=train if name == "train" else other, command=name)
+            commands.add_parser(name, description=text, describe=partial(describe, name))
     return parser
 
 
 def describe(name: str, parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of the command that is called."""
+    """Adds the arguments of the command that is called, and what runs it."""
     if name == "train":
         add_train_arguments(parser)
+        parser.set_defaults(run=train)
         return
     from commands.arguments import ARGUMENTS
+    from commands.running import RUN
 
     ARGUMENTS[name](parser)
+    parser.set_defaults(run=RUN[name], command=name)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -84,14 +86,14 @@ def train(args: argparse.Namespace) -> None:
     from support.engine.hardware import pick_machine
     from support.engine.loading import count_steps, workers_of
     from support.engine.processes import joined_processes
-    from support.engine.schedules import build_optimizer, build_scheduler
+    from support.engine.schedules import Schedule, build_optimizer
     from support.engine.session import StopRequest
     from training import fit
 
     scratch = TemporaryDirectory() if args.dry_run else nullcontext()
     with joined_processes() as processes, StopRequest(processes) as stop, scratch as folder:
         plan = training_options(args, processes.count, folder)
-        options, resumed, begun = processes.broadcast(plan)
+        options, resumed = processes.broadcast(plan)
         seed_everything(options.seed)
         machine = pick_machine(options.device, options.precision, processes)
         with processes.first_of_node_first():  # the toy streets may have to be made
@@ -113,10 +115,10 @@ def train(args: argparse.Namespace) -> None:
             options.optimizer, model, options.lr, options.weight_decay, options.backbone_lr_factor
         )
         steps = count_steps(train_loader, options.epochs, options.max_steps)
-        scheduler = build_scheduler(
+        scheduler = Schedule(
             options.scheduler, optimizer, steps, options.warm_up, options.small_share)  # fmt: skip
         run = open_run(
-            options, resumed, begun, machine, stop, model, optimizer, scheduler, train_set, val_set,
+            options, resumed, machine, stop, model, optimizer, scheduler, train_set, val_set,
             train_loader, val_loader, labelled,
         )  # fmt: skip
         with workers_of(train_loader, val_loader), run:
@@ -164,22 +166,23 @@ def weigh_classes(
     """The class weights and the labelled pixels of the training set; None where none are wanted."""
     from data import count_pixels
     from losses import class_weights
+    from support.engine.loading import TargetsOnly
 
     if strategy == "none" and not train_set.sparse:
         return None, None
     counts = None
     if processes.is_first:
-        counts = count_pixels(train_set.targets("counting pixels"), len(train_set.labels))
+        counts = count_pixels(TargetsOnly(train_set, "counting pixels"), len(train_set.labels))
     counts = processes.broadcast(counts)
     weights = None if strategy == "none" else class_weights(counts, strategy)
     return weights, int(counts.sum())
 
 
 def open_run(
-    options: argparse.Namespace, resumed: Path | None, begun: dict[str, Any] | None,
-    machine: "Machine", stop: "StopRequest", model: "nn.Module", optimizer: "Optimizer",
-    scheduler: "Schedule", train_set: "SegmentationDataset", val_set: "SegmentationDataset",
-    train_loader: "DataLoader", val_loader: "DataLoader", labelled: int | None,
+    options: argparse.Namespace, resumed: Path | None, machine: "Machine",
+    stop: "StopRequest", model: "nn.Module", optimizer: "Optimizer", scheduler: "Schedule",
+    train_set: "SegmentationDataset", val_set: "SegmentationDataset", train_loader: "DataLoader",
+    val_loader: "DataLoader", labelled: int | None,
 ) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
     from data import MEAN, STD, label_warnings
@@ -187,7 +190,6 @@ def open_run(
     from metrics import LossMeter
     from support.engine.folder import git_commit, versions
     from support.engine.hardware import require_trainable
-    from support.engine.loading import count_steps
     from support.engine.runs import Run
     from support.engine.session import Limits, TrainingState
     from support.plots import Panels
@@ -206,7 +208,7 @@ def open_run(
     config = {
         "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
         "arguments": vars(options),
-        "data_fingerprint": f"{train_set.fingerprint()} {val_set.fingerprint()}",
+        "data_fingerprint": f"{train_set.source.fingerprint()} {val_set.source.fingerprint()}",
         "git_commit": git_commit(),
         "versions": versions(),
         "labels": labels.to_json(),
@@ -217,8 +219,8 @@ def open_run(
         config["labels"], meter=LossMeter(machine.processes.sum),
     )  # fmt: skip
     limits = Limits(
-        count_steps(train_loader, options.epochs, options.max_steps), options.evaluate_every,
-        options.patience, options.max_minutes, options.save_minutes, export_seconds(model),
+        scheduler.horizon, options.evaluate_every, options.patience, options.max_minutes,
+        options.save_minutes, export_seconds(model),
     )  # fmt: skip
     about_model = {"name": options.model, "options": model_sizes(vars(options))}
     about_model |= {"size": list(size), "mean": list(MEAN), "std": list(STD)}
@@ -226,8 +228,8 @@ def open_run(
     about_model |= labels.about_classes()
     warnings = [*label_warnings(train_set), *label_warnings(val_set)]
     run = Run(
-        config, resumed, begun, state, limits, machine, stop, train_loader, val_loader,
-        about_model, Panels(val_set, about_model),
+        config, resumed, state, limits, machine, stop, train_loader, val_loader, about_model,
+        Panels(val_set, about_model),
     )  # fmt: skip
     run.opening_lines = opening_lines(run, train_set, val_set) + warnings
     return run
@@ -256,13 +258,6 @@ def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
         f"  evaluate    {python} main.py test --modelpath {model}{datadir} --split val\n"
         f"  your photo  {python} main.py test --modelpath {model} --image photo.jpg"
     )
-
-
-def other(args: argparse.Namespace) -> int | None:
-    """Every other command, as `commands/running.py` has it."""
-    from commands.running import RUN
-
-    return RUN[args.command](args)
 
 
 COMMANDS = {

@@ -216,14 +216,11 @@ def scores(matrix: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
     for k, name in enumerate(class_names):
         row = {key: None if math.isnan(each[k]) else each[k] for key, each in per_class.items()}
         classes[name] = {**row, "pixels": pixels[k]}
-    is_scored = bool(matrix.sum())
-    return {
-        "macro_f1": macro_f1(matrix) if is_scored else None,
-        "mean_iou": mean_iou(matrix) if is_scored else None,
-        "pixel_accuracy": pixel_accuracy(matrix) if is_scored else None,
-        "mean_accuracy": mean_accuracy(matrix) if is_scored else None,
-        "classes": classes,
-    }
+    names = ("macro_f1", "mean_iou", "pixel_accuracy", "mean_accuracy")
+    totals = macro_f1(matrix), mean_iou(matrix), pixel_accuracy(matrix), mean_accuracy(matrix)
+    if not matrix.sum():
+        totals = (None,) * len(names)
+    return {**dict(zip(names, totals, strict=True)), "classes": classes}
 
 
 def _totals(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from utils import LabError
+from utils import LabError, require_known
 
 MAX_BLOCKS = 10
 """A stride of 1024, the height of the pictures of Cityscapes."""
@@ -291,16 +291,10 @@ MODELS = {"unet": UNet, **zoo.MODELS}
 
 
 def build_model(name: str, num_classes: int, **options: object) -> nn.Module:
-    """Builds a model by its name in `MODELS`.
-
-    Args:
-        name: a key of `MODELS`.
-        num_classes: K.
-        **options: passed on to the model, as the UNet's `num_blocks` and `base_channels`.
+    """Builds a model by its name in `MODELS`, with its own options, as the UNet's `num_blocks`.
 
     Raises:
         LabError: for a name that is not there.
     """
-    if name not in MODELS:
-        raise LabError(f"unknown model {name!r}; there are: {', '.join(MODELS)}")
+    require_known("model", [name], MODELS)
     return MODELS[name](num_classes, **options)

@@ -111,13 +111,9 @@ def evaluate(
 
     Args:
         model: evaluated in evaluation mode, and left in the mode that it was in.
-        loader: batches of images (B, 3, H, W) float32 and targets (B, H, W) int64.
-        criterion: the loss of logits (B, K, H, W) and target.
-        device: where the model lies and the batches are taken to.
+        loader, criterion, device, autocast_dtype, ignore_index: as in `train_one_epoch`.
         num_classes: K.
-        autocast_dtype: the type of the forward pass, None for float32 throughout.
         meter: counts the loss, for a caller that needs its sums; a new one by default.
-        ignore_index: the target value of void pixels.
 
     Returns:
         The mean loss over all pixels, and the confusion matrix (K, K) int64 of the whole set.

@@ -39,6 +39,15 @@ class LabError(ValueError):
         return re.sub(r"^(\w+\.)*LabError: ", "", last)
 
 
+def require_known(kind: str, wanted: Iterable[str], known: Iterable[str], where: str = "") -> None:
+    """Raises `LabError` with the known names when a wanted one is not among them."""
+    place = f" in {where}" if where else ""
+    for name in wanted:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise LabError(f"unknown {kind} {name!r}{place}; there are: {there}")
+
+
 class TooLargeError(LabError):
     """An image with more pixels than are allowed here."""
 

@@ -19,7 +19,7 @@ from losses import build_loss
 from models import UNet
 from support.engine.hardware import pick_autocast_dtype
 from support.engine.processes import Processes
-from support.engine.schedules import build_optimizer, build_scheduler
+from support.engine.schedules import Schedule, build_optimizer
 from support.engine.session import TrainingState
 from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
@@ -35,7 +35,7 @@ def make_state(base_channels: int) -> TrainingState:
     return TrainingState(
         model=model,
         optimizer=optimizer,
-        scheduler=build_scheduler("cosine", optimizer, 1000),
+        scheduler=Schedule("cosine", optimizer, 1000),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         images_per_step=4,
         labels=CITYSCAPES.to_json(),

@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from commands.prepare import open_splits, read_known_ids
-from support.formats.files import DataFolder, read_paired_image, require_known
+from support.formats.files import DataFolder, read_paired_image
 from support.formats.labels import LabelSet
-from utils import LabError, opened_image, read_image, shortened
+from utils import LabError, opened_image, read_image, require_known, shortened
 
 Counts = dict[str, dict[str, np.ndarray]]
 """By split and by the place of a target without faults: its pixels per label id."""

@@ -30,9 +30,10 @@ from data import (
     seed_transform,
     train_transforms,
 )
-from support.engine.loading import SeededSamples
+from support.engine.loading import SeededSamples, TargetsOnly
+from support.formats.classes import ClassesError
 from support.formats.files import is_prepared, open_folder, open_source
-from support.formats.labels import ClassesError, LabelSet, Reading, suspicious_labels
+from support.formats.labels import LabelSet, Reading, suspicious_labels
 from support.plots import (
     figure_picture,
     picture_grid,
@@ -97,7 +98,7 @@ def show(
     rows, present = [], set()
     for index in np.linspace(0, len(source.samples) - 1, count).round().astype(int):
         image, label_ids = source.read_image(index), read_known_ids(source, index)
-        colors = labels.colors[label_ids]
+        colors = colors_of(labels)[label_ids]
         rows.append([image, colors, overlay(image, colors)])
         present |= set(np.unique(label_ids).tolist())
         print(f"{source.samples[index].name}: {len(np.unique(label_ids))} labels")
@@ -106,6 +107,14 @@ def show(
     save_image(output, add_legend(picture, list(legend.values()), list(legend)))
     print(f"{count} of {len(source.samples)} samples are drawn in {output}")
     print(next_step("stats", datadir))
+
+
+def colors_of(labels: LabelSet) -> np.ndarray:
+    """The colour of each id, (largest id + 1, 3) uint8 RGB; black for one that is not known."""
+    table = np.zeros((len(labels.is_label), 3), dtype=np.uint8)
+    for label in labels.labels:
+        table[label.id] = label.color
+    return table
 
 
 def legend_of(labels: LabelSet, label_ids: Collection[int]) -> dict[tuple[int, int, int], str]:
@@ -130,7 +139,7 @@ def stats(
     root = resolve_datadir(datadir)
     dataset = SegmentationDataset(root, split, cities, limit, reading=reading)
     names, palette = dataset.labels.names, dataset.labels.palette
-    counts = count_pixels(dataset.targets("count"), len(names)).numpy()
+    counts = count_pixels(TargetsOnly(dataset, "count"), len(names)).numpy()
     labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
     width = max([16, *(len(cut(name)) + 1 for name in names)])
     print(f"{'class':<{width}}{'pixels':>14}{'share':>10}")

@@ -64,7 +64,7 @@ def report_split(
         "cities": dataset.cities,
         "labels": dataset.labels.name,
         "images": len(dataset),
-        "data_fingerprint": dataset.fingerprint(),
+        "data_fingerprint": dataset.source.fingerprint(),
     }
     write_json(output / "metrics.json", result)
     print(score_table(result))

@@ -1,14 +1,30 @@
-"""What `train` does to a new network that is not to learn all from random weights."""
+"""What `train` does where a network is not to learn all from random weights."""
 
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 import zoo
+from commands.train import DEFAULT_SIZES
 from support.engine.weights import fix_batch_norm, freeze, load_weights
+from utils import LabError
+
+
+def require_one_source(options: dict[str, Any]) -> None:
+    """Raises `LabError` where weights come from two places, or from one that the model has not."""
+    model = options["model"]
+    if sum(map(bool, (options["pretrained"], options["weights"], options["finetune_from"]))) > 1:
+        raise LabError("--pretrained, --weights and --finetune-from exclude each other: choose one")
+    if options["pretrained"] and "resnet" not in model:
+        raise LabError(f"--pretrained is for models on a ResNet, not for {model}; see --weights")
+    if options["weights"] and model in DEFAULT_SIZES:
+        raise LabError(
+            f"--weights is for models with a reference; for a {model} use --finetune-from"
+        )
 
 
 def prepare(

@@ -19,14 +19,9 @@ from types import FrameType
 import numpy as np
 from tqdm import tqdm
 
-from support.formats.files import (
-    MANIFEST_NAME,
-    DataFolder,
-    PairedFiles,
-    require_known,
-)
+from support.formats.files import MANIFEST_NAME, DataFolder, PairedFiles
 from support.formats.prepared import FORMAT_VERSION, PreparedArrays
-from utils import LabError, resize_image, resize_labels
+from utils import LabError, require_known, resize_image, resize_labels
 
 Source = PairedFiles | PreparedArrays
 """One opened split."""

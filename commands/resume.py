@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.command_line.run_folder import read_config
-from commands.train import CHANGEABLE_ON_RESUME, TRAIN_DEFAULTS
+from commands.train import TRAIN_DEFAULTS
 from utils import LabError
 
 if TYPE_CHECKING:
     from support.engine.session import Limits, TrainingState
+
+CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience", "save_minutes", "device")
+CHANGEABLE_ON_RESUME += ("batch_size", "accumulate", "num_workers", "datadir", "logdir", "name")
+"""What a resumed run may do otherwise. Batch size and accumulation may change together alone: the
+images of a step must stay as many as they were, over all processes."""
 
 
 def run_to_resume(given: dict[str, Any]) -> Path | None:
@@ -33,7 +38,7 @@ def run_to_resume(given: dict[str, Any]) -> Path | None:
 
 
 def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Reads the config.json of a run to resume.
+    """Reads the arguments with which a run to resume began, out of its config.json.
 
     Raises:
         LabError: when it cannot be read, or an option that is given contradicts it.
@@ -62,7 +67,7 @@ def begun_with(resumed: Path, given: dict[str, Any]) -> dict[str, Any]:
             f"{'; '.join(differs)} in {resumed}; leave it out to go on, or start a new run "
             "without --resume"
         )
-    return config
+    return begun
 
 
 def in_words(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The options of `train`: flags, defaults, what goes together, what may change on a resume.
+"""The options of `train`: flags, defaults, what goes together.
 
 An option that is not given takes its default, or in a resumed run the value with which that began.
 """
@@ -45,7 +45,6 @@ AUGMENT_NAMES = ("usual", "strong")
 DEVICE_NAMES = ("auto", "cuda", "mps", "cpu")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 MAX_WORKERS = 64
-DRY_RUN_STEPS = 2
 
 UNSET = ("limit_train", "datadir", "fold", "cities_train", "cities_val", "limit", "num_blocks")
 UNSET += ("base_channels", "weights", "sparse")
@@ -90,11 +89,6 @@ DEFAULT_SIZES = {
     "my_fcn": {"num_blocks": 3, "base_channels": 8},
 }
 """The models whose size can be chosen."""
-CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience", "save_minutes", "device")
-CHANGEABLE_ON_RESUME += ("batch_size", "accumulate", "num_workers", "datadir", "logdir", "name")
-"""What a resumed run may do otherwise. Batch size and accumulation may change together alone: the
-images of a step must stay as many as they were, over all processes."""
-
 
 COUNT, RATE = {"type": whole, "metavar": "N"}, {"type": positive, "metavar": "X"}
 MINUTES, WEIGHT = {"type": positive, "metavar": "N"}, {"type": non_negative, "metavar": "X"}
@@ -235,7 +229,7 @@ def add_with_default(
 
 def training_options(
     args: argparse.Namespace, processes: int = 1, scratch: str | None = None
-) -> tuple[argparse.Namespace, Path | None, dict[str, Any] | None]:
+) -> tuple[argparse.Namespace, Path | None]:
     """Joins what was given on the command line with the defaults, or with the resumed run's.
 
     Args:
@@ -243,7 +237,7 @@ def training_options(
         scratch: a folder for a dry run; None for a real one.
 
     Returns:
-        Every option by name; the folder of the run to resume and its config.json, or None twice.
+        Every option by name, and the folder of the run to resume, or None.
 
     Raises:
         LabError: for options that contradict each other or the resumed run, or a name that is
@@ -266,34 +260,21 @@ def training_options(
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if given.keys() & {"epochs", "max_steps"}:
             options |= {"epochs": None, "evaluate_every": 1}
-        if min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE:
-            options["small_share"] = 0.0
-        if vars(args).get("sparse", "half") != "half":  # half-size images would lose most of it
+        is_small = min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE
+        if is_small or given.get("sparse", "half") != "half":  # half-size images would lose them
             options["small_share"] = 0.0
         options |= given
         from losses import loss_options  # late: `--help` does without torch
 
         options |= complete_model_options(options)
         options |= loss_options(options["loss"], options["class_weights"], options["gamma"])
-        if scratch:
-            options |= dry_run_options(options, processes, scratch)
+        if scratch:  # two steps, of as few images as fill them
+            images = options["batch_size"] * options["accumulate"] * processes
+            options |= {"logdir": scratch, "name": "dry-run", "epochs": None, "max_steps": 2}
+            options |= {"limit": min(options["limit"] or images, images), "limit_train": None}
         require_new_name(Path(options["logdir"]), options["name"])
-        return argparse.Namespace(**options), None, None
-    config = begun_with(resumed, given)
-    return argparse.Namespace(**TRAIN_DEFAULTS | config["arguments"] | given), resumed, config
-
-
-def dry_run_options(options: dict[str, Any], processes: int, scratch: str) -> dict[str, Any]:
-    """What two steps through everything need: a folder that is gone afterwards, and few images."""
-    images = options["batch_size"] * options["accumulate"] * processes
-    return {
-        "logdir": scratch,
-        "name": "dry-run",
-        "epochs": None,
-        "max_steps": DRY_RUN_STEPS,
-        "limit": min(options["limit"] or images, images),
-        "limit_train": None,
-    }
+        return argparse.Namespace(**options), None
+    return argparse.Namespace(**begun_with(resumed, given) | given), resumed
 
 
 def require_new_name(logdir: Path, name: str | None) -> None:
@@ -304,9 +285,7 @@ def require_new_name(logdir: Path, name: str | None) -> None:
     """
     if logdir.exists() and not logdir.is_dir():
         raise LabError(f"--logdir {logdir} is a file; choose a folder")
-    if name is None:
-        return
-    if (logdir / name).exists():
+    if name is not None and (logdir / name).exists():
         can_resume = (logdir / name / "last.pt").is_file()
         hint = f", or go on with --resume {logdir / name}" if can_resume else ""
         raise LabError(f"{logdir / name} is there already; choose another --name{hint}")
@@ -323,14 +302,10 @@ def complete_model_options(options: dict[str, Any]) -> dict[str, Any]:
         if key not in sizes and options[key] is not None:
             flag = key.replace("_", "-")
             raise LabError(f"--{flag} belongs to {' and '.join(DEFAULT_SIZES)}, not to {model}")
-    if sum(map(bool, (options["pretrained"], options["weights"], options["finetune_from"]))) > 1:
-        raise LabError("--pretrained, --weights and --finetune-from exclude each other: choose one")
-    if options["pretrained"] and "resnet" not in model:
-        raise LabError(f"--pretrained is for models on a ResNet, not for {model}; see --weights")
-    if options["weights"] and model in DEFAULT_SIZES:
-        raise LabError(
-            f"--weights is for models with a reference; for a {model} use --finetune-from"
-        )
+    if options["pretrained"] or options["weights"] or options["finetune_from"]:
+        from commands.finetuning import require_one_source  # late: most runs have none
+
+        require_one_source(options)
     return {key: options[key] or default for key, default in sizes.items()}
 
 
@@ -350,12 +325,11 @@ def opening_lines(
     """What is said before the first step: what will be done, and what may surprise."""
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
     size, image_size = run.about_model["size"], train_set.sizes[0]  # (height, width) of each
-    learning = [each.requires_grad for each in state.model.parameters()]
     numbers = [each.numel() / 1e6 for each in state.model.parameters()]
+    learning = [each.numel() / 1e6 for each in state.model.parameters() if each.requires_grad]
     parameters = f"{sum(numbers):.2f} million parameters"
-    if not all(learning):
-        part = sum(number for number, learns in zip(numbers, learning, strict=True) if learns)
-        parameters += f", {part:.2f} of which learn"
+    if len(learning) < len(numbers):
+        parameters += f", {sum(learning):.2f} of which learn"
     lines = [
         f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
         f"{machine.precision} on {machine.device}, {sampler.length} images to train on and "

@@ -20,7 +20,6 @@ from utils import VOID_COLOR, add_legend, colorize, cut, resize_image
 
 GAP = 8
 TEXT_SIZE = 15
-BACKGROUND = (255, 255, 255)
 CELL_WIDTH = 400  # in a grid of pictures, about
 PANEL_SAMPLES = 4
 MOST_CLASSES = 30  # in a confusion matrix, or named below a panel whether they occur or not
@@ -38,7 +37,6 @@ def sample_panel(
 
     Args:
         rows: per sample, image (H, W, 3) uint8 RGB, target and prediction (H, W) class ids.
-        class_names: the K names.
         palette: (K, 3) uint8 RGB.
     """
     pictures = [
@@ -106,7 +104,6 @@ def picture_grid(
 
     Args:
         rows: pictures (H, W, 3) uint8 RGB; sizes and the number per row may differ.
-        column_titles: above the columns.
         captions: above each picture, as many as there are pictures.
     """
     scale, width, height = _fit(rows)
@@ -116,7 +113,7 @@ def picture_grid(
     step = width + GAP, height + (text_height if captions else GAP)
     columns = max(len(row) for row in rows)
     canvas_size = columns * step[0] + GAP, top + len(rows) * step[1] + GAP
-    canvas = Image.new("RGB", canvas_size, BACKGROUND)
+    canvas = Image.new("RGB", canvas_size, "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(text_size)
     for column, title in enumerate(column_titles or ()):
         center = GAP + column * step[0] + width / 2
@@ -158,7 +155,6 @@ def confusion_picture(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndar
 
     Args:
         matrix: (K, K) pixels, rows = target, columns = prediction. Rows without pixels are grey.
-        class_names: the K names.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     totals = matrix.sum(axis=1)

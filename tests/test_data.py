@@ -26,7 +26,7 @@ import main
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
 from support.engine.augmentation import strengthened
-from support.engine.loading import EpochSampler, SeededSamples, start_worker
+from support.engine.loading import EpochSampler, SeededSamples, TargetsOnly, start_worker
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.plots import to_picture
@@ -312,7 +312,7 @@ def test_dataset_targets_are_untransformed(streets):
     dataset = data.SegmentationDataset(streets, "train", ["ulm"], transform=transform)
     plain = data.SegmentationDataset(streets, "train", ["ulm"])
     assert plain[0][0].shape == (*SIZE, 3) and dataset[0][0].shape == (3, 8, 8)
-    targets = dataset.targets()
+    targets = TargetsOnly(dataset)
     assert len(targets) == 2 and targets[1][0] is None
     assert torch.equal(targets[1][1], plain[1][1])
     counts = data.count_pixels(targets, 19)
@@ -381,17 +381,17 @@ def test_dataset_ignores_hidden_files(streets):
 
 
 def test_dataset_fingerprint_follows_names_sizes_and_selection(streets, tmp_path):
-    first = data.SegmentationDataset(streets, "train").fingerprint()
+    first = data.SegmentationDataset(streets, "train").source.fingerprint()
     moved = streets.rename(tmp_path / "moved")
-    assert data.SegmentationDataset(moved, "train").fingerprint() == first
+    assert data.SegmentationDataset(moved, "train").source.fingerprint() == first
     others = [
-        data.SegmentationDataset(moved, "train", limit=3).fingerprint(),
-        data.SegmentationDataset(moved, "val").fingerprint(),
+        data.SegmentationDataset(moved, "train", limit=3).source.fingerprint(),
+        data.SegmentationDataset(moved, "val").source.fingerprint(),
     ]
     write_png(image_file(moved, "train", "ulm", 0), np.zeros((*SIZE, 3), np.uint8))
-    others.append(data.SegmentationDataset(moved, "train").fingerprint())
+    others.append(data.SegmentationDataset(moved, "train").source.fingerprint())
     write_png(label_file(moved, "train", "ulm", 0), np.zeros(SIZE, np.uint8))
-    others.append(data.SegmentationDataset(moved, "train").fingerprint())
+    others.append(data.SegmentationDataset(moved, "train").source.fingerprint())
     assert len({first, *others}) == 5
 
 
@@ -698,7 +698,7 @@ def test_prepared_samples_equal_the_evaluation_of_the_raw_files(streets, prepare
         assert torch.equal(fast[index][0], raw[index][0])
         assert torch.equal(fast[index][1], raw[index][1])
     assert fast.source.read_image(0).shape == (16, 32, 3)
-    assert fast.fingerprint() != raw.fingerprint()
+    assert fast.source.fingerprint() != raw.source.fingerprint()
 
 
 def test_prepared_data_keeps_void_and_official_ids(streets, prepared):
@@ -776,7 +776,7 @@ def test_prepared_data_notices_a_manifest_that_is_none(prepared, key, value, sai
 def test_prepared_data_fingerprint_follows_the_copy_and_the_selection(streets, prepared, tmp_path):
     prepare([open_source(streets, "train")], tmp_path / "smaller", (8, 16))
     found = [
-        data.SegmentationDataset(root, "train", limit=limit).fingerprint()
+        data.SegmentationDataset(root, "train", limit=limit).source.fingerprint()
         for root, limit in ((prepared, None), (prepared, 3), (tmp_path / "smaller", None))
     ]
     assert len(set(found)) == 3

@@ -413,7 +413,10 @@ def test_commands_take_names_that_no_console_can_write(tmp_path, monkeypatch, ca
     names = [path.name for path in (tmp_path / f"data{odd}").rglob(f"ulm{odd}*.png")]
     dataset = data.SegmentationDataset(tmp_path / f"small{odd}", f"train{odd}", [f"ulm{odd}"])
     assert {f"{name}_leftImg8bit.png" for _, name in dataset.pairs} < set(names)
-    assert data.SegmentationDataset(streets, f"train{odd}").fingerprint() != dataset.fingerprint()
+    assert (
+        data.SegmentationDataset(streets, f"train{odd}").source.fingerprint()
+        != dataset.source.fingerprint()
+    )
     write_png(label_file(streets, f"train{odd}", f"ulm{odd}", 0), np.full(SIZE, 99, np.uint8))
     assert run("check", "--datadir", streets) == 1
     assert run("show", "--datadir", streets, "--split", f"train{odd}", "--cities", odd) == 2

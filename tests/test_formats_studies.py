@@ -12,6 +12,7 @@ from street_files import write_streets
 
 import main
 from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
+from support.engine.loading import TargetsOnly
 from support.formats.files import open_folder, open_source
 from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
@@ -95,7 +96,7 @@ def test_fine_and_coarse_splits_train_together(cityscapes):
     assert [pair.city for pair in train_set.pairs] == ["aachen", "bad-honnef"]
     assert train_set.read_train_ids(0).tolist() == FINE_IDS
     assert train_set.read_train_ids(1).tolist() == COARSE_IDS
-    assert len(val_set) == 1 and train_set.fingerprint() != val_set.fingerprint()
+    assert len(val_set) == 1 and train_set.source.fingerprint() != val_set.source.fingerprint()
 
 
 def test_coarse_labels_that_are_missing_are_named(cityscapes):
@@ -393,7 +394,7 @@ def test_sparse_targets_train_and_whole_ones_validate(cityscapes):
     train_set, val_set = open_datasets(cityscapes, (2, 3), sparse="points:2")
     assert (train_set.read_train_ids(0) != 255).sum() == 2
     assert (val_set.read_train_ids(0) != 255).sum() == 6
-    assert count_pixels(train_set.targets(), 19).sum() == 2  # class weights see the visible part
+    assert count_pixels(TargetsOnly(train_set), 19).sum() == 2  # class weights see the visible part
 
 
 @pytest.mark.parametrize("kind", ["third", "rows", "rows:0", "points:-1", "half:2"])
@@ -408,4 +409,4 @@ def test_the_training_images_alone_may_be_limited(tmp_path):
     train_set, val_set = open_datasets(streets, (32, 64), limit_train=1)
     _, whole = open_datasets(streets, (32, 64))
     assert len(train_set) == 1 and len(val_set) == len(whole) == 2
-    assert val_set.fingerprint() == whole.fingerprint()
+    assert val_set.source.fingerprint() == whole.source.fingerprint()

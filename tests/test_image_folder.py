@@ -592,7 +592,7 @@ def test_a_colour_that_nobody_wrote_is_unknown(leaves, capsys):
 
 def test_a_colour_that_the_lab_chose_is_in_no_mask(leaves, capsys):
     write_classes(leaves, [{"name": "color", "id": 0}, LEAVES[1]])
-    paint(leaves, [open_folder(leaves).labels.colors[0], [0, 128, 0]])
+    paint(leaves, [open_folder(leaves).labels.labels[0].color, [0, 128, 0]])
     code, text = check(leaves, capsys)
     assert code == 1 and text.count("classes.json gives none to color; add") == 6
 

@@ -597,7 +597,7 @@ def test_train_leaves_no_run_without_a_checkpoint(streets, tmp_path, capfd):
 )
 def test_a_recipe_gives_defaults_that_flags_change(words, expected):
     args = command_line.build_parser().parse_args(["train", *words])
-    found, resumed, _ = options.training_options(args)
+    found, resumed = options.training_options(args)
     assert resumed is None
     assert (found.epochs, found.optimizer, found.evaluate_every) == expected
     is_plain = found.recipe == "plain"

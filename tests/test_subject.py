@@ -136,7 +136,7 @@ def check_training(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     args = command_line.build_parser().parse_args(words)
     if "resume" in args:
         return
-    options, _, _ = command_line.training_options(args, scratch="nowhere")
+    options, _ = command_line.training_options(args, scratch="nowhere")
     assert options.model in MODELS
     if options.datadir is None:
         # The export takes longer than all the rest, and `scratch` has made one.

@@ -29,8 +29,8 @@ from support.engine.schedules import (
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
     SCHEDULERS,
+    Schedule,
     build_optimizer,
-    build_scheduler,
     orthogonal,
 )
 from support.engine.session import Interrupted, Limits, StopRequest, TrainingState
@@ -185,7 +185,7 @@ def test_synchronised_batch_norm_is_not_rehearsed_where_it_cannot_run():
 
 def rates_of(name: str, steps: int, **options) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    scheduler = build_scheduler(name, optimizer, horizon=100, **options)
+    scheduler = Schedule(name, optimizer, horizon=100, **options)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -220,9 +220,9 @@ def test_schedules_follow_their_formulas():
     assert SCHEDULERS["poly"](0.5) == pytest.approx(0.5**0.9)
     assert SCHEDULERS["exponential"](0.5) == pytest.approx(0.1)
     with pytest.raises(LabError, match="constant, poly, cosine"):
-        build_scheduler("step", optimizer, 10)
+        Schedule("step", optimizer, 10)
     with pytest.raises(LabError, match="fraction"):
-        build_scheduler("poly", optimizer, 10, warm_up=1.0)
+        Schedule("poly", optimizer, 10, warm_up=1.0)
     with pytest.raises(LabError, match="adam, adamw, sgd"):
         build_optimizer("lion", nn.Linear(1, 1), 0.1, 0.0)
 
@@ -245,7 +245,7 @@ def begin(
     seed_everything(3)
     model = UNet(len(CITYSCAPES), num_blocks=2, base_channels=4)
     optimizer = build_optimizer("adamw", model, 0.01, 0.01)
-    schedule = build_scheduler(scheduler, optimizer, horizon)
+    schedule = Schedule(scheduler, optimizer, horizon)
     machine = Machine(torch.device("cpu"), None, Processes())
     state = TrainingState(
         model, optimizer, schedule, machine.scaler(), images_per_step=4, labels={}
@@ -259,8 +259,8 @@ def begin(
     loaders = squares_batches()
     options = {"logdir": str(run.parent), "name": run.name, "model": "unet", "loss": "wce"}
     labels = {"name": "squares", "classes": []}
-    begun = {"arguments": options, "data_fingerprint": "a b", "labels": labels}
-    config = {**begun, "command": "", "git_commit": None}
+    config = {"command": "", "arguments": options, "data_fingerprint": "a b", "labels": labels}
+    config["git_commit"] = None
     is_there = run.exists()
     about = {"name": "unet", "mean": (0.5,) * 3, "std": (0.5,) * 3, **CITYSCAPES.about_classes()}
     panels = Panels(Squares(), about)
@@ -269,7 +269,7 @@ def begin(
         with StopRequest(machine.processes) as stop:
             stop.started = stop.started if started is None else started
             opened = Run(
-                config, run if is_there else None, begun if is_there else None, state,
+                config, run if is_there else None, state,
                 Limits(total_steps, **limits), machine, stop, *loaders, about, panels,
             )  # fmt: skip
             loss = criterion or WeightedCrossEntropy()
@@ -548,7 +548,7 @@ def test_half_of_a_batch_averages_pixels_and_takes_ids():
 def test_rate_falls_by_what_steps_cost():
     """Eight small steps cost as much as the two large ones after them."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = build_scheduler("cosine", optimizer, 10, warm_up=0.0, small_share=0.8)
+    schedule = Schedule("cosine", optimizer, 10, warm_up=0.0, small_share=0.8)
     rates, small = [], []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])

@@ -19,7 +19,7 @@ import zoo
 from deploy import OnnxSegmenter, export_onnx
 from losses import build_loss
 from support.engine.folder import load_checkpoint
-from support.engine.schedules import build_optimizer, build_scheduler
+from support.engine.schedules import Schedule, build_optimizer
 from support.engine.weights import freeze, is_scoring, load_weights
 from support.formats.cityscapes import CITYSCAPES
 from utils import LabError
@@ -298,7 +298,7 @@ def test_the_backbone_has_a_rate_of_its_own():
     head, rest = optimizer.param_groups
     assert head["lr"] == 0.1 and rest["lr"] == pytest.approx(0.01)
     assert len(head["params"]) == len([*model.head_parameters()])
-    scheduler = build_scheduler("poly", optimizer, 10, 0.0)
+    scheduler = Schedule("poly", optimizer, 10, 0.0)
     optimizer.step()
     scheduler.step()
     assert rest["lr"] == pytest.approx(0.1 * head["lr"]) and head["lr"] < 0.1

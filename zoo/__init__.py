@@ -44,10 +44,8 @@ def with_auxiliary(
 ) -> nn.Module:
     """Wraps a criterion for a model with auxiliary heads; for any other it stays as it is.
 
-    Args:
-        criterion: the loss of logits and target.
-        model: says by `aux_count` how many auxiliary heads it has, if it has any.
-        aux_weights: one weight for each of them; the model's own by default.
+    The model says by `aux_count` how many it has, `aux_weights` has one for each; by default the
+    weights are the model's own.
     """
     if aux_weights is None and not getattr(model, "aux_count", 0):
         return criterion

@@ -144,12 +144,8 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 def load_checkpoint(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
-    Args:
-        path: the file.
-        needs: keys that it must have.
-
     Raises:
-        LabError: when it is missing, damaged, or lacks one of the keys.
+        LabError: when it is missing, damaged, or lacks a key that it `needs`.
     """
     if not path.is_file():
         raise LabError(f"{path}: no such checkpoint")

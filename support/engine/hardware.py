@@ -51,11 +51,6 @@ class Machine:
         """The type of the forward pass in words, such as bfloat16."""
         return str(self.autocast_dtype or "float32").removeprefix("torch.")
 
-    def resolved(self) -> dict[str, object]:
-        """What options such as `auto` came to, for config.json."""
-        names = {"device": str(self.device), "precision": self.precision}
-        return names | {"processes": self.processes.count}
-
     def peak_gibibytes(self) -> float | None:
         """The most memory that was in use: the GPU's, or else this process's; None if not known."""
         if self.has_gpu:

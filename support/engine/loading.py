@@ -82,10 +82,6 @@ class StepDivision:
         """How many images a step takes."""
         return f"{self.images_per_step} images"
 
-    def steps(self, length: int) -> int:
-        """Optimiser steps that one pass over `length` images takes."""
-        return -(-length // self.images_per_step)
-
     def parts(self, images: int) -> list[int]:
         """How many images of its own this process has in each part of a step of `images`."""
         return [images]
@@ -123,7 +119,7 @@ class EpochSampler(Sampler):
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of one whole pass."""
-        return self.division.steps(self.length)
+        return -(-self.length // self.division.images_per_step)
 
     def batch_sizes(self) -> tuple[int, int]:
         """The largest and the smallest batch of an epoch, in this process."""

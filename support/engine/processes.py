@@ -21,9 +21,7 @@ from utils import python_command
 class Interrupted(SystemExit):
     """A signal asked the run to stop; the exit code is 128 + its number, as shells have it.
 
-    Args:
-        signal_number: of the signal.
-        is_shared: whether all processes stop here, as they have decided together.
+    It `is_shared` when all processes stop here, as they have decided together.
     """
 
     def __init__(self, signal_number: int, is_shared: bool = False) -> None:

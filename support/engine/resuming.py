@@ -1,5 +1,6 @@
 """A run that goes on: what must agree with what it began with, and what is read back."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -23,7 +24,7 @@ THEN = ", then "
 """Between the commits of a run that went on with other code."""
 
 
-def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> int:
+def go_on(run: "Run", config: Mapping[str, Any]) -> int:
     """Loads the state, and makes the folder's files agree with it, whatever ended the run.
 
     The last row of a run that had ended where no evaluation was due is taken back if it goes on.
@@ -32,6 +33,7 @@ def go_on(run: "Run", config: Mapping[str, Any], begun: Mapping[str, Any]) -> in
         The first step of which TensorBoard must forget what it was told.
     """
     folder, state = run.folder, run.state
+    begun = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     require_same_labels(begun["labels"], config["labels"], folder)
     require_same_data(begun["data_fingerprint"], config["data_fingerprint"], folder)
     load_state(state, folder / "last.pt", run.processes)

@@ -50,25 +50,20 @@ class Run:
     Args:
         config: what `config.json` gets, but for what `auto` comes to on this machine.
         resumed: the folder of the run to go on with; None for a new one.
-        begun: the `config.json` of that run.
         state: fresh; that of the resumed run is loaded into it.
-        limits: when the run ends.
-        machine: where it trains, and in how many processes.
         stop: hears the signals; it waits for the loop from the moment when a folder is opened.
         train_loader: this process's batches; its sampler knows where in the epoch a step is.
         val_loader: likewise, for one evaluation.
         about_model: what `best.pt` holds beside the weights, so that it can be used on its own.
-        panels: paints samples.
 
     Raises:
         LabError: when the folder cannot be made or used, or does not fit.
     """
 
     def __init__(
-        self, config: dict[str, Any], resumed: Path | None, begun: Mapping[str, Any] | None,
-        state: TrainingState, limits: Limits, machine: Machine, stop: StopRequest,
-        train_loader: DataLoader, val_loader: DataLoader, about_model: Mapping[str, Any],
-        panels: Panels,
+        self, config: dict[str, Any], resumed: Path | None, state: TrainingState,
+        limits: Limits, machine: Machine, stop: StopRequest, train_loader: DataLoader,
+        val_loader: DataLoader, about_model: Mapping[str, Any], panels: Panels,
     ) -> None:  # fmt: skip
         self.state, self.limits, self.machine, self.stop = state, limits, machine, stop
         self.processes, self.sampler = machine.processes, train_loader.sampler
@@ -85,10 +80,10 @@ class Run:
                 closing.enter_context(alone_in(self.folder))
             stop.waits = True
             purge_step = 0
-            if begun is not None:
+            if resumed is not None:
                 from support.engine.resuming import go_on  # late: a new run does without
 
-                purge_step = go_on(self, config, begun)
+                purge_step = go_on(self, config)
             self.log = TensorBoardLog(self.folder, purge_step) if self.processes.is_first else None
             self.closing = closing.pop_all()
         self.onnx_path, self.clock = self.folder / "model.onnx", Clock(state, stop.started)
@@ -112,8 +107,9 @@ class Run:
 
     def resolved(self) -> dict[str, Any]:
         """What `auto` came to on this machine, and the steps of the schedule."""
-        own = {"num_workers": self.num_workers, "horizon": self.state.scheduler.horizon}
-        return self.machine.resolved() | own
+        found = {"device": str(self.machine.device), "precision": self.machine.precision}
+        found |= {"processes": self.processes.count, "num_workers": self.num_workers}
+        return found | {"horizon": self.state.scheduler.horizon}
 
     def __enter__(self) -> "Run":
         return self
@@ -243,11 +239,7 @@ class Run:
     def record(self, epoch: int, train_loss: float, val_loss: float, matrix: Tensor) -> None:
         """Keeps what an epoch led to: its row, its pictures, the best weights, `last.pt`.
 
-        Args:
-            epoch: counted from 0.
-            train_loss: the mean over the epoch.
-            val_loss: the mean over the validation set.
-            matrix: the confusion matrix (K, K) of what this process has evaluated.
+        Epochs count from 0; `matrix` (K, K) is that of what this process has evaluated.
 
         Raises:
             LabError: when no pixel has a label, the loss is not a number, or a file cannot be

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from utils import LabError
+from utils import LabError, require_known
 
 MUON_RATE, MUON_MOMENTUM = 10.0, 0.9
 """How many times the rate of all else the convolutions of `Muon` have, and what it keeps."""
@@ -88,8 +88,7 @@ def build_optimizer(
     Raises:
         LabError: for a name that is not there, or a factor that it does not take.
     """
-    if name not in OPTIMIZERS:
-        raise LabError(f"unknown optimizer {name!r}; there are: {', '.join(OPTIMIZERS)}")
+    require_known("optimizer", [name], OPTIMIZERS)
     options = {"lr": lr, "weight_decay": weight_decay, "fused": name != "muon"}
     learning = [each for each in model.parameters() if each.requires_grad]
     if backbone_factor == 1.0:
@@ -97,10 +96,9 @@ def build_optimizer(
     if name == "muon":
         raise LabError("--backbone-lr-factor goes with adam, adamw and sgd; say --optimizer adamw")
     head = {id(each) for each in model.head_parameters()}
-    groups = [
-        {"params": [each for each in learning if id(each) in head]},
-        {"params": [each for each in learning if id(each) not in head], "lr": backbone_factor * lr},
-    ]
+    in_head = [each for each in learning if id(each) in head]
+    others = [each for each in learning if id(each) not in head]
+    groups = [{"params": in_head}, {"params": others, "lr": backbone_factor * lr}]
     return OPTIMIZERS[name](groups, **options)
 
 
@@ -110,8 +108,6 @@ LAST_FRACTION = 0.01
 """What the exponential schedule leaves of the rate at the horizon."""
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 3
 """The plateau's reduction, and the evaluations without a better score that it waits for."""
-
-
 SCHEDULERS: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "poly": lambda progress: (1.0 - progress) ** 0.9,
@@ -132,13 +128,27 @@ class Schedule(LambdaLR):
         name: a key of `SCHEDULERS`.
         optimizer: its rates are multiplied.
         horizon: the number of steps until the decay ends; the rate then stays where it is.
-        warm_up: the fraction of the horizon in which the rate rises linearly.
+        warm_up: the fraction of the horizon in which the rate rises linearly; by default
+            `WARM_UP`, and none where the rate is constant.
         small_share: the fraction of the horizon, at its beginning, with images of half the size.
+
+    Raises:
+        LabError: for a name that is not there, or a warm-up outside 0 ≤ x < 1.
     """
 
     def __init__(
-        self, name: str, optimizer: Optimizer, horizon: int, warm_up: float, small_share: float
+        self,
+        name: str,
+        optimizer: Optimizer,
+        horizon: int,
+        warm_up: float | None = None,
+        small_share: float = 0.0,
     ) -> None:
+        require_known("scheduler", [name], SCHEDULERS)
+        if warm_up is None:
+            warm_up = 0.0 if name == "constant" else WARM_UP
+        if not 0 <= warm_up < 1:
+            raise LabError(f"the warm-up is a fraction of the steps, 0 ≤ x < 1, not {warm_up}")
         self.name = name
         self.horizon, self.warm_up_steps = horizon, round(warm_up * horizon)
         self.small_steps = int(small_share * horizon)
@@ -172,24 +182,3 @@ class Schedule(LambdaLR):
             self.reduction, self.waited = self.reduction * PLATEAU_FACTOR, 0
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * self.factor(self.last_epoch)
-
-
-def build_scheduler(
-    name: str,
-    optimizer: Optimizer,
-    horizon: int,
-    warm_up: float | None = None,
-    small_share: float = 0.0,
-) -> Schedule:
-    """Builds a `Schedule`; without a `warm_up` it is `WARM_UP`, none where the rate is constant.
-
-    Raises:
-        LabError: for a name that is not there, or a warm-up outside 0 ≤ x < 1.
-    """
-    if name not in SCHEDULERS:
-        raise LabError(f"unknown scheduler {name!r}; there are: {', '.join(SCHEDULERS)}")
-    if warm_up is None:
-        warm_up = 0.0 if name == "constant" else WARM_UP
-    if not 0 <= warm_up < 1:
-        raise LabError(f"the warm-up is a fraction of the steps, 0 ≤ x < 1, not {warm_up}")
-    return Schedule(name, optimizer, horizon, warm_up, small_share)

@@ -96,16 +96,12 @@ class CityscapesFolder(DataFolder):
         """
         root = self.root
         images, fine, coarse = (_split_folders(root, each) for each in (IMAGE_FOLDER, FINE, COARSE))
-        missing = [] if images else [f"{IMAGE_FOLDER}/<split>/<city>/"]
-        missing += [] if fine or coarse else [f"{FINE}/<split>/<city>/"]
-        if not missing:  # gtCoarse.zip has a split whose images are an archive of their own
+        if images and (fine or coarse):
+            # gtCoarse.zip has a split whose images are an archive of their own
             return sorted(images.keys() | fine.keys() | (coarse.keys() & images.keys()))
-        what = f"is not in the Cityscapes layout: no {missing[0]} in it or one folder below"
-        if len(missing) == 2:
-            what = "is no data folder that the lab knows: your own has images/ and masks/, "
-            what += f"Cityscapes {' and '.join(missing)}"
-        there = shortened(sorted(path.name for path in root.iterdir()))
-        raise LabError(f"{root} {what}; what is there: {there}")
+        from support.formats.faults import not_in_layout  # late: most folders keep to one
+
+        raise LabError(not_in_layout(root, bool(images), bool(fine or coarse)))
 
     @property
     def remarks(self) -> list[str]:

@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from support.formats.colors import distinct_colors
-from support.formats.labels import IGNORE_INDEX, ClassesError, Label, LabelSet
-from utils import VOID_COLOR, write_text
+from support.formats.labels import IGNORE_INDEX, Label, LabelSet
+from utils import VOID_COLOR, LabError, write_text
 
 CLASSES_NAME = "classes.json"
 LARGEST_ID = 65535
 """What a pixel of 16 bits can hold."""
+
+
+class ClassesError(LabError):
+    """A set that cannot be used, such as a broken `classes.json`."""
 
 
 def read_classes(root: Path) -> tuple[LabelSet, LabelSet | None]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from support.formats.faults import MANY_VALUES
 from support.formats.files import COLOR_MODES, require_upright
-from support.formats.labels import MANY_VALUES, LabelSet
+from support.formats.labels import LabelSet
 from utils import LabError, opened_image
 
 TINY_SHARE = 0.01

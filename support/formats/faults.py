@@ -1,13 +1,18 @@
-"""What is wrong with a pair of files, in words."""
+"""What is wrong with masks, with their images, or with a folder, in words."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from support.formats.cityscapes import IMAGE_SUFFIX
+from support.formats.cityscapes import FINE, IMAGE_FOLDER, IMAGE_SUFFIX
 from support.formats.files import REMOVE_TAG, Sample
-from utils import orientation_of
+from support.formats.labels import LabelSet
+from utils import orientation_of, shortened
+
+MANY_VALUES = 20
+"""Unknown ids or colours in a mask, above which it was probably saved with smoothing."""
 
 
 def turned_or_other_size(
@@ -62,3 +67,34 @@ def without_partner(
         hint = f" (there is {other.name}, but {cure})" if other else ""
         faults[sample] = f"{found}: {what}{hint}" if found else f"{other}: {cure}"
     return faults
+
+
+def unknown_ids(label_ids: np.ndarray, labels: LabelSet) -> str:
+    """Which of the ids (any shape, any integer dtype) are not in the set, in how many pixels."""
+    known = labels.is_label
+    found, pixels = np.unique(label_ids, return_counts=True)
+    unknown = [
+        f"{label_id} in {count:,} pixel{'s' * (count > 1)}"
+        for label_id, count in zip(found.tolist(), pixels.tolist(), strict=True)
+        if not (0 <= label_id < len(known) and known[label_id])
+    ]
+    there = np.flatnonzero(known).tolist()
+    if there == [*range(there[0], there[-1] + 1)]:
+        there = [f"{there[0]} ... {there[-1]}"]
+    many = len(unknown) > MANY_VALUES
+    return (
+        f"label ids outside the set {labels.name}, which has {shortened(there)}: "
+        f"{shortened(unknown)}{' (saved with smoothing?)' if many else ''}"
+    )
+
+
+def not_in_layout(root: Path, has_images: bool, has_labels: bool) -> str:
+    """What a folder that was taken for one of Cityscapes lacks, and what it has instead."""
+    folders = (IMAGE_FOLDER, has_images), (FINE, has_labels)
+    missing = [f"{name}/<split>/<city>/" for name, is_there in folders if not is_there]
+    what = f"is not in the Cityscapes layout: no {missing[0]} in it or one folder below"
+    if len(missing) == 2:
+        what = "is no data folder that the lab knows: your own has images/ and masks/, "
+        what += f"Cityscapes {' and '.join(missing)}"
+    there = shortened(sorted(path.name for path in root.iterdir()))
+    return f"{root} {what}; what is there: {there}"

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from support.formats.labels import USUAL, LabelSet, Reading
-from utils import LabError, opened_image, orientation_of, python_command, to_rgb
+from utils import LabError, opened_image, orientation_of, python_command, require_known, to_rgb
 
 MANIFEST_NAME = "prepared.json"
 """The file by which a prepared copy is known."""
@@ -126,13 +126,8 @@ class PairedFiles:
     """The chosen image and mask files of one split.
 
     Pairs and sizes are checked at construction by the heads of the files, and by all of a file that
-    seems wrong; faults of cities that were not chosen do not matter.
-
-    Args:
-        folder: the data folder.
-        split: one of its splits.
-        cities: the cities to take; None for all.
-        limit: how many images to take, drawn evenly from the cities; None for all.
+    seems wrong; faults of cities that were not chosen do not matter. A `limit` draws evenly from
+    the cities.
 
     Raises:
         LabError: for an unknown split or city, a limit below 1, and for files that are missing,
@@ -286,14 +281,6 @@ def require_folder(root: Path) -> None:
         )
 
 
-def require_known(kind: str, wanted: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Raises `LabError` with the known names when a wanted one is not among them."""
-    for name in wanted:
-        if name not in known:
-            there = ", ".join(known) or "none"
-            raise LabError(f"unknown {kind} {name!r} in {where}; there are: {there}")
-
-
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted, but for hidden ones; none where there is no folder."""
     paths = folder.iterdir() if folder.is_dir() else ()
@@ -326,17 +313,11 @@ def read_grey_ids(path: Path, modes: Sequence[str] = GREY_MODES) -> np.ndarray:
     """Reads a PNG of one channel: its numbers as they are stored, whatever the bits of a pixel.
 
     Pillow scales the 2 or 4 bits of a small grey file up to 255; here that is undone. In a palette
-    file (mode P) the numbers are the palette's positions, never its colours.
-
-    Args:
-        path: the file.
-        modes: Pillow's modes that are taken.
-
-    Returns:
-        The ids, (H, W) uint8, or uint16 where one needs it.
+    file (mode P) the numbers are the palette's positions, never its colours. The ids are (H, W)
+    uint8, or uint16 where one needs it.
 
     Raises:
-        LabError: when the file is unreadable, truncated, of another kind or absurdly large.
+        LabError: when the file is unreadable, truncated, absurdly large, or of none of the `modes`.
     """
     with opened_image(path) as image:
         require_mask_kind(image, path)
@@ -355,13 +336,11 @@ def read_grey_ids(path: Path, modes: Sequence[str] = GREY_MODES) -> np.ndarray:
 
 def require_mask_kind(mask: Image.Image, path: Path) -> None:
     """Raises `LabError` unless an opened mask is a PNG file, whose numbers are as they were."""
-    if mask.format == "JPEG":
-        raise LabError(
-            f"{path}: not a PNG file, but JPEG, which changes numbers and blurs borders; export "
-            "the mask anew as PNG"
-        )
     if mask.format != "PNG":
-        raise LabError(f"{path}: not a PNG file, but {mask.format}; save the mask as PNG")
+        cure = "; save the mask as PNG"
+        if mask.format == "JPEG":
+            cure = ", which changes numbers and blurs borders; export the mask anew as PNG"
+        raise LabError(f"{path}: not a PNG file, but {mask.format}{cure}")
 
 
 def require_upright(mask: Image.Image, path: Path) -> None:
@@ -382,10 +361,7 @@ def pair_fault(path: Path, image: Image.Image, mask: Path, size: tuple[int, int]
 def read_paired_image(
     path: Path, mask: Path, size: tuple[int, int], kind: str | None = None
 ) -> np.ndarray:
-    """Reads an image, such as one of the `kind` PNG, as its mask of `size` (height, width) lies.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    """Reads an image, (H, W, 3) uint8 RGB, as its mask of `size` (height, width) lies.
 
     Raises:
         LabError: as `opened_image`, and with what `pair_fault` says.

@@ -19,7 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from support.formats.classes import CLASSES_NAME, read_classes, require_distinct_colors
+from support.formats.classes import (
+    CLASSES_NAME,
+    ClassesError,
+    read_classes,
+    require_distinct_colors,
+)
 from support.formats.color_masks import read_color_mask
 from support.formats.files import (
     COLOR_MODES,
@@ -31,7 +36,7 @@ from support.formats.files import (
     require_mask_kind,
     subfolders,
 )
-from support.formats.labels import USUAL, ClassesError, Reading
+from support.formats.labels import USUAL, Reading
 from support.formats.listing import MOST_NEAREST, nearest, of_cities, paired, restricted, split_off
 from support.formats.survey import set_of_ids, survey_masks
 from utils import LabError, opened_image, python_command, shortened

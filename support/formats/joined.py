@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from support.formats.files import DataFolder, require_known, select
-from utils import LabError
+from support.formats.files import DataFolder, select
+from utils import LabError, require_known
 
 
 class JoinedSplits:

@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils import LabError, shortened
+from utils import LabError
 
 IGNORE_INDEX = 255
-MANY_VALUES = 20
 
 
 class Label(NamedTuple):
@@ -32,10 +31,6 @@ class Label(NamedTuple):
     train_id: int
     category: str
     color: tuple[int, int, int]
-
-
-class ClassesError(LabError):
-    """A set that cannot be used, such as a broken `classes.json`."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +69,28 @@ class LabelSet:
     @cached_property
     def is_label(self) -> np.ndarray:
         """Whether an id is one of the set's, (largest id + 1,) bool."""
-        return self._by_id([True] * len(self.labels), False)
+        return self._has_id(self.labels)
 
     @cached_property
     def is_class(self) -> np.ndarray:
         """Whether an id is that of a class, (largest id + 1,) bool."""
-        return self._by_id([label.train_id != self.ignore_index for label in self.labels], False)
+        return self._has_id(self.classes)
 
-    @cached_property
-    def colors(self) -> np.ndarray:
-        """The colour of each id, (largest id + 1, 3) uint8 RGB; black for one that is not known."""
-        return self._by_id([label.color for label in self.labels], (0, 0, 0)).astype(np.uint8)
+    @property
+    def cure(self) -> str:
+        """What to do where masks seem to hold something else."""
+        first = self.classes[0]
+        return f"save label ids of the set {self.name}, such as {first.id} for {first.name}"
 
     @property
     def id_type(self) -> type:
         """The smallest numpy type of the ids: uint8 or uint16."""
         return np.uint8 if len(self.is_label) <= 256 else np.uint16
 
-    def _by_id(self, values: Sequence, otherwise: object) -> np.ndarray:
-        table = [otherwise] * (max(label.id for label in self.labels) + 1)
-        for label, value in zip(self.labels, values, strict=True):
-            table[label.id] = value
-        return np.array(table)
+    def _has_id(self, labels: Sequence[Label]) -> np.ndarray:
+        table = np.zeros(max(label.id for label in self.labels) + 1, dtype=bool)
+        table[[label.id for label in labels]] = True
+        return table
 
     def require_known(self, label_ids: np.ndarray) -> None:
         """Raises `LabError` naming ids (any shape, any integer dtype) that are not in the set."""
@@ -105,20 +100,9 @@ class LabelSet:
         is_inside = size == 0 or (label_ids.min() >= 0 and label_ids.max() < len(known))
         if is_inside and (known.all() or known.take(label_ids).all()):
             return
-        found, pixels = np.unique(label_ids, return_counts=True)
-        unknown = [
-            f"{label_id} in {count:,} pixel{'s' * (count > 1)}"
-            for label_id, count in zip(found.tolist(), pixels.tolist(), strict=True)
-            if not (0 <= label_id < len(known) and known[label_id])
-        ]
-        there = np.flatnonzero(known).tolist()
-        if there == [*range(there[0], there[-1] + 1)]:
-            there = [f"{there[0]} ... {there[-1]}"]
-        many = len(unknown) > MANY_VALUES
-        raise LabError(
-            f"label ids outside the set {self.name}, which has {shortened(there)}: "
-            f"{shortened(unknown)}{' (saved with smoothing?)' if many else ''}"
-        )
+        from support.formats.faults import unknown_ids  # late: most masks keep to their set
+
+        raise LabError(unknown_ids(label_ids, self))
 
     def decode(self, train_ids: np.ndarray) -> np.ndarray:
         """Turns train ids, of any shape, back into label ids, as predictions are handed in.
@@ -177,11 +161,8 @@ def look_like_train_ids(counts: np.ndarray, labels: LabelSet) -> bool:
 
     Train ids end at K - 1, and read as label ids most of them are void: in Cityscapes 1 is "ego
     vehicle" instead of sidewalk, 10 "rail track" instead of sky. In a real target such labels are
-    rare, and what is merely unlabelled has the first ignored id.
-
-    Args:
-        counts: pixels per label id, as `LabelSet.count` returns them.
-        labels: the set that the target should keep to.
+    rare, and what is merely unlabelled has the first ignored id. `counts` are as from
+    `LabelSet.count`.
     """
     if counts[len(labels) :].any() or not counts.any():
         return False
@@ -202,19 +183,18 @@ def suspicious_labels(
         has_train_ids: whether there are files of train ids that may have been taken instead.
     """
     lines, number = [], len(counts)
-    cure = f"save label ids of the set {labels.name}, such as {labels.classes[0].id} for "
-    cure += labels.names[0]
     found = [place for place, pixels in counts.items() if look_like_train_ids(pixels, labels)]
     if found and has_train_ids:
         lines.append(
             f"warning: {where}: {len(found)} of the {number} targets read look like train ids, not "
-            f"label ids (none above {len(labels) - 1}, most pixels void), first {found[0]}; {cure}"
+            f"label ids (none above {len(labels) - 1}, most pixels void), first {found[0]}; "
+            f"{labels.cure}"
         )
     if counts and not any(map(labels.has_class, counts.values())):
         lines.append(
             f"warning: {where}: every pixel of the {number} targets read is void, so that nothing "
-            f"can be learned or scored; take other images, or {cure} (a benchmark often keeps the "
-            "labels of its test split to itself)"
+            f"can be learned or scored; take other images, or {labels.cure} (a benchmark often "
+            "keeps the labels of its test split to itself)"
         )
     return lines
 

@@ -13,16 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from support.formats.files import (
-    MANIFEST_NAME,
-    DataFolder,
-    Listing,
-    Sample,
-    require_known,
-    select,
-)
+from support.formats.files import MANIFEST_NAME, DataFolder, Listing, Sample, select
 from support.formats.labels import USUAL, LabelSet, Reading
-from utils import LabError
+from utils import LabError, require_known
 
 FORMAT_VERSION = 3
 

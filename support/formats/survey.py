@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from support.formats.classes import CLASSES_NAME, name_of
+from support.formats.classes import CLASSES_NAME, ClassesError, name_of
 from support.formats.color_masks import require_opaque
 from support.formats.colors import Color
+from support.formats.faults import MANY_VALUES
 from support.formats.files import COLOR_MODES, ID_MODES, read_grey_ids, require_mask_kind
-from support.formats.labels import IGNORE_INDEX, MANY_VALUES, ClassesError, LabelSet
+from support.formats.labels import IGNORE_INDEX, LabelSet
 from utils import VOID_COLOR, LabError, opened_image, python_command, shortened
 
 RARE, THIN, ENDS = 0.001, 0.01, 0.8

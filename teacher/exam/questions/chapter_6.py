@@ -7,7 +7,7 @@ from metrics import LossMeter
 from models import conv_relu_norm
 from support.engine.accumulation import DividedSteps
 from support.engine.loading import EpochSampler
-from support.engine.schedules import build_scheduler
+from support.engine.schedules import Schedule
 from teacher.exam.questions.question import Draw, Question
 
 
@@ -16,10 +16,11 @@ def steps_of_an_epoch(draw: Draw) -> Question:
     images, batch = draw.whole(300, 3000), draw.whole(2, 8)
     accumulate, processes = draw.whole(2, 4), draw.whole(2, 4)
     whole = batch * accumulate * processes
+    division = DividedSteps(batch, accumulate, 0, processes)
     return Question(
         f"{images} images, --batch-size {batch}, --accumulate {accumulate}, {processes} processes: "
         "how many steps does the optimiser take in an epoch?",
-        DividedSteps(batch, accumulate, 0, processes).steps(images),
+        EpochSampler(images, 0, division).steps_per_epoch,
         "A step takes batch × accumulate × processes images; the last one takes what is left.",
         {
             "the images that are left at the end are a step too: round up": images // whole,
@@ -69,8 +70,8 @@ def learning_rate(draw: Draw) -> Question:
     warm_up = total // 20
     step = draw.whole(warm_up + 20, total - 20)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=rate / 1000)
-    schedule = build_scheduler("cosine", optimizer, total, warm_up=0.05)
-    plain = build_scheduler("cosine", optimizer, total, warm_up=0.0)
+    schedule = Schedule("cosine", optimizer, total, warm_up=0.05)
+    plain = Schedule("cosine", optimizer, total, warm_up=0.0)
     progress = (step - warm_up) / (total - warm_up)
     return Question(
         f"A training has {total} steps, a highest rate of {rate}·10⁻³, a linear warm-up over the "
