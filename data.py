@@ -23,6 +23,7 @@ from support.engine.loading import (
     EpochSampler,
     SeededSamples,
     StepDivision,
+    TargetsOnly,
     require_batches,
     start_worker,
 )
@@ -252,6 +253,10 @@ class SegmentationDataset(Dataset):
             name = self.pairs[index].name
             train_ids = hide(train_ids, self.sparse, name, IGNORE_INDEX, self.sparse_size)
         return train_ids
+
+    def targets(self, title: str | None = None) -> TargetsOnly:
+        """The same untransformed targets without their images, for counting; see `TargetsOnly`."""
+        return TargetsOnly(self, title)
 
 
 def label_warnings(dataset: SegmentationDataset, most: int = 16) -> list[str]:

@@ -166,13 +166,12 @@ def weigh_classes(
     """The class weights and the labelled pixels of the training set; None where none are wanted."""
     from data import count_pixels
     from losses import class_weights
-    from support.engine.loading import TargetsOnly
 
     if strategy == "none" and not train_set.sparse:
         return None, None
     counts = None
     if processes.is_first:
-        counts = count_pixels(TargetsOnly(train_set, "counting pixels"), len(train_set.labels))
+        counts = count_pixels(train_set.targets("counting pixels"), len(train_set.labels))
     counts = processes.broadcast(counts)
     weights = None if strategy == "none" else class_weights(counts, strategy)
     return weights, int(counts.sum())

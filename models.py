@@ -238,8 +238,7 @@ class UNet(nn.Module):
         if min(num_classes, num_blocks, base_channels, cin) < 1:
             raise LabError(
                 "a UNet needs at least one class, block and channel; got "
-                f"num_classes={num_classes}, num_blocks={num_blocks}, "
-                f"base_channels={base_channels}, cin={cin}"
+                f"{num_classes=}, {num_blocks=}, {base_channels=}, {cin=}"
             )
         if num_blocks > MAX_BLOCKS:
             raise LabError(

@@ -147,8 +147,7 @@ def opened_image(
     file = io.BytesIO(path) if isinstance(path, bytes) else Path(path)
     path = "the photo" if isinstance(path, bytes) else file
     if isinstance(file, Path) and not file.is_file():
-        is_folder = file.is_dir()
-        raise LabError(f"{path}: {'a folder, not an' if is_folder else 'no such'} image file")
+        raise LabError(f"{path}: {'a folder, not an' if file.is_dir() else 'no such'} image file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own warning comes at another limit

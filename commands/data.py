@@ -30,7 +30,7 @@ from data import (
     seed_transform,
     train_transforms,
 )
-from support.engine.loading import SeededSamples, TargetsOnly
+from support.engine.loading import SeededSamples
 from support.formats.classes import ClassesError
 from support.formats.files import is_prepared, open_folder, open_source
 from support.formats.labels import LabelSet, Reading, suspicious_labels
@@ -139,7 +139,7 @@ def stats(
     root = resolve_datadir(datadir)
     dataset = SegmentationDataset(root, split, cities, limit, reading=reading)
     names, palette = dataset.labels.names, dataset.labels.palette
-    counts = count_pixels(TargetsOnly(dataset, "count"), len(names)).numpy()
+    counts = count_pixels(dataset.targets("count"), len(names)).numpy()
     labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
     width = max([16, *(len(cut(name)) + 1 for name in names)])
     print(f"{'class':<{width}}{'pixels':>14}{'share':>10}")

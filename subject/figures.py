@@ -44,7 +44,6 @@ from data import (
 from losses import class_weights
 from metrics import ConfusionMatrix, macro_f1, pixel_accuracy
 from models import UNet
-from support.engine.loading import TargetsOnly
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.labels import IGNORE_INDEX
 from support.formats.sparse import hide
@@ -112,7 +111,7 @@ def toy_split(split: str) -> SegmentationDataset:
 @cache
 def toy_counts(split: str) -> Tensor:
     """Pixels of each class in a split of the toy streets, (K,) int64."""
-    return count_pixels(TargetsOnly(toy_split(split)), len(CITYSCAPES))
+    return count_pixels(toy_split(split).targets(), len(CITYSCAPES))
 
 
 def tensor_shapes(model: nn.Module, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:

@@ -26,7 +26,7 @@ import main
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
 from support.engine.augmentation import strengthened
-from support.engine.loading import EpochSampler, SeededSamples, TargetsOnly, start_worker
+from support.engine.loading import EpochSampler, SeededSamples, start_worker
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.plots import to_picture
@@ -312,7 +312,7 @@ def test_dataset_targets_are_untransformed(streets):
     dataset = data.SegmentationDataset(streets, "train", ["ulm"], transform=transform)
     plain = data.SegmentationDataset(streets, "train", ["ulm"])
     assert plain[0][0].shape == (*SIZE, 3) and dataset[0][0].shape == (3, 8, 8)
-    targets = TargetsOnly(dataset)
+    targets = dataset.targets()
     assert len(targets) == 2 and targets[1][0] is None
     assert torch.equal(targets[1][1], plain[1][1])
     counts = data.count_pixels(targets, 19)

@@ -35,7 +35,6 @@ from commands.errors.show import worst_images
 from commands.test_time import MultiScaleSegmenter, enlarge
 from data import SegmentationDataset, count_pixels
 from deploy import OnnxSegmenter
-from support.engine.loading import TargetsOnly
 from utils import read_image
 
 TARGET = np.array([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [2, 2, 2, 255]])
@@ -221,7 +220,7 @@ def test_the_command_writes_three_files_that_agree(run, capsys):
     matrix = np.array(result["confusion_matrix"])
     assert sum(int(row["errors"]) for row in rows) == matrix.sum() - matrix.trace()
     assert sum(int(row["pixels"]) for row in rows) == matrix.sum() == result["pixels"]
-    targets = TargetsOnly(SegmentationDataset(streets, "val"))
+    targets = SegmentationDataset(streets, "val").targets()
     assert matrix.sum(axis=1).tolist() == count_pixels(targets, 19).tolist()
     shares = [
         sum(e[k] for e in result["distance_to_edge"])

@@ -12,7 +12,6 @@ from street_files import write_streets
 
 import main
 from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
-from support.engine.loading import TargetsOnly
 from support.formats.files import open_folder, open_source
 from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
@@ -394,7 +393,7 @@ def test_sparse_targets_train_and_whole_ones_validate(cityscapes):
     train_set, val_set = open_datasets(cityscapes, (2, 3), sparse="points:2")
     assert (train_set.read_train_ids(0) != 255).sum() == 2
     assert (val_set.read_train_ids(0) != 255).sum() == 6
-    assert count_pixels(TargetsOnly(train_set), 19).sum() == 2  # class weights see the visible part
+    assert count_pixels(train_set.targets(), 19).sum() == 2  # class weights see the visible part
 
 
 @pytest.mark.parametrize("kind", ["third", "rows", "rows:0", "points:-1", "half:2"])

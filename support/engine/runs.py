@@ -355,13 +355,12 @@ class Run:
         write_json(self.folder / "cost.json", cost)
         final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
         self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
-        length = f"{state.step} steps in {state.history[-1]['epoch']} epochs"
         write_text(
             self.folder / "summary.txt",
             f"best validation macro F1 {result['macro_f1']:.4f} (mean IoU "
             f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
-            f"{length}{self.limits.cut(state)}; model "
-            f"{arguments['model']}, loss {arguments['loss']}, class weights "
+            f"{state.step} steps in {state.history[-1]['epoch']} epochs{self.limits.cut(state)}; "
+            f"model {arguments['model']}, loss {arguments['loss']}, class weights "
             f"{arguments['class_weights']}\n{cost['learning'] / 1e6:.3f} of "
             f"{cost['parameters'] / 1e6:.3f} million parameters learned, "
             f"{cost['epoch_seconds'] or math.nan:.1f} s for the images of an epoch, at most "

@@ -56,7 +56,6 @@ class DataFolder:
     """A data folder of one layout; the formats inherit from it.
 
     Args:
-        root: the folder.
         reading: how it is to be read where it leaves a choice.
 
     Attributes:
