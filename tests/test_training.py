@@ -2,10 +2,12 @@
 
 import csv
 import itertools
+import json
 import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +15,20 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from commands.command_line.advice import distortion
+from commands.finetuning import prepare
 from data import get_dataloaders
 from losses import FocalLoss, WeightedCrossEntropy
 from main import export_seconds
 from metrics import macro_f1
 from models import UNet
-from support.engine.accumulation import PartLoader, PartLoss, PartOptimizer, PartScaler
+from support.engine.accumulation import (
+    PartLoader,
+    PartLoss,
+    PartOptimizer,
+    PartScaler,
+    notes,
+)
 from support.engine.clipping import clip_gradients
 from support.engine.folder import load_checkpoint
 from support.engine.hardware import Machine, require_trainable
@@ -34,7 +44,7 @@ from support.engine.schedules import (
     orthogonal,
 )
 from support.engine.session import Interrupted, Limits, StopRequest, TrainingState
-from support.engine.weights import fix_batch_norm
+from support.engine.weights import FixedBatchNorm, fix_batch_norm
 from support.formats.cityscapes import CITYSCAPES
 from support.plots import Panels
 from training import evaluate, fit, train_one_epoch
@@ -632,3 +642,43 @@ def test_muon_goes_on_where_its_state_was_saved():
     third.load_state_dict(second.state_dict())
     steps(other, third, 2)
     assert torch.equal(whole.weight, other.weight) and torch.equal(whole.bias, other.bias)
+
+
+def test_config_says_what_auto_came_to_also_after_a_resume(tmp_path):
+    expected = {"device": "cpu", "precision": "float32", "processes": 1, "num_workers": 0}
+    for total_steps in (3, 6):
+        train(tmp_path / "run", total_steps, horizon=9)
+        config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+        assert config["resolved"] == {**expected, "horizon": 9}
+        assert config["data_fingerprint"] == "a b" and config["labels"]["name"] == "squares"
+
+
+def test_fine_tuning_freezes_and_warns_of_random_weights():
+    options = SimpleNamespace(weights=None, finetune_from=None, pretrained=False)
+    for part, learning, fixed, is_new, count in (
+        ("last", 2, True, True, 1), ("all", 30, False, True, 0), ("last", 2, True, False, 0)
+    ):  # fmt: skip
+        model = UNet(3, num_blocks=1, base_channels=4)
+        options.train, options.fix_batchnorm = part, fixed
+        assert len(prepare(model, options, ("a", "b", "c"), is_new)) == count
+        assert sum(each.requires_grad for each in model.parameters()) == learning
+        assert any(isinstance(each, FixedBatchNorm) for each in model.modules()) == fixed
+
+
+def test_steps_of_several_batches_say_what_their_statistics_are():
+    for model, processes, has_gpu, is_fixed, count in (
+        (UNet(3, 1, 4), 1, True, False, 1), (UNet(3, 1, 4), 2, True, False, 0),
+        (UNet(3, 1, 4), 2, False, False, 1), (UNet(3, 1, 4), 1, False, True, 0),
+        (nn.Conv2d(3, 3, 1), 1, False, False, 0),
+    ):  # fmt: skip
+        run = SimpleNamespace(
+            state=SimpleNamespace(model=model), machine=SimpleNamespace(has_gpu=has_gpu),
+            processes=Processes(count=processes), arguments={"fix_batchnorm": is_fixed},
+        )  # fmt: skip
+        assert len(notes(run)) == count
+
+
+def test_a_size_that_distorts_is_named_with_a_better_one():
+    assert distortion((128, 256), (100, 100)) == (
+        "note: --img-size 128 256 distorts images of 100x100; --img-size 128 128 would not"
+    )
