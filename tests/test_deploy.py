@@ -22,7 +22,7 @@ from PIL import Image
 import commands.test
 import deploy
 from commands.test import TorchSegmenter, collect_images, report_photos, segment_files
-from deploy import OnnxSegmenter, export_onnx, network_size, upsample_argmax
+from deploy import OnnxSegmenter, export_onnx, network_size, upsample_argmax, valid_metadata
 from models import UNet
 from utils import LabError, resize_image
 
@@ -717,3 +717,11 @@ def test_the_file_tells_nothing_of_the_machine_or_the_source(exported):
     content = exported["path"].read_bytes()
     for word in (b"stack_trace", b"site-packages", b"models.py", b"self.block"):
         assert word not in content
+
+
+def test_metadata_that_are_left_out_have_their_usual_values():
+    given = {**METADATA, "size": SIZE, "stride": 4, "format_version": 1}
+    found = valid_metadata(given)
+    assert found["label_ids"] == [0, 1, 2, 3, 4] and found["temperature"] == 1.0
+    assert found["reading"]["labels"] == "fine"
+    assert valid_metadata({**given, "label_ids": [7, 8, 9, 4, 5]})["label_ids"] == [7, 8, 9, 4, 5]

@@ -679,6 +679,6 @@ def test_steps_of_several_batches_say_what_their_statistics_are():
 
 
 def test_a_size_that_distorts_is_named_with_a_better_one():
-    assert distortion((128, 256), (100, 100)) == (
-        "note: --img-size 128 256 distorts images of 100x100; --img-size 128 128 would not"
+    assert distortion((128, 256), (100, 300)) == (
+        "note: --img-size 128 256 distorts images of 100x300; --img-size 128 384 would not"
     )
