@@ -525,13 +525,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plt.rc_context(STYLE)
 def draw(args: argparse.Namespace) -> int:
     """Draws what was asked for.
 
     Raises:
         LabError: for a name that is not there, or results without runs.
     """
-    plt.rcParams.update(STYLE)
     names = args.names or list(FIGURES)
     if names[0] == "results":
         if len(names) == 1:

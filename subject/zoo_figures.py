@@ -340,13 +340,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@plt.rc_context(STYLE)
 def draw(args: argparse.Namespace) -> int:
     """Draws what was asked for.
 
     Raises:
         LabError: for a name that is not there.
     """
-    plt.rcParams.update(STYLE)
     for name in args.names or FIGURES:
         if name not in FIGURES:
             raise LabError(f"no figure {name!r}; there are: {', '.join(FIGURES)}")

@@ -100,7 +100,7 @@ def comparison_of(count, differs=()):
         config = {"data_fingerprint": "a b", "labels": {"name": "x", "classes": []}}
         history = [{"epoch": 1, "step": 1, "val_macro_f1": 0.5, "val_mean_iou": 0.3}]
         metrics = {"macro_f1": 0.5, "mean_iou": 0.3, "classes": rows}
-        runs.append(RunRecord(Path(loss), {"loss": loss}, config, history, metrics, True))
+        runs.append(RunRecord(Path(loss), {"loss": loss}, config, history, metrics, True, {}))
     return make_comparison(runs, "macro_f1")
 
 
