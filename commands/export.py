@@ -7,6 +7,7 @@ written is checked against PyTorch, as after a training.
 """
 
 import json
+import shlex
 import statistics
 import time
 from collections.abc import Sequence
@@ -76,7 +77,8 @@ def export_model(
             change_file(temporary, opset, argmax, about["size"], network.stride)
     print(summary(output, about["size"], network.stride))
     if not argmax:
-        print(f"next: {python_command()} main.py test --modelpath {output} --image photo.jpg")
+        file = shlex.quote(str(output))
+        print(f"next: {python_command()} main.py test --modelpath {file} --image photo.jpg")
 
 
 def network_of_run(run: Path, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]:

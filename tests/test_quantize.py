@@ -14,6 +14,7 @@ import main
 from commands import quantize
 from deploy import OnnxSegmenter
 from support.formats.labels import LabelSet
+from utils import LabError
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,12 @@ def test_both_kinds_are_compared_by_hand():
     assert results["int8"]["macro F1"] == pytest.approx((6 / 7 + 8 / 9) / 2)
     assert results["int8"]["mean IoU"] == pytest.approx((3 / 4 + 4 / 5) / 2)
     assert results["int8"]["agreement"] == 7 / 8
+
+
+def test_a_split_of_void_is_no_proof():
+    void = Pairs([(np.zeros((1, 4, 3), int), torch.full((1, 4), 255))])
+    with pytest.raises(LabError, match="void"):
+        quantize.compare({"float32": Fixed([[0, 0, 0, 1]])}, void)
 
 
 def test_calibration_hands_out_every_image_once():

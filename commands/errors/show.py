@@ -49,7 +49,8 @@ def show_errors(
         split, cities, limit: which images.
         reading: what was chosen of how the folder is read, beyond what the model says.
         device: where a best.pt runs.
-        output: the folder for the files; None for `errors_SPLIT` beside the model.
+        output: the folder for the files; None for `errors_SPLIT` beside a model.onnx, and for
+            `errors_SPLIT_STEM` beside a file of another name.
         keep_temperature: whether the temperature that is found goes into the model's metadata.
         calibrated: whether the confidence is that at the temperature that the model keeps.
 
@@ -64,7 +65,8 @@ def show_errors(
     chosen = segmenter.reading._replace(**reading)
     dataset = SegmentationDataset(resolve_datadir(datadir), split, cities, limit, reading=chosen)
     require_classes(segmenter, dataset)
-    output = output or path.parent / f"errors_{split}"
+    of_model = "" if path.name == "model.onnx" else f"_{path.stem}"
+    output = output or path.parent / f"errors_{split}{of_model}"
     seen = MultiScaleSegmenter(segmenter, temperature=divisor)
     counts, reliability, temperature, worst = measure(seen, dataset)
     if not counts.confusion.sum():
@@ -98,7 +100,7 @@ def write_temperature(path: Path, found: dict[str, Any]) -> str:
     """
     key = "negative_log_likelihood"
     if not found:
-        return "no temperature was kept: it needs labelled pixels in two images at least"
+        return "no temperature was kept: it needs labelled pixels in both halves of the images"
     if found["after"][key] >= found["before"][key]:
         return "no temperature was kept: on the other half of the cities it does not help"
     model = onnx.load(path)
@@ -134,11 +136,11 @@ def measure(
 
 
 def worst_images(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """The places of the worst images by their share of errors, then of those by their loss."""
+    """The places of the worst images by their share of errors, and of those by their loss."""
     places = range(len(rows))
     by_share = sorted(places, key=lambda place: -error_share(rows[place]))[:WORST]
     by_loss = sorted(places, key=lambda place: -mean_loss(rows[place]))[:WORST]
-    return by_share + [place for place in by_loss if place not in by_share]
+    return sorted({*by_share, *by_loss}, key=lambda place: (-error_share(rows[place]), place))
 
 
 def temperature_of(samples: tuple[Sample, Sample]) -> dict[str, Any]:
