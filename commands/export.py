@@ -191,9 +191,9 @@ def change_file(
         try:
             changed = version_converter.convert_version(before, opset)
         except Exception as error:  # onnx raises its own kinds, without a common base class
-            reason = str(error).strip().splitlines()[0][:160]
+            reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2][:160]
             raise LabError(
-                f"--opset {opset}: ONNX cannot convert this network ({reason})"
+                f"--opset {opset}: ONNX cannot convert this network ({reason}); leave --opset out"
             ) from error
         onnx.helper.set_model_props(changed, {p.key: p.value for p in before.metadata_props})
     if argmax:

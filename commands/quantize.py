@@ -80,8 +80,8 @@ def quantize_model(
     require_classes(segmenter, dataset)
     paths = dict(zip(KINDS, (model, *(model.with_suffix(f".{k}.onnx") for k in ("fp16", "int8"))),
                      strict=True))  # fmt: skip
+    write_int8(model, paths["int8"], Calibration(segmenter, train_set))  # first: it may fail
     write_float16(model, paths["float16"])
-    write_int8(model, paths["int8"], Calibration(segmenter, train_set))
     results = compare({kind: OnnxSegmenter(path) for kind, path in paths.items()}, dataset)
     print(table(paths, results))
     print(remark())

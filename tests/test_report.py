@@ -68,6 +68,15 @@ def test_the_page_says_how_long_the_training_took(run):
 
 
 @needs_chromium
+def test_a_phone_scrolls_pictures_and_tables_and_not_the_page(run):
+    with Chromium() as browser:
+        browser.look(390, 844, is_dark=True)
+        browser.open((run / "report.html").as_uri())
+        assert browser.run("document.documentElement.scrollWidth") == 390
+        assert browser.run("document.querySelector('img').width") >= 600  # its legend is legible
+
+
+@needs_chromium
 def test_a_table_sorts_by_numbers_with_what_has_none_at_the_end(tmp_path):
     cells = ["3", "–", "1,000", "20", "–", "0.5"]
     names = [["2 wheels", "", "10 x", "b", "a", "4"][place] for place in range(6)]

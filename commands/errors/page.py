@@ -25,7 +25,7 @@ STYLE = """
 #worst figure { margin: 0 0 1rem; }
 .strip { display: grid; gap: 2px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 11rem), 1fr)); }
-.strip img { width: 100%; }
+.strip img { width: 100%; image-rendering: pixelated; }
 .swatch { display: inline-block; width: .8em; height: .8em; border: 1px solid #888; }
 """
 SIZES_TEXT = (
@@ -229,5 +229,6 @@ def calibration_part(calibration: dict[str, Any]) -> str:
             f"(of the images, where all are of one), brings it from {before[key]:.4f} to "
             f"{after[key]:.4f} on the other half."
         )
-    how = "Each point is a bin: how sure it was, how often that was right, its pixels by the size."
+    how = "Each point is a bin of confidence, the larger, the more pixels. Below the line, the "
+    how += "network is surer than it is right."
     return f"{text}</p>{svg}<p>{how}</p>"

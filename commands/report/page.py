@@ -22,7 +22,7 @@ th button { font: inherit; font-weight: 600; color: inherit; background: none; b
 th button:hover { color: var(--accent); } th[aria-sort] button { text-decoration: underline; }
 [aria-pressed="true"] { background: var(--accent); color: var(--paper); }
 .wide { overflow-x: auto; } img, svg { max-width: 100%; height: auto; }
-img { image-rendering: pixelated; }
+.wide img { min-width: 40rem; }
 pre { overflow-x: auto; background: var(--soft); padding: .6rem; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 .matrix td { padding: .15rem .35rem; font-size: .75rem; min-width: 1.6rem; }
@@ -88,11 +88,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], kind: str = "
 
 
 def picture(path: Path, text: str) -> str:
-    """A PNG inside the page; nothing where there is none."""
+    """A PNG inside the page, which scrolls on a phone; nothing where there is none."""
     if not path.is_file():
         return ""
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img alt="{escaped(text)}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{escaped(text)}" src="data:image/png;base64,{data}">'
+    return f'<div class="wide">{image}</div>'
 
 
 def number(value: float | None, digits: int = 4) -> str:
