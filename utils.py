@@ -285,7 +285,11 @@ def add_legend(
     least, part, largest, most = (160, 45, 40, 40) if len(names) <= 30 else (640, 75, 24, 24)
     names = [cut(name, most) for name in names]
     size = int(np.clip(max(width, least) // part, 10, largest))
-    font = font_for("".join(names), size)
+    # Pillow's own font has no letters beyond ASCII; matplotlib brings one that has.
+    found = None if "".join(names).replace("…", "").isascii() else find_spec("matplotlib")
+    file = found and Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    is_there = file is not None and file.is_file()
+    font = ImageFont.truetype(file, size) if is_there else ImageFont.load_default(size)
     row_height = round(size * 1.6)
     column_width = round(max((font.getlength(name) for name in names), default=0) + 2.6 * size)
     canvas_width = max(width, least, column_width)
@@ -300,16 +304,6 @@ def add_legend(
         draw.rectangle((left, top, left + size, top + size), fill=tuple(int(c) for c in color))
         draw.text((left + 1.5 * size, top + size / 2), name, fill=(0, 0, 0), font=font, anchor="lm")
     return np.asarray(canvas)
-
-
-def font_for(text: str, size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font; for letters beyond ASCII, which it lacks, the one that matplotlib has."""
-    found = None if text.replace("…", "").isascii() else find_spec("matplotlib")
-    if found is not None:
-        path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if path.is_file():
-            return ImageFont.truetype(path, size)
-    return ImageFont.load_default(size)
 
 
 def shortened(names: Sequence[object], most: int = 8) -> str:

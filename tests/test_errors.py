@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from commands.errors.measure import (
     confused_pairs,
     edge_distance,
 )
-from commands.errors.show import worst_images
+from commands.errors.show import likelihoods, worst_images
 from commands.test_time import MultiScaleSegmenter, enlarge
 from data import SegmentationDataset, count_pixels
 from deploy import OnnxSegmenter
@@ -165,6 +166,20 @@ def test_a_sample_takes_valid_pixels_evenly():
     logs, targets = sample.joined()
     assert targets.tolist() == [0, 1, 255] and logs.shape == (3, 2)
     assert np.allclose(13 * np.exp(logs), [[1, 7], [5, 11], [4, 10]])
+
+
+def test_likelihoods_take_no_memory_for_all_classes_of_a_large_photo():
+    random = np.random.default_rng(0)
+    seen = random.random((40, 20, 30), np.float32)
+    target, prediction = (random.integers(0, 41, (600, 900)) for _ in range(2))
+    tracemalloc.start()
+    found = likelihoods(seen, target, prediction)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * found[0].nbytes  # all classes at once are 40 of these
+    everything = np.concatenate([enlarge(seen, target.shape), np.zeros((1, 600, 900))])
+    for ids, likelihood in zip((target, prediction), found, strict=True):
+        assert np.array_equal(likelihood, np.take_along_axis(everything, ids[None], 0)[0])
 
 
 def test_scaling_many_equal_classes_stays_finite():

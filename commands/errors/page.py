@@ -5,6 +5,7 @@ pairs that occur in it.
 """
 
 import base64
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from commands.errors.measure import BOUNDARY_RATIO, SIZES
 from commands.report.page import escaped, number, section, table
-from commands.test_time import MultiScaleSegmenter, decide, enlarge
+from commands.test_time import MultiScaleSegmenter, decide, planes
 from data import SegmentationDataset
 from support.formats.labels import LabelSet
 from utils import colorize
@@ -173,7 +174,8 @@ def pictures(segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, index
     image, target = dataset[index][0], dataset[index][1].numpy()
     ignored, palette = dataset.labels.ignore_index, dataset.labels.palette
     seen = segmenter.mean_probabilities(image)
-    prediction, confidence = decide(seen, target.shape), enlarge(seen, target.shape).max(axis=0)
+    prediction = decide(seen, target.shape)
+    confidence = functools.reduce(np.maximum, planes(seen, target.shape))
     wrong = (target != ignored) & (target != prediction)
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     error_map = np.where(wrong[..., None], (230, 30, 30), 0.5 * grey + 100).astype(np.uint8)

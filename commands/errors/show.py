@@ -22,7 +22,7 @@ from commands.errors.page import error_share, html_parts, in_words, mean_loss
 from commands.evaluation import require_classes
 from commands.report.page import page
 from commands.test import kept_temperature, open_segmenter
-from commands.test_time import MultiScaleSegmenter, decide, enlarge
+from commands.test_time import MultiScaleSegmenter, decide, planes
 from data import SegmentationDataset, resolve_datadir
 from utils import LabError, atomic_path, write_csv, write_json, write_text
 
@@ -125,14 +125,28 @@ def measure(
         valid = target != ignored
         seen = segmenter.mean_probabilities(image)
         prediction = decide(seen, target.shape).astype(np.int64)
-        probabilities = enlarge(seen, target.shape)
-        of_target = np.take_along_axis(probabilities, np.where(valid, target, 0)[None], 0)[0]
+        of_target, confidence = likelihoods(seen, target, prediction)
         row = counts.add(target, prediction, of_target, ignored)
         row |= {"name": dataset.pairs[index].name, "city": dataset.pairs[index].city}
-        confidence = np.take_along_axis(probabilities, prediction[None], 0)[0]
         reliability.add(confidence[valid], (prediction == target)[valid])
-        samples[half_of[index]].add(probabilities, target, valid, most)
+        samples[half_of[index]].add(planes(seen, target.shape), target, valid, most)
     return counts, reliability, temperature_of(samples), worst_images(counts.rows)
+
+
+def likelihoods(
+    seen: np.ndarray, target: np.ndarray, prediction: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities of each pixel's target and of its prediction, the latter its confidence.
+
+    Shape:
+        seen: (K, h, w) float32; target, prediction: (H, W) integers → (H, W) float32 each, 0 at
+        void pixels of the first.
+    """
+    found = np.zeros((2, *target.shape), dtype=np.float32)
+    for k, plane in enumerate(planes(seen, target.shape)):
+        for place, ids in enumerate((target, prediction)):
+            np.copyto(found[place], plane, where=ids == k)
+    return found[0], found[1]
 
 
 def worst_images(rows: Sequence[dict[str, Any]]) -> list[int]:
