@@ -287,9 +287,8 @@ def add_legend(
     size = int(np.clip(max(width, least) // part, 10, largest))
     # Pillow's own font has no letters beyond ASCII; matplotlib brings one that has.
     found = None if "".join(names).replace("…", "").isascii() else find_spec("matplotlib")
-    file = found and Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-    is_there = file is not None and file.is_file()
-    font = ImageFont.truetype(file, size) if is_there else ImageFont.load_default(size)
+    file = Path(found.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf" if found else Path()
+    font = ImageFont.truetype(file, size) if file.is_file() else ImageFont.load_default(size)
     row_height = round(size * 1.6)
     column_width = round(max((font.getlength(name) for name in names), default=0) + 2.6 * size)
     canvas_width = max(width, least, column_width)
