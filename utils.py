@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -284,7 +285,10 @@ def add_legend(
     least, part, largest, most = (160, 45, 40, 40) if len(names) <= 30 else (640, 75, 24, 24)
     names = [cut(name, most) for name in names]
     size = int(np.clip(max(width, least) // part, 10, largest))
-    font = ImageFont.load_default(size)
+    # Pillow's own font has no letters beyond ASCII; matplotlib brings one that has.
+    found = None if "".join(names).replace("…", "").isascii() else find_spec("matplotlib")
+    file = Path(found.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf" if found else Path()
+    font = ImageFont.truetype(file, size) if file.is_file() else ImageFont.load_default(size)
     row_height = round(size * 1.6)
     column_width = round(max((font.getlength(name) for name in names), default=0) + 2.6 * size)
     canvas_width = max(width, least, column_width)

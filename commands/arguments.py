@@ -267,7 +267,8 @@ def add_errors_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser, "that of the model's training")
     device_help = "where a best.pt runs (default: %(default)s)"
     add("--device", choices=DEVICE_NAMES, default="auto", help=device_help)
-    output_help = "folder for the files (default: errors_SPLIT beside the model)"
+    output_help = "folder for the files (default: errors_SPLIT beside the model, errors_SPLIT_NAME "
+    output_help += "for one that is not called model.onnx)"
     add("--output", type=Path, metavar="DIR", help=output_help)
     keep_help = "put the temperature that mends the confidence into the model.onnx (default: off)"
     add("--keep-temperature", action="store_true", help=keep_help)

@@ -7,6 +7,7 @@ written is checked against PyTorch, as after a training.
 """
 
 import json
+import shlex
 import statistics
 import time
 from collections.abc import Sequence
@@ -76,7 +77,8 @@ def export_model(
             change_file(temporary, opset, argmax, about["size"], network.stride)
     print(summary(output, about["size"], network.stride))
     if not argmax:
-        print(f"next: {python_command()} main.py test --modelpath {output} --image photo.jpg")
+        file = shlex.quote(str(output))
+        print(f"next: {python_command()} main.py test --modelpath {file} --image photo.jpg")
 
 
 def network_of_run(run: Path, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -189,9 +191,9 @@ def change_file(
         try:
             changed = version_converter.convert_version(before, opset)
         except Exception as error:  # onnx raises its own kinds, without a common base class
-            reason = str(error).strip().splitlines()[0][:160]
+            reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2][:160]
             raise LabError(
-                f"--opset {opset}: ONNX cannot convert this network ({reason})"
+                f"--opset {opset}: ONNX cannot convert this network ({reason}); leave --opset out"
             ) from error
         onnx.helper.set_model_props(changed, {p.key: p.value for p in before.metadata_props})
     if argmax:

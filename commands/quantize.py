@@ -7,6 +7,7 @@ channel. Whether either is faster depends on the processor; the table says what 
 """
 
 import platform
+import shlex
 import statistics
 import tempfile
 import time
@@ -79,8 +80,8 @@ def quantize_model(
     require_classes(segmenter, dataset)
     paths = dict(zip(KINDS, (model, *(model.with_suffix(f".{k}.onnx") for k in ("fp16", "int8"))),
                      strict=True))  # fmt: skip
+    write_int8(model, paths["int8"], Calibration(segmenter, train_set))  # first: it may fail
     write_float16(model, paths["float16"])
-    write_int8(model, paths["int8"], Calibration(segmenter, train_set))
     results = compare({kind: OnnxSegmenter(path) for kind, path in paths.items()}, dataset)
     print(table(paths, results))
     print(remark())
@@ -93,7 +94,8 @@ def quantize_model(
     if fallen:
         print(f"worse by more than {most}: {', '.join(fallen)}")
         return 1
-    print(f"next: {python_command()} main.py test --modelpath {paths['int8']} --image photo.jpg")
+    file = shlex.quote(str(paths["int8"]))
+    print(f"next: {python_command()} main.py test --modelpath {file} --image photo.jpg")
     return 0
 
 
@@ -157,6 +159,8 @@ def compare(
         for kind, mask in masks.items():
             matrices[kind].update(torch.from_numpy(mask)[None], target[None])
             equal[kind] += int((mask == first).sum())
+    if not any(matrix.matrix.any() for matrix in matrices.values()):
+        raise LabError("every pixel of this split is void, so that there is nothing to compare")
     seconds = {kind: [] for kind in segmenters}
     batch = next(iter(segmenters.values())).preprocess(dataset[0][0])[None]
     for turn in range(ROUNDS + 1):

@@ -3,6 +3,7 @@
 With a `model.onnx` no torch is needed; `commands/evaluation.py` evaluates a whole split.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,8 +129,8 @@ def kept_temperature(segmenter: Segmenter, path: Path) -> float:
     """The temperature in a model's metadata; `LabError` where `errors` has put none there."""
     if segmenter.temperature == 1.0:
         raise LabError(
-            f"{path} keeps no temperature; run `{python_command()} main.py errors {path} "
-            "--keep-temperature` first"
+            f"{path} keeps no temperature; run `{python_command()} main.py errors "
+            f"{shlex.quote(str(path))} --keep-temperature` first"
         )
     return segmenter.temperature
 
@@ -183,7 +184,11 @@ def report_photos(
         for name, share in sorted(photo.shares.items(), key=lambda item: -item[1]):
             if share >= 0.0001:
                 print(f"  {cut(name):<{width}}{share:>7.2%}")
-    kinds = "masks, overlays and train ids" if sure is None else "masks, … and confidences"
+    kinds = (
+        "masks, overlays and train ids"
+        if sure is None
+        else "masks, overlays, train ids and confidences"
+    )
     print(f"{kinds} are in {output}")
 
 

@@ -17,7 +17,7 @@ overlap it averages their probabilities; mmsegmentation's `slide_inference` aver
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -357,6 +357,12 @@ def enlarge(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return logits
     planes = [cv2.resize(np.ascontiguousarray(plane), (width, height)) for plane in logits]
     return np.stack(planes)
+
+
+def planes(probabilities: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """One class after another at `size` (H, W): all of a large photo's would fill the memory."""
+    for plane in probabilities:
+        yield enlarge(plane[None], size)[0]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,10 +4,12 @@ import csv
 import json
 import re
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
+from chromium import Chromium, needs_chromium
 from scipy import ndimage
 from tiny_runs import train_tiny
 from torchmetrics.classification import MulticlassCalibrationError
@@ -31,10 +33,11 @@ from commands.errors.measure import (
     confused_pairs,
     edge_distance,
 )
-from commands.errors.show import worst_images
+from commands.errors.show import likelihoods, worst_images
 from commands.test_time import MultiScaleSegmenter, enlarge
 from data import SegmentationDataset, count_pixels
 from deploy import OnnxSegmenter
+from support.formats.cityscapes import CITYSCAPES
 from utils import read_image
 
 TARGET = np.array([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1], [2, 2, 2, 255]])
@@ -165,6 +168,20 @@ def test_a_sample_takes_valid_pixels_evenly():
     assert np.allclose(13 * np.exp(logs), [[1, 7], [5, 11], [4, 10]])
 
 
+def test_likelihoods_take_no_memory_for_all_classes_of_a_large_photo():
+    random = np.random.default_rng(0)
+    seen = random.random((40, 20, 30), np.float32)
+    target, prediction = (random.integers(0, 41, (600, 900)) for _ in range(2))
+    tracemalloc.start()
+    found = likelihoods(seen, target, prediction)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * found[0].nbytes  # all classes at once are 40 of these
+    everything = np.concatenate([enlarge(seen, target.shape), np.zeros((1, 600, 900))])
+    for ids, likelihood in zip((target, prediction), found, strict=True):
+        assert np.array_equal(likelihood, np.take_along_axis(everything, ids[None], 0)[0])
+
+
 def test_scaling_many_equal_classes_stays_finite():
     logs = np.log(np.full((1, 150), 1 / 150, np.float32))
     assert scaled(logs, 0.05) == pytest.approx(-np.log(150))
@@ -229,7 +246,7 @@ def test_the_command_writes_three_files_that_agree(run, capsys):
     assert shares == pytest.approx([1, 1])
     text = (output / "errors.html").read_text(encoding="utf-8")
     assert "http" not in text and not re.findall(r'(?:src|href)="(?!data:)', text)
-    assert text.count("<figure") == 2 and text.count("data:image/png") == 2
+    assert text.count("<figure") == 2 and text.count("data:image/png") == 10
 
 
 def test_the_counts_are_those_of_test(run, tmp_path):
@@ -270,6 +287,54 @@ def test_worst_images_are_those_of_both_orders():
         for e, loss in [(0, 90), *((k, k) for k in range(1, 13))]
     ]
     assert worst_images(rows) == [*range(12, 0, -1), 0]
+    rows += [{"errors": 0.5, "pixels": 10, "negative_log_likelihood": 80.0}]
+    assert worst_images(rows) == [*range(12, 0, -1), 13, 0]  # those by loss too, by their share
+
+
+@needs_chromium
+def test_a_click_on_a_class_or_an_image_filters(run, tmp_path):
+    folder, streets = run
+    words = ["errors", str(folder), "--datadir", str(streets), "--output", str(tmp_path)]
+    assert main.main(words) == 0
+    pairs = "[...document.querySelectorAll('tr[data-pair]:not([hidden])')].map(r => r.dataset.pair)"
+    places = "[...document.querySelectorAll('#worst button')].map(b => b.dataset.place)"
+    with Chromium() as browser:
+        browser.open((tmp_path / "errors.html").as_uri())
+        first = browser.run(pairs)
+        kept = browser.run("document.querySelector('figure').dataset.pairs.split(' ')")
+        browser.run("document.querySelector('button[data-place]').click()")
+        assert sorted(browser.run(pairs)) == sorted(kept)
+        browser.run("document.querySelector('button[data-place]').click()")
+        assert browser.run(pairs) == first
+        browser.run("document.querySelector('button[data-class-id]').click()")
+        k = browser.run("document.querySelector('button[data-class-id]').dataset.classId")
+        assert browser.run(pairs) and all(k in pair.split("-") for pair in browser.run(pairs))
+        last = "[...document.querySelectorAll('button[data-class-id]')].at(-1)"
+        color = f"getComputedStyle({last}.querySelector('.swatch')).backgroundColor"
+        expected = CITYSCAPES.palette[int(browser.run(f"{last}.dataset.classId"))].tolist()
+        assert browser.run(color) == f"rgb({', '.join(map(str, expected))})"
+        browser.run("document.querySelector('button[data-key=loss]').click()")
+        losses = browser.run("[...document.querySelectorAll('figure')].map(f => +f.dataset.loss)")
+        assert losses == sorted(losses, reverse=True) and len(browser.run(places)) == 2
+
+
+def test_two_models_of_a_run_have_folders_of_their_own(run, capsys):
+    folder, streets = run
+    shutil.copy(folder / "model.onnx", folder / "model.int8 ü.onnx")
+    for model in ("", "best.pt", "model.int8 ü.onnx"):
+        words = ["errors", str(folder / model), "--datadir", str(streets), "--limit", "1"]
+        assert main.main(words) == 0
+    evaluated = {
+        path.parent.name: json.loads(path.read_text())["evaluated"]["model"]
+        for path in folder.glob("errors_val*/errors.json")
+    }
+    assert evaluated == {
+        "errors_val": str(folder / "model.onnx"),
+        "errors_val_best": str(folder / "best.pt"),
+        "errors_val_model.int8 ü": str(folder / "model.int8 ü.onnx"),
+    }
+    assert main.main([*words, "--calibrated"]) == 2
+    assert f"errors '{folder / 'model.int8 ü.onnx'}' --keep" in capsys.readouterr().err
 
 
 def test_a_temperature_is_kept_and_used_when_asked(run, tmp_path, capsys):

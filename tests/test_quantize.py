@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ import main
 from commands import quantize
 from deploy import OnnxSegmenter
 from support.formats.labels import LabelSet
+from utils import LabError
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,12 @@ def test_both_kinds_are_compared_by_hand():
     assert results["int8"]["agreement"] == 7 / 8
 
 
+def test_a_split_of_void_is_no_proof():
+    void = Pairs([(np.zeros((1, 4, 3), int), torch.full((1, 4), 255))])
+    with pytest.raises(LabError, match="void"):
+        quantize.compare({"float32": Fixed([[0, 0, 0, 1]])}, void)
+
+
 def test_calibration_hands_out_every_image_once():
     calibration = quantize.Calibration(Fixed(), TWO)
     found = [calibration.get_next() for _ in range(3)]
@@ -105,8 +113,8 @@ def test_data_of_other_classes_are_refused(trained, tmp_path, capsys):
     assert "class" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_score_that_falls_too_far_is_exit_code_1(trained, capsys, monkeypatch):
-    model, streets = trained
+def test_a_score_that_falls_too_far_is_exit_code_1(trained, tmp_path, capsys, monkeypatch):
+    model, streets = shutil.copy(trained[0], tmp_path / "my model.onnx"), trained[1]
     row = {"macro F1": 0.8, "mean IoU": 0.7, "agreement": 1.0, "ms": 5.0}
     found = {"float32": row, "float16": row, "int8": row | {"mean IoU": 0.65}}
     seen, calibration = [], quantize.Calibration
@@ -117,6 +125,7 @@ def test_a_score_that_falls_too_far_is_exit_code_1(trained, capsys, monkeypatch)
     assert [(each.source.split, len(each)) for each in seen] == [("train", 2), ("val", 1)]
     assert "worse by more than 0.02: mean IoU of int8 by 0.0500" in capsys.readouterr().out
     assert main.main([*words, "--most", "0.1"]) == 0
+    assert f"--modelpath '{tmp_path / 'my model.int8.onnx'}' --image" in capsys.readouterr().out
 
 
 def test_what_is_no_model_is_refused_in_one_line(trained, tmp_path, capsys):

@@ -4,10 +4,12 @@ import json
 import re
 
 import pytest
+from chromium import Chromium, needs_chromium
 from tiny_runs import train_tiny
 
 import main
-from commands.report.run import MOST_IN_MATRIX, confusion_part, write_report
+from commands.report.page import page, table
+from commands.report.run import MOST_IN_MATRIX, confusion_part, duration, write_report
 from utils import LabError
 
 
@@ -46,6 +48,51 @@ def test_confused_pairs_are_named_with_their_shares():
     assert "a&lt;b taken for c" in text and "a<b" not in text
     row = re.search(r"a&lt;b taken for c</td><td>2</td><td>25.0</td><td>66.7</td>", text)
     assert row and 'class="matrix"' in text
+
+
+def test_the_matrix_has_whole_names():
+    metrics = {
+        "classes": {"traffic light": {}, "traffic sign": {}},
+        "confusion_matrix": [[1, 1]] * 2,
+    }
+    text = confusion_part(metrics)
+    assert '<th scope="col">traffic light</th><th scope="col">traffic sign</th>' in text
+
+
+def test_the_page_says_how_long_the_training_took(run):
+    text = (run / "report.html").read_text(encoding="utf-8")
+    seconds = json.loads((run / "cost.json").read_text())["seconds"]
+    assert 0 < seconds < 600 and f"<td>training took</td><td>{duration(seconds)}</td>" in text
+    lengths = [duration(each) for each in (None, 6.6, 725, 3600 + 20 * 60 + 29)]
+    assert lengths == ["not recorded", "7 s", "12 min 5 s", "1 h 20 min"]
+
+
+@needs_chromium
+def test_a_phone_scrolls_pictures_and_tables_and_not_the_page(run):
+    with Chromium() as browser:
+        browser.look(390, 844, is_dark=True)
+        browser.open((run / "report.html").as_uri())
+        assert browser.run("document.documentElement.scrollWidth") == 390
+        assert browser.run("document.querySelector('img').width") >= 600  # its legend is legible
+
+
+@needs_chromium
+def test_a_table_sorts_by_numbers_with_what_has_none_at_the_end(tmp_path):
+    cells = ["3", "–", "1,000", "20", "–", "0.5"]
+    names = [["2 wheels", "", "10 x", "b", "a", "4"][place] for place in range(6)]
+    path = tmp_path / "page.html"
+    rows = list(zip(names, cells, strict=True))
+    path.write_text(page("t", [table(["name", "score"], rows)]), encoding="utf-8")
+    read = "[...document.querySelectorAll('td:nth-child({0})')].map(cell => cell.textContent)"
+    with Chromium() as browser:
+        browser.open(path.as_uri())
+        browser.run("document.querySelectorAll('th button')[1].click()")
+        assert browser.run(read.format(2)) == ["1,000", "20", "3", "0.5", "–", "–"]
+        browser.run("document.querySelectorAll('th button')[1].click()")
+        assert browser.run(read.format(2)) == ["0.5", "3", "20", "1,000", "–", "–"]
+        for _ in range(2):
+            browser.run("document.querySelectorAll('th button')[0].click()")
+        assert browser.run(read.format(1)) == ["4", "", "10 x", "2 wheels", "a", "b"]
 
 
 def test_many_classes_have_pairs_and_no_matrix():

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from chromium import Chromium, needs_chromium
 from PIL import Image
-from servers import COLORS, served, write_colors_model
+from servers import COLORS, Slow, served, write_colors_model
 
 from commands.serving import app
 from commands.serving.app import PAGE
 from deploy import OnnxSegmenter
-from utils import colorize, read_image
+from utils import LabError, colorize, read_image
 
 pytestmark = needs_chromium
 RED, GREEN, BLUE = (220, 40, 30), (40, 200, 90), (10, 20, 240)
@@ -284,3 +284,26 @@ def test_webcam_shows_frame_after_frame(segmenter, tmp_path, monkeypatch):
         last = browser.run(shown)
         browser.run("new Promise(done => setTimeout(done, 500))")
         assert browser.run(shown) == last
+
+
+class Failing(Slow):
+    """A network that fails on every photo."""
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        raise LabError("its weights are damaged")
+
+
+def test_a_model_that_fails_leaves_what_the_others_have_done(folder, segmenter):
+    models = {"colors": segmenter, "plain": Slow(0.001), "broken": Failing()}
+    with served(models) as address, Chromium((1050, 900)) as browser:
+        browser.open(f"http://{address}/")
+        browser.wait_for("document.body.dataset.ready")
+        for place in (1, 2):
+            browser.run(f"document.querySelectorAll('#models input')[{place}].click()")
+        browser.drop("h1", folder / "a photo.png")
+        said = browser.wait_for("document.querySelector('#status.wrong')?.textContent")
+        assert said == "its weights are damaged"
+        names = "[...document.querySelectorAll('figure .name')].map(name => name.textContent)"
+        assert browser.run(names) == ["colors", "plain"]
+        tops = "[...document.querySelectorAll('.stage')].map(s => s.getBoundingClientRect().top)"
+        assert len({round(top) for top in browser.run(tops)}) == 1  # whatever lies below them

@@ -366,6 +366,12 @@ def test_add_legend_shows_every_square_and_name_whole(width):
     assert ink[0] < ink[1] < ink[2]
 
 
+def test_add_legend_writes_letters_that_the_usual_font_lacks():
+    image = np.zeros((4, 300, 3), np.uint8)
+    drawn = [add_legend(image, [name], PALETTE[:1]) for name in ("Büsche", "Bäsche", "Bésche")]
+    assert not np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[1], drawn[2])
+
+
 def test_add_legend_without_names_is_a_margin():
     framed = add_legend(np.zeros((200, 300, 3), np.uint8), [], [])
     assert framed.shape[1] == 300 and (framed[200:] == 255).all()

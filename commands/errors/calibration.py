@@ -6,7 +6,7 @@ divides all logits by one number and so changes no prediction. The temperature i
 of the cities, and judged on the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -53,12 +53,12 @@ class Sample:
         self.targets: list[np.ndarray] = []
 
     def add(
-        self, probabilities: np.ndarray, target: np.ndarray, valid: np.ndarray, most: int
+        self, probabilities: Iterable[np.ndarray], target: np.ndarray, valid: np.ndarray, most: int
     ) -> None:
-        """Takes at most so many pixels of an image, evenly: (K, H, W), (H, W), (H, W) bool."""
+        """Takes at most so many pixels of an image, evenly: K times (H, W), (H, W), (H, W) bool."""
         places = np.flatnonzero(valid)
         places = places[:: max(1, -(-len(places) // max(1, most)))]
-        chosen = probabilities.reshape(len(probabilities), -1)[:, places].T
+        chosen = np.stack([plane.ravel()[places] for plane in probabilities], axis=1)
         self.logs.append(np.log(np.maximum(chosen, np.finfo(np.float32).tiny)))
         self.targets.append(target.ravel()[places])
 

@@ -5,20 +5,35 @@ pairs that occur in it.
 """
 
 import base64
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-from commands.errors.measure import SIZES
+from commands.errors.measure import BOUNDARY_RATIO, SIZES
 from commands.report.page import escaped, number, section, table
-from commands.test_time import MultiScaleSegmenter, decide, enlarge
+from commands.test_time import MultiScaleSegmenter, decide, planes
 from data import SegmentationDataset
+from support.formats.labels import LabelSet
 from utils import colorize
 
 LARGEST_PICTURE = 360
 MOST_PAIRS = 20
+SHOWN = ("image", "target", "prediction", "errors", "confidence")
+STYLE = """
+#worst figure { margin: 0 0 1rem; }
+.strip { display: grid; gap: 2px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 11rem), 1fr)); }
+.strip img { width: 100%; image-rendering: pixelated; }
+.swatch { display: inline-block; width: .8em; height: .8em; border: 1px solid #888; }
+"""
+SIZES_TEXT = (
+    f"A region is a connected part of the target: small up to {SIZES['small']:.1%} of the image, "
+    f"medium up to {SIZES['medium']:.0%}. The boundary IoU counts what lies within "
+    f"{BOUNDARY_RATIO:.1%} of the image's diagonal of an outline."
+)
 FILTER = """
 const all = selector => [...document.querySelectorAll(selector)];
 const figures = all("#worst figure"), pairs = all("tr[data-pair]");
@@ -67,12 +82,12 @@ def html_parts(
     edge_head = ["pixels from a label edge", "% of the pixels", "% of the errors", "% wrong there"]
     class_head = ["class", "boundary IoU", *(f"recall, {size} regions" for size in SIZES)]
     return [
-        f"<p>{escaped(text)}: {result['error_share']:.2%} of {result['pixels']:,} labelled pixels "
-        "are wrong.</p>",
+        f"<style>{STYLE}</style><p>{escaped(text)}: {result['error_share']:.2%} of "
+        f"{result['pixels']:,} labelled pixels are wrong.</p>",
         section("The worst images", worst_part(segmenter, dataset, rows, worst)),
         section("What is taken for what", pair_part(result["confused_pairs"], names)),
         section("How near to an edge", table(edge_head, edges, "plain")),
-        section("By class", table(class_head, classes)),
+        section("By class", table(class_head, classes) + f"<p>{SIZES_TEXT}</p>"),
         section("Is its confidence justified?", calibration_part(result["calibration"])),
         f"<script>{FILTER}</script>",
     ]
@@ -123,18 +138,24 @@ def worst_part(
         text = f"{share:.1%} wrong, negative log likelihood {loss:.3f} "
         button = f'<button data-place="{place}" aria-pressed="false">{name}</button>'
         figures.append(
-            f'<figure {data}><div class="wide">{pictures(segmenter, dataset, index)}</div>'
+            f'<figure {data}><div class="strip">{pictures(segmenter, dataset, index)}</div>'
             f"<figcaption>{button} {text}</figcaption></figure>"
         )
-    buttons = "".join(
-        f'<button data-class-id="{k}" aria-pressed="false">{escaped(names[k])}</button> '
-        for k in sorted(present)
-    )
+    buttons = "".join(class_button(dataset.labels, k) for k in sorted(present))
     return (
         "<p>Image, target, prediction, errors (red), confidence (dark: unsure). First by "
         '<button data-key="share" aria-pressed="true">share of wrong pixels</button> '
         '<button data-key="loss" aria-pressed="false">negative log likelihood</button>. '
         f'Only errors in: {buttons}</p><div id="worst">{"".join(figures)}</div>'
+    )
+
+
+def class_button(labels: LabelSet, k: int) -> str:
+    """A button that leaves the images with errors in a class, and shows the class's colour."""
+    color = ",".join(map(str, labels.palette[k].tolist()))
+    return (
+        f'<button data-class-id="{k}" aria-pressed="false"><span class="swatch" '
+        f'style="background:rgb({color})"></span> {escaped(labels.names[k])}</button> '
     )
 
 
@@ -149,27 +170,33 @@ def mean_loss(row: dict[str, Any]) -> float:
 
 
 def pictures(segmenter: MultiScaleSegmenter, dataset: SegmentationDataset, index: int) -> str:
-    """Five small pictures of an image, side by side, as one inside the page."""
+    """Five small pictures of an image, side by side where there is room."""
     image, target = dataset[index][0], dataset[index][1].numpy()
     ignored, palette = dataset.labels.ignore_index, dataset.labels.palette
     seen = segmenter.mean_probabilities(image)
-    prediction, confidence = decide(seen, target.shape), enlarge(seen, target.shape).max(axis=0)
+    prediction = decide(seen, target.shape)
+    confidence = functools.reduce(np.maximum, planes(seen, target.shape))
     wrong = (target != ignored) & (target != prediction)
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     error_map = np.where(wrong[..., None], (230, 30, 30), 0.5 * grey + 100).astype(np.uint8)
     sure = np.repeat((255 * confidence)[..., None], 3, axis=2).astype(np.uint8)
     colors = [colorize(ids.astype(np.uint8), palette) for ids in (target, prediction)]
-    strip = np.hstack([image, *colors, error_map, sure])
-    scale = min(1.0, LARGEST_PICTURE / image.shape[1])
-    if scale < 1:
-        size = round(strip.shape[1] * scale), round(strip.shape[0] * scale)
-        strip = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".png", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))[1].tobytes()
-    text = base64.b64encode(data).decode("ascii")
     name = escaped(dataset.pairs[index].name)
-    return f'<img alt="{name}: image, target, prediction, errors, confidence" ' + (
-        f'src="data:image/png;base64,{text}">'
+    return "".join(
+        f'<img alt="{name}: {kind}" src="data:image/png;base64,{small_png(each)}">'
+        for kind, each in zip(SHOWN, (image, *colors, error_map, sure), strict=True)
     )
+
+
+def small_png(image: np.ndarray) -> str:
+    """An image, (H, W, 3) uint8, at most `LARGEST_PICTURE` wide, as a PNG in base64."""
+    height, width = image.shape[:2]
+    scale = min(1.0, LARGEST_PICTURE / width)
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return base64.b64encode(data).decode("ascii")
 
 
 def calibration_part(calibration: dict[str, Any]) -> str:
@@ -191,15 +218,19 @@ def calibration_part(calibration: dict[str, Any]) -> str:
         "text{font:11px system-ui;fill:currentColor}</style>"
         '<line x1="20" y1="240" x2="240" y2="20"/><line x1="20" y1="240" x2="240" y2="240"/>'
         '<line x1="20" y1="240" x2="20" y2="20"/>'
-        f'{"".join(bars)}<text x="100" y="256">confidence</text>'
-        '<text x="24" y="16">right</text></svg>'
+        f'{"".join(bars)}<text x="100" y="254">confidence</text><text x="24" y="16">right</text>'
+        '<text x="16" y="254">0</text><text x="236" y="254">1</text>'
+        '<text x="10" y="26">1</text></svg>'
     )
     text = f"<p>Expected calibration error: {calibration['expected_calibration_error']:.4f}. "
     if "temperature" in calibration:
         before, after = calibration["before"], calibration["after"]
         key = "expected_calibration_error"
         text += (
-            f"The temperature {calibration['temperature']:.3f}, fitted on one half of the cities, "
-            f"brings it from {before[key]:.4f} to {after[key]:.4f} on the other half."
+            f"The temperature {calibration['temperature']:.3f}, fitted on one half of the cities "
+            f"(of the images, where all are of one), brings it from {before[key]:.4f} to "
+            f"{after[key]:.4f} on the other half."
         )
-    return f"{text}</p>{svg}"
+    how = "Each point is a bin of confidence, the larger, the more pixels. Below the line, the "
+    how += "network is surer than it is right."
+    return f"{text}</p>{svg}<p>{how}</p>"

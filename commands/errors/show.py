@@ -22,7 +22,7 @@ from commands.errors.page import error_share, html_parts, in_words, mean_loss
 from commands.evaluation import require_classes
 from commands.report.page import page
 from commands.test import kept_temperature, open_segmenter
-from commands.test_time import MultiScaleSegmenter, decide, enlarge
+from commands.test_time import MultiScaleSegmenter, decide, planes
 from data import SegmentationDataset, resolve_datadir
 from utils import LabError, atomic_path, write_csv, write_json, write_text
 
@@ -49,7 +49,8 @@ def show_errors(
         split, cities, limit: which images.
         reading: what was chosen of how the folder is read, beyond what the model says.
         device: where a best.pt runs.
-        output: the folder for the files; None for `errors_SPLIT` beside the model.
+        output: the folder for the files; None for `errors_SPLIT` beside a model.onnx, and for
+            `errors_SPLIT_STEM` beside a file of another name.
         keep_temperature: whether the temperature that is found goes into the model's metadata.
         calibrated: whether the confidence is that at the temperature that the model keeps.
 
@@ -64,7 +65,8 @@ def show_errors(
     chosen = segmenter.reading._replace(**reading)
     dataset = SegmentationDataset(resolve_datadir(datadir), split, cities, limit, reading=chosen)
     require_classes(segmenter, dataset)
-    output = output or path.parent / f"errors_{split}"
+    of_model = "" if path.name == "model.onnx" else f"_{path.stem}"
+    output = output or path.parent / f"errors_{split}{of_model}"
     seen = MultiScaleSegmenter(segmenter, temperature=divisor)
     counts, reliability, temperature, worst = measure(seen, dataset)
     if not counts.confusion.sum():
@@ -98,7 +100,7 @@ def write_temperature(path: Path, found: dict[str, Any]) -> str:
     """
     key = "negative_log_likelihood"
     if not found:
-        return "no temperature was kept: it needs labelled pixels in two images at least"
+        return "no temperature was kept: it needs labelled pixels in both halves of the images"
     if found["after"][key] >= found["before"][key]:
         return "no temperature was kept: on the other half of the cities it does not help"
     model = onnx.load(path)
@@ -123,22 +125,36 @@ def measure(
         valid = target != ignored
         seen = segmenter.mean_probabilities(image)
         prediction = decide(seen, target.shape).astype(np.int64)
-        probabilities = enlarge(seen, target.shape)
-        of_target = np.take_along_axis(probabilities, np.where(valid, target, 0)[None], 0)[0]
+        of_target, confidence = likelihoods(seen, target, prediction)
         row = counts.add(target, prediction, of_target, ignored)
         row |= {"name": dataset.pairs[index].name, "city": dataset.pairs[index].city}
-        confidence = np.take_along_axis(probabilities, prediction[None], 0)[0]
         reliability.add(confidence[valid], (prediction == target)[valid])
-        samples[half_of[index]].add(probabilities, target, valid, most)
+        samples[half_of[index]].add(planes(seen, target.shape), target, valid, most)
     return counts, reliability, temperature_of(samples), worst_images(counts.rows)
 
 
+def likelihoods(
+    seen: np.ndarray, target: np.ndarray, prediction: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities of each pixel's target and of its prediction, the latter its confidence.
+
+    Shape:
+        seen: (K, h, w) float32; target, prediction: (H, W) integers → (H, W) float32 each, 0 at
+        void pixels of the first.
+    """
+    found = np.zeros((2, *target.shape), dtype=np.float32)
+    for k, plane in enumerate(planes(seen, target.shape)):
+        for place, ids in enumerate((target, prediction)):
+            np.copyto(found[place], plane, where=ids == k)
+    return found[0], found[1]
+
+
 def worst_images(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """The places of the worst images by their share of errors, then of those by their loss."""
+    """The places of the worst images by their share of errors, and of those by their loss."""
     places = range(len(rows))
     by_share = sorted(places, key=lambda place: -error_share(rows[place]))[:WORST]
     by_loss = sorted(places, key=lambda place: -mean_loss(rows[place]))[:WORST]
-    return by_share + [place for place in by_loss if place not in by_share]
+    return sorted({*by_share, *by_loss}, key=lambda place: (-error_share(rows[place]), place))
 
 
 def temperature_of(samples: tuple[Sample, Sample]) -> dict[str, Any]:

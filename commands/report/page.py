@@ -22,11 +22,12 @@ th button { font: inherit; font-weight: 600; color: inherit; background: none; b
 th button:hover { color: var(--accent); } th[aria-sort] button { text-decoration: underline; }
 [aria-pressed="true"] { background: var(--accent); color: var(--paper); }
 .wide { overflow-x: auto; } img, svg { max-width: 100%; height: auto; }
-img { image-rendering: pixelated; }
+.wide img { min-width: 40rem; }
 pre { overflow-x: auto; background: var(--soft); padding: .6rem; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 .matrix td { padding: .15rem .35rem; font-size: .75rem; min-width: 1.6rem; }
-.matrix th { font-size: .75rem; font-weight: 500; }
+.matrix th { font-size: .75rem; font-weight: 500; text-align: left; }
+.matrix thead th { writing-mode: vertical-rl; padding: .6rem .15rem; }
 """
 SORTING = """
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -39,10 +40,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
       table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = row => { const text = row.cells[column].textContent.trim();
-        const number = parseFloat(text.replace(/,/g, "")); return isNaN(number) ? text : number; };
+        const number = Number(text.replace(/,/g, "") || NaN);
+        return isNaN(number) ? text : number; };
       const rows = [...table.tBodies[0].rows];
+      const isNumber = row => typeof key(row) === "number";
       rows.sort((a, b) => { const [x, y] = [key(a), key(b)];
-        return (x > y ? 1 : x < y ? -1 : 0) * (down ? -1 : 1); });
+        return isNumber(b) - isNumber(a) || (x > y ? 1 : x < y ? -1 : 0) * (down ? -1 : 1); });
       table.tBodies[0].append(...rows);
     };
   });
@@ -85,11 +88,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], kind: str = "
 
 
 def picture(path: Path, text: str) -> str:
-    """A PNG inside the page; nothing where there is none."""
+    """A PNG inside the page, which scrolls on a phone; nothing where there is none."""
     if not path.is_file():
         return ""
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img alt="{escaped(text)}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{escaped(text)}" src="data:image/png;base64,{data}">'
+    return f'<div class="wide">{image}</div>'
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -26,6 +26,7 @@ def write_report(folder: Path) -> Path:
         config, history = read_config(folder), read_history(folder)
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         summary = (folder / "summary.txt").read_text(encoding="utf-8")
+        seconds = read_seconds(folder)
     except (OSError, ValueError) as error:
         raise LabError(f"{folder}: no finished run to report ({error})") from error
     parts = [
@@ -34,7 +35,7 @@ def write_report(folder: Path) -> Path:
         section("What it sees", picture(folder / "samples.png", "image, target and prediction")),
         section("Scores by class", class_table(metrics["classes"])),
         section("What is taken for what", confusion_part(metrics)),
-        section("How it was made", making_part(config)),
+        section("How it was made", making_part(config, seconds)),
     ]
     path = folder / REPORT
     write_text(path, page(f"Run {folder.resolve().name}", parts))
@@ -90,7 +91,7 @@ def confusion_part(metrics: dict[str, Any]) -> str:
         for count, i, j in found[:MOST_PAIRS]
         if count
     ]
-    text = table(["", "pixels", "% of the class", "% of all errors"], rows)
+    text = table(["pair", "pixels", "% of the class", "% of all errors"], rows)
     if len(names) > MOST_IN_MATRIX:
         return text
     return f"{text}<p>Rows: the target. Columns: the prediction, in % of the row.</p>" + heat_map(
@@ -100,7 +101,7 @@ def confusion_part(metrics: dict[str, Any]) -> str:
 
 def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     """The confusion matrix as a table, each cell in % of its row and the darker, the more."""
-    head = "".join(f'<th scope="col" title="{escaped(n)}">{escaped(n[:4])}</th>' for n in names)
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in names)
     lines = []
     for name, row in zip(names, matrix, strict=True):
         total, cells = sum(row), []
@@ -111,15 +112,15 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
             cells.append(
                 f'<td title="{title}" style="background:rgb(0 114 178/{share:.2f})">{text}</td>'
             )
-        lines.append(f"<tr><td>{escaped(name)}</td>{''.join(cells)}</tr>")
+        lines.append(f'<tr><th scope="row">{escaped(name)}</th>{"".join(cells)}</tr>')
     return (
-        f'<div class="wide"><table class="matrix"><thead><tr><th></th>{head}</tr></thead>'
+        f'<div class="wide"><table class="matrix"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def making_part(config: dict[str, Any]) -> str:
-    """The command, the code, the data, the machine."""
+def making_part(config: dict[str, Any], seconds: float | None) -> str:
+    """The command, the code, the data, the machine, how long it took."""
     resolved, versions = config.get("resolved", {}), config.get("versions", {})
     labelled = config.get("labelled_pixels")
     facts = [
@@ -127,6 +128,7 @@ def making_part(config: dict[str, Any]) -> str:
             "data",
             f"{config['labels']['name']}, {config['arguments'].get('datadir') or 'toy streets'}",
         ],
+        ["training took", duration(seconds)],
         ["labelled pixels", "not counted" if labelled is None else f"{labelled:,}"],
         ["code", config.get("git_commit") or "not in a repository"],
         ["device", f"{resolved.get('device')}, {resolved.get('precision')}"],
@@ -134,3 +136,20 @@ def making_part(config: dict[str, Any]) -> str:
     ]
     command = f"<pre>{escaped(config.get('command') or '')}</pre>"
     return command + table(["", ""], facts, kind="plain")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words, as "7 s", "12 min 5 s" or "3 h 20 min"."""
+    if seconds is None:
+        return "not recorded"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def read_seconds(folder: Path) -> float | None:
+    """How long a run trained, of its cost.json; None where an earlier version wrote none."""
+    path = folder / "cost.json"
+    return json.loads(path.read_text(encoding="utf-8")).get("seconds") if path.is_file() else None

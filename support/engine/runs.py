@@ -369,12 +369,13 @@ class Run:
         return self.folder
 
     def cost(self) -> dict[str, float | None]:
-        """What the run took: parameters, those that learned, seconds for an epoch's images, GiB."""
+        """What the run took: parameters, those that learned, seconds in all and an epoch, GiB."""
         parameters = [*self.state.model.parameters()]
         rate = self.state.history[-1]["images_per_second"]
         return {
             "parameters": sum(each.numel() for each in parameters),
             "learning": sum(each.numel() for each in parameters if each.requires_grad),
+            "seconds": self.state.seconds,
             "epoch_seconds": self.sampler.length / rate if rate else None,
             "gibibytes": self.machine.peak_gibibytes(),
         }

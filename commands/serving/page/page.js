@@ -76,15 +76,19 @@ async function segmentAll() { // with every model that is chosen and has not don
       state.views.set(model.name, view);
     } catch (error) {
       if (turn !== state.turn) return;
-      show([]);
+      show(chosenViews()); // what the other models have done
       return say(error.message, true);
     }
   }
-  const views = state.models.map(each => state.views.get(each.name))
-    .filter(view => view && state.chosen.has(view.model.name));
+  const views = chosenViews();
   show(views);
   say(views.length ? summary(views) : "No model is chosen.");
   document.body.dataset.done = "yes";
+}
+
+function chosenViews() {
+  return state.models.map(each => state.views.get(each.name))
+    .filter(view => view && state.chosen.has(view.model.name));
 }
 
 function summary(views) {
