@@ -282,13 +282,12 @@ def add_legend(
         W' is W, or 160 (for many names 640) or what the longest name takes where that is more.
     """
     height, width = image.shape[:2]
-    least, part, largest, most = (160, 45, 40, 40) if len(names) <= 30 else (640, 75, 24, 24)
+    least, part, largest, most = (160, 45, 40, 40) if len(names) <= 30 else (640, 90, 24, 24)
     names = [cut(name, most) for name in names]
     size = int(np.clip(max(width, least) // part, 10, largest))
     # Pillow's own font has no letters beyond ASCII; matplotlib brings one that has.
-    found = None if "".join(names).replace("…", "").isascii() else find_spec("matplotlib")
-    file = Path(found.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf" if found else Path()
-    font = ImageFont.truetype(file, size) if file.is_file() else ImageFont.load_default(size)
+    fonts = Path(find_spec("matplotlib").origin).parent / "mpl-data/fonts/ttf"
+    font = ImageFont.truetype(fonts / "DejaVuSans.ttf", size)
     row_height = round(size * 1.6)
     column_width = round(max((font.getlength(name) for name in names), default=0) + 2.6 * size)
     canvas_width = max(width, least, column_width)

@@ -114,7 +114,8 @@ def test_compare_says_the_table_and_where_the_files_are(sweep, figures):
 
 def test_compare_shows_what_runs_cost(tmp_path):
     for seed, seconds in enumerate((10.0, 13.0)):
-        cost = {"parameters": 2160000, "learning": 323, "epoch_seconds": seconds, "gibibytes": None}
+        cost = {"parameters": 2160000, "learning": 323, "seconds": 9.0, "gibibytes": None}
+        cost["epoch_seconds"] = seconds
         run = make_run(tmp_path / f"last{seed}", train="last", seed=seed)
         (run / "cost.json").write_text(json.dumps(cost))
     make_run(tmp_path / "all", train="all")
@@ -300,7 +301,7 @@ def test_markdown_has_each_command(tmp_path):
         ("config.json", "{"),
         ("config.json", '{"arguments": {}}'),
         ("config.json", '{"arguments": [], "data_fingerprint": "a"}'),
-        ("cost.json", '{"learning": "many", "epoch_seconds": 1, "gibibytes": 1}'),
+        ("cost.json", '{"parameters": 1, "learning": "many", "seconds": 1, "epoch_seconds": 1}'),
         ("history.csv", "epoch,step\n1,2\n"),
         ("history.csv", "epoch,step,val_macro_f1,val_mean_iou\n1,2,0.5\n"),
         ("history.csv", "epoch,step,val_macro_f1,val_mean_iou\n1,2,nan,0.5\n"),

@@ -63,6 +63,8 @@ def test_the_page_says_how_long_the_training_took(run):
     text = (run / "report.html").read_text(encoding="utf-8")
     seconds = json.loads((run / "cost.json").read_text())["seconds"]
     assert 0 < seconds < 600 and f"<td>training took</td><td>{duration(seconds)}</td>" in text
+    assert re.search(r"<td>parameters that learned</td><td>([\d,]+) of \1</td>", text)
+    assert re.search(r"<td>memory, at most</td><td>\d\.\d\d GiB</td>", text)
     lengths = [duration(each) for each in (None, 6.6, 725, 3600 + 20 * 60 + 29)]
     assert lengths == ["not recorded", "7 s", "12 min 5 s", "1 h 20 min"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 SCORED_COLUMNS = ("epoch", "step", "val_macro_f1", "val_mean_iou")
 """Columns of `history.csv` that have a finite number in every row."""
+COST_KEYS = ("parameters", "learning", "seconds", "epoch_seconds", "gibibytes")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -50,6 +51,23 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         if not is_finite or any(row["epoch"] >= after["epoch"] for row, after in pairwise(rows)):
             raise ValueError
     return rows
+
+
+def read_cost(folder: Path) -> dict[str, float | None]:
+    """A run's `cost.json`, None for what was not known; nothing where the run has not ended.
+
+    Raises:
+        ValueError: one line, when the file is damaged, or not of this lab.
+    """
+    path = folder / "cost.json"
+    if not path.is_file():
+        return {}
+    with _one_line_about(path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        values = {key: found[key] for key in COST_KEYS}
+        if not all(value is None or 0 <= float(value) < math.inf for value in values.values()):
+            raise ValueError
+    return values
 
 
 @contextmanager

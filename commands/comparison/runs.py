@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.command_line import as_shown
-from commands.command_line.run_folder import read_config, read_history
+from commands.command_line.run_folder import read_config, read_cost, read_history
 from utils import LabError
 
 METRICS = {"macro_f1": "macro F1", "mean_iou": "mean IoU"}
@@ -255,7 +255,7 @@ def read_run(folder: Path, defaults: Mapping[str, Any]) -> RunRecord:
         LabError: naming the file that is damaged.
     """
     try:
-        config, history = read_config(folder), read_history(folder)
+        config, history, cost = read_config(folder), read_history(folder), read_cost(folder)
     except ValueError as error:
         raise LabError(str(error)) from error
     is_finished = (folder / "summary.txt").is_file()
@@ -269,26 +269,8 @@ def read_run(folder: Path, defaults: Mapping[str, Any]) -> RunRecord:
         history=history,
         metrics=read_metrics(folder / "metrics.json"),
         is_finished=is_finished,
-        cost=read_cost(folder / "cost.json"),
+        cost=cost,
     )
-
-
-def read_cost(path: Path) -> dict[str, float | None]:
-    """What cost.json says of `COSTS`; nothing where there is none.
-
-    Raises:
-        LabError: for a damaged file.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        values = {key: found[key] for key in COSTS}
-        if not all(value is None or 0 <= float(value) < math.inf for value in values.values()):
-            raise ValueError("not a number")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LabError(f"{path}: damaged, or not of this lab; leave its run out") from error
-    return values
 
 
 def read_metrics(path: Path) -> dict[str, Any] | None:

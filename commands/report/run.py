@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line.run_folder import read_config, read_history
+from commands.command_line.run_folder import read_config, read_cost, read_history
 from commands.report.curves import curves
 from commands.report.page import escaped, number, page, picture, section, table
 from utils import LabError, write_text
@@ -26,7 +26,7 @@ def write_report(folder: Path) -> Path:
         config, history = read_config(folder), read_history(folder)
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         summary = (folder / "summary.txt").read_text(encoding="utf-8")
-        seconds = read_seconds(folder)
+        cost = read_cost(folder)
     except (OSError, ValueError) as error:
         raise LabError(f"{folder}: no finished run to report ({error})") from error
     parts = [
@@ -35,7 +35,7 @@ def write_report(folder: Path) -> Path:
         section("What it sees", picture(folder / "samples.png", "image, target and prediction")),
         section("Scores by class", class_table(metrics["classes"])),
         section("What is taken for what", confusion_part(metrics)),
-        section("How it was made", making_part(config, seconds)),
+        section("How it was made", making_part(config, cost)),
     ]
     path = folder / REPORT
     write_text(path, page(f"Run {folder.resolve().name}", parts))
@@ -119,16 +119,19 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     )
 
 
-def making_part(config: dict[str, Any], seconds: float | None) -> str:
-    """The command, the code, the data, the machine, how long it took."""
+def making_part(config: dict[str, Any], cost: dict[str, float | None]) -> str:
+    """The command, the code, the data, the machine, and what the run took."""
     resolved, versions = config.get("resolved", {}), config.get("versions", {})
     labelled = config.get("labelled_pixels")
+    parameters = "{learning:,} of {parameters:,}".format(**cost) if cost else "not recorded"
     facts = [
         [
             "data",
             f"{config['labels']['name']}, {config['arguments'].get('datadir') or 'toy streets'}",
         ],
-        ["training took", duration(seconds)],
+        ["training took", duration(cost.get("seconds"))],
+        ["memory, at most", f"{number(cost.get('gibibytes'), 2)} GiB"],
+        ["parameters that learned", parameters],
         ["labelled pixels", "not counted" if labelled is None else f"{labelled:,}"],
         ["code", config.get("git_commit") or "not in a repository"],
         ["device", f"{resolved.get('device')}, {resolved.get('precision')}"],
@@ -147,9 +150,3 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes_left} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def read_seconds(folder: Path) -> float | None:
-    """How long a run trained, of its cost.json; None where an earlier version wrote none."""
-    path = folder / "cost.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("seconds") if path.is_file() else None

@@ -351,8 +351,7 @@ class Run:
         save_image(self.folder / "samples.png", self.panels.paint(state.model, self.machine.device))
         result["confusion_matrix"] = best["matrix"].tolist()
         write_json(self.folder / "metrics.json", result)
-        cost = self.cost()
-        write_json(self.folder / "cost.json", cost)
+        write_json(self.folder / "cost.json", self.cost())
         final = {f"best/val_{name}": result[name] for name in ("macro_f1", "mean_iou")}
         self.log.result(arguments, final, state.step + 1)  # a resume purges from there on
         write_text(
@@ -361,10 +360,7 @@ class Run:
             f"{result['mean_iou']:.4f}) after epoch {best['epoch']}, step {best['step']}\n"
             f"{state.step} steps in {state.history[-1]['epoch']} epochs{self.limits.cut(state)}; "
             f"model {arguments['model']}, loss {arguments['loss']}, class weights "
-            f"{arguments['class_weights']}\n{cost['learning'] / 1e6:.3f} of "
-            f"{cost['parameters'] / 1e6:.3f} million parameters learned, "
-            f"{cost['epoch_seconds'] or math.nan:.1f} s for the images of an epoch, at most "
-            f"{cost['gibibytes'] or math.nan:.2f} GiB\n",
+            f"{arguments['class_weights']}\n",
         )
         return self.folder
 
