@@ -103,6 +103,7 @@ def grade(
     grading = Grading(out, numbers, limits, handed, is_partial)
     marks = handed.chosen(grading.run(workers))
     if out is not None:
+        grading.keep_chosen(marks)
         write_marks(out, marks, numbers)
     if gradescope is not None:
         write_gradescope(gradescope, marks[0], numbers, "")
@@ -230,20 +231,28 @@ class Grading:
         mark.todos.sort(key=lambda todo: self.numbers.index(todo.number))
         self.marks.append(mark)
         del self.tasks[mark.submission]
-        if self.out is None:
-            return
-        content = {"digest": task.digest, "mark": mark.to_json()}
-        write_json(self.record_of(mark.submission), content)
+        if self.out is not None:
+            self.keep(mark, task.digest)
+            write_marks(self.out, self.marks, self.numbers)
+
+    def keep(self, mark: Mark, digest: str) -> None:
+        """Writes the record and the reports of a mark."""
+        write_json(self.record_of(mark.submission), {"digest": digest, "mark": mark.to_json()})
         name = file_name(mark.submission)
         while name.casefold() in {each.casefold() for each in self.names.values()}:
             name += "_"
         self.names[mark.submission] = name
         self.report(mark)
-        write_marks(self.out, self.marks, self.numbers)
+
+    def keep_chosen(self, marks: list[Mark]) -> None:
+        """Writes those down that are called otherwise than what was graded: the best of several."""
+        for mark in marks:
+            if mark.submission not in self.names:
+                self.keep(mark, "")
 
     def final_marks(self) -> list[Mark]:
         """The marks by name, with the quizzes checked, and these in the reports too."""
-        for mark in mark_quizzes(self.marks, self.quizzes):
+        for mark in mark_quizzes(self.marks, self.quizzes, self.handed.students):
             self.report(mark)
         return sorted(self.marks, key=lambda mark: mark.submission)
 

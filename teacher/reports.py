@@ -52,6 +52,7 @@ class Mark:
         seconds: that the tests took.
         quiz: number → tries, of the quiz's questions that are right; they give no points.
         quiz_remarks: sentences about the quiz; none where it was not taken.
+        quiz_name: under which it was taken.
         platform: "moodle" or "canvas" where a download of one names the student.
         id: the student's there.
         late_days: days after the deadline, where one was given and the time is known.
@@ -63,6 +64,7 @@ class Mark:
     seconds: float = 0.0
     quiz: dict[str, int] = field(default_factory=dict)
     quiz_remarks: list[str] = field(default_factory=list)
+    quiz_name: str = ""
     platform: str = ""
     id: str = ""
     late_days: int | None = None
@@ -118,10 +120,10 @@ def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
     """Writes a row for each submission, by name; the file is whole at any time.
 
     The optional TODOs stand at the end, after the sum of their points, `extra`; behind them how
-    many questions of the quiz are right, where anybody has taken it, and what a learning platform
-    knows of the student.
+    many questions of the quiz are right and under which name, where anybody has taken it, and what
+    a learning platform knows of the student.
     """
-    quiz = ["quiz"] * any(mark.quiz_remarks for mark in marks)
+    quiz = ["quiz", "quiz_name"] * any(mark.quiz_remarks for mark in marks)
     known = [
         name
         for name in ("platform", "id", "late_days")
@@ -136,7 +138,7 @@ def write_marks(path: Path, marks: list[Mark], numbers: list[str]) -> None:
         cells = harmless(mark.submission), mark.total, mark.highest, remarks
         row = dict(zip(COLUMNS, cells, strict=True)) | {n: points.get(n, 0) for n in numbers}
         row |= {"extra": mark.extra} if optional else {}
-        row |= {"quiz": len(mark.quiz)} if quiz else {}
+        row |= {"quiz": len(mark.quiz), "quiz_name": harmless(mark.quiz_name)} if quiz else {}
         rows.append(row | {name: getattr(mark, name) for name in known})
     extra = ["extra", *optional] if optional else []
     write_csv(path, [*COLUMNS, *required, *extra, *quiz, *known], rows)

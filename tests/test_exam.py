@@ -289,7 +289,7 @@ def answered(draws: dict, name: str, numbers: list[str], value: float | None = N
 def marked(kept: dict[str, dict]) -> dict[str, Mark]:
     files = {name: json.dumps(content).encode() for name, content in kept.items()}
     marks = [Mark(name) for name in [*kept, "without"]]
-    done = mark_quizzes(marks, files)
+    done = mark_quizzes(marks, files, {"ada": "Ada", "ada again": "Ada"})
     assert [mark.submission for mark in done] == list(kept)
     return {mark.submission: mark for mark in marks}
 
@@ -312,13 +312,22 @@ def test_forged_answers_count_nothing(draws):
     marks = marked({"verdicts": verdicts, "other": other})
     assert marks["verdicts"].quiz == {} and marks["other"].quiz == {}
     assert "not counted, 4a, 4b, 4c" in marks["other"].quiz_remarks[1]
-    assert "verdicts has taken it under the same name" in marks["other"].quiz_remarks[-1]
+    assert marks["other"].quiz_remarks[-1].startswith("another student's submission")
 
 
 def test_a_copied_file_is_seen_by_its_name(draws):
     content = answered(draws, ADA, ["1a"])
     marks = marked({"ada": content, "bob": content | {"name": "ADA  lovelace"}})
-    assert "ada has taken it under the same name" in marks["bob"].quiz_remarks[-1]
+    same = "another student's submission has the same name for the quiz"
+    for mark in marks["ada"], marks["bob"]:
+        assert mark.quiz_remarks[-1] == same and mark.quiz_name.casefold() == "ada lovelace"
+        assert "bob" not in as_text(Mark("x", quiz_remarks=mark.quiz_remarks))
+
+
+def test_two_submissions_of_one_student_are_no_copies(draws):
+    content = answered(draws, ADA, ["1a"])
+    marks = marked({"ada": content, "ada again": content})
+    assert marks["ada again"].quiz_remarks == ["taken as Ada Lovelace"]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +340,7 @@ def test_a_copied_file_is_seen_by_its_name(draws):
 )  # fmt: skip
 def test_a_damaged_file_is_a_remark(data):
     mark = Mark("ada")
-    mark_quizzes([mark], {"ada": data})
+    mark_quizzes([mark], {"ada": data}, {})
     assert mark.quiz == {} and len(mark.quiz_remarks) == 1
     assert f"{KEPT} is damaged" in mark.quiz_remarks[0] or "say your name" in mark.quiz_remarks[0]
 
@@ -345,16 +354,16 @@ def test_unknown_questions_are_a_remark(draws):
 
 def test_reports_show_the_quiz_and_points_stay_as_they_are(tmp_path):
     mark = Mark("ada", quiz={"4a": 1, "4c": 3, "10b": 2}, quiz_remarks=["taken as <Ada>"])
+    mark.quiz_name = "=1+1"
     text, page = as_text(mark), as_html(mark)
     assert "Quiz: 3 of 50 right" in text and " 4 Metrics: 4a (first try), 4c (3 tries)" in text
     assert "taken as &lt;Ada&gt;" in page and "<Ada>" not in page and mark.total == 0
     write_gradescope(tmp_path, mark, [], "")
     assert "Quiz: 3 of 50" in (tmp_path / "results.json").read_text(encoding="utf-8")
     write_marks(tmp_path / "marks.csv", [mark, Mark("bob")], [])
-    assert (tmp_path / "marks.csv").read_text().splitlines()[::2] == [
-        "submission,total,max,remarks,quiz",
-        "bob,0,0,,0",
-    ]
+    assert (tmp_path / "marks.csv").read_text().splitlines() == [
+        "submission,total,max,remarks,quiz,quiz_name", "ada,0,0,,3,'=1+1", "bob,0,0,,0,"
+    ]  # fmt: skip
     write_marks(tmp_path / "marks.csv", [Mark("bob")], [])
     assert "quiz" not in (tmp_path / "marks.csv").read_text() and "Quiz" not in as_text(Mark("bob"))
 
@@ -388,7 +397,7 @@ def test_grade_reads_the_quiz_of_a_submission_again_each_time(draws, tmp_path):
         assert list(mark.quiz) == numbers and mark.total == 0
         report = (tmp_path / "reports" / "ada.txt").read_text(encoding="utf-8")
         assert f"Quiz: {len(numbers)} of 50 right" in report
-        assert out.read_text().splitlines()[1].endswith(f",{len(numbers)}")
+        assert out.read_text().splitlines()[1].endswith(f",{len(numbers)},{ADA}")
 
 
 def test_numbers_near_the_answer_are_right_and_others_are_not():

@@ -20,6 +20,7 @@ from teacher.platforms.people import name_key
 from teacher.platforms.roster import missing_from
 from teacher.platforms.table import read_table
 from teacher.platforms.worksheet import Wishes, fill, in_words
+from teacher.report.records import read_graded
 from teacher.reports import Mark, TodoMark
 from teacher.sandbox import Outcome, TestResult
 from teacher.submissions import read_submission
@@ -533,6 +534,18 @@ def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, cap
     said = capsys.readouterr().out
     assert "1 submissions are in no row of it: berg" in said
     assert rows_of((tmp_path / "g-filled.csv").read_bytes())[3][4] == "50.00"
+
+
+def test_the_best_of_several_has_its_report_and_its_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("teacher.grade.run_jobs", stand_in)
+    early = a_class(tmp_path / "d.zip", 2, "Student {0}_{0}_assignsubmission_file/lab.zip")
+    again = tmp_path / "again.zip"
+    again.write_bytes(packed({"Student 1_1_assignsubmission_file/losses.py": "nothing"}))
+    out = tmp_path / "m" / "marks.csv"
+    words = ["grade", str(early), str(again), "--out", str(out), "--todos", "5.1", "--best"]
+    assert run_command(build_parser(), words) == 0
+    assert "2 of 2 points" in (out.parent / "reports" / "Student 1.txt").read_text()
+    assert [m.submission for m in read_graded(out.parent).marks] == ["Student 0", "Student 1"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The quiz of a submission, checked again: by the numbers given, and by the solved functions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from commands.companion.quiz import (
     Answers,
@@ -15,18 +15,23 @@ from teacher.reports import Mark
 from utils import LabError
 
 
-def mark_quizzes(marks: Iterable[Mark], kept: dict[str, bytes]) -> list[Mark]:
+def mark_quizzes(
+    marks: Iterable[Mark], kept: Mapping[str, bytes], students: Mapping[str, str]
+) -> list[Mark]:
     """Fills in what each submission has right in the quiz.
+
+    Reports go to students, so that none names another one; `quiz_name` tells the teacher.
 
     Args:
         marks: of the submissions.
         kept: name of a submission → the bytes of its `.lab/quiz.json`.
+        students: name of a submission → its student, where one has several.
 
     Returns:
         The marks that have a quiz now.
     """
     marked = [mark for mark in marks if mark.submission in kept]
-    names: dict[str, str] = {}
+    takers: dict[str, set[str]] = {}
     for mark in marked:
         try:
             answers = Answers.parse(kept[mark.submission])
@@ -34,10 +39,13 @@ def mark_quizzes(marks: Iterable[Mark], kept: dict[str, bytes]) -> list[Mark]:
         except LabError as error:
             mark.quiz_remarks = [error.line.partition(";")[0]]
             continue
+        mark.quiz_name = answers.name
         mark.quiz_remarks.insert(0, f"taken as {answers.name}")
-        other = names.setdefault(plain_name(answers.name), mark.submission)
-        if other != mark.submission:
-            mark.quiz_remarks.append(f"{other} has taken it under the same name")
+        student = students.get(mark.submission, mark.submission)
+        takers.setdefault(plain_name(answers.name), set()).add(student)
+    for mark in marked:
+        if len(takers.get(plain_name(mark.quiz_name), ())) > 1:
+            mark.quiz_remarks.append("another student's submission has the same name for the quiz")
     return marked
 
 
