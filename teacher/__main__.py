@@ -13,13 +13,13 @@ from commands.companion.quiz import TITLES
 from commands.companion.todos import BY_NUMBER, CHAPTERS
 from teacher.book.command import add_book, add_notebooks
 from teacher.build import build
-from teacher.exam.roster import read_roster
 from teacher.exam.sheets import write_exam
 from teacher.grade import Limits, grade, summary
 from teacher.handout.classroom50 import build_classroom50
 from teacher.handout.gradescope import build_gradescope
 from teacher.platforms.handed_in import collect
 from teacher.platforms.handing_back import hand_back, read_sheet
+from teacher.platforms.roster import read_roster
 from teacher.platforms.table import read_table
 from teacher.platforms.worksheet import Wishes
 from teacher.pretrain import PRETRAINED, pretrain

@@ -24,9 +24,9 @@ from teacher.catalogue import solved_texts
 from teacher.exam import pool, sheets
 from teacher.exam.marking import check_answers, mark_quizzes
 from teacher.exam.questions.question import Draw, Question, draw_question
-from teacher.exam.roster import Student, read_roster
 from teacher.exam.sheets import choose, write_exam
 from teacher.grade import Limits, grade
+from teacher.platforms.roster import Student, read_roster
 from teacher.reports import Mark, as_html, as_text, write_gradescope, write_marks
 from teacher.submissions import read_submission
 from utils import LabError
@@ -170,6 +170,17 @@ def test_a_maker_without_a_good_draw_is_found():
         (b"Ada\nBob\n", [Student("Ada"), Student("Bob")]),
         (b'name;id\n"Byron; Ada";1\n', [Student("Byron; Ada", "1")]),
         (b"name\nM\xfcller\n", [Student("Müller")]),
+        (b"Student,ID\nAda,1\n", [Student("Ada", "1")]),
+        (
+            b"Student,ID,Section,Lab (7)\n,,,Muted\nPoints Possible,,,5\nA,1,,\nB,2\n"
+            b'"Student, Test",9,,\n',
+            [Student("A", "1"), Student("B", "2")],
+        ),
+        (
+            "Nº,Prénom,État,Note,Max,Modifiable,Date,Commentaire\n"
+            "P7,Zoë,x,,10,Oui,-,\nP8,Zoë,x,,10,Oui,-,\n".encode(),
+            [Student("Zoë", "7"), Student("Zoë", "8")],
+        ),
     ],
 )
 def test_rosters_are_read_as_spreadsheets_write_them(tmp_path, content, students):

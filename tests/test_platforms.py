@@ -14,7 +14,7 @@ from commands.command_line import run_command
 from commands.companion.markers import LAB_FILES
 from teacher.__main__ import build_parser
 from teacher.platforms.dates import days_late, parse_date
-from teacher.platforms.handed_in import HandedIn, collect
+from teacher.platforms.handed_in import HandedIn, collect, have_common_word
 from teacher.platforms.handing_back import hand_back, read_sheet
 from teacher.platforms.people import name_key
 from teacher.platforms.roster import missing_from
@@ -473,6 +473,24 @@ def test_a_roster_says_who_is_missing(tmp_path, text, missing, count):
     assert missing_from(read_table(write(tmp_path / "r.csv", text)), marks) == (missing, count)
 
 
+def test_a_platforms_list_knows_two_of_one_name_by_their_numbers(tmp_path):
+    rows = GERMAN.splitlines(keepends=True)
+    both = write(tmp_path / "g.csv", rows[0] + rows[1] + rows[1].replace("in7", "in8"))
+    assert read_sheet(both).rows[1].id == "8"
+    first, second = (mark(f"Änne Berg ({n})", 5, "moodle", n) for n in "78")
+    assert missing_from(read_table(both), [first, second]) == ([], 2)
+    assert missing_from(read_table(both), [second]) == (["Änne Berg, 7"], 2)
+    gradebook = read_table(write(tmp_path / "c.csv", CANVAS))
+    assert missing_from(gradebook, [mark("berg", 5, "canvas", "4821")]) == (["Bob, B, 4822"], 2)
+
+
+def test_of_two_with_one_name_both_are_named_where_no_number_tells(tmp_path):
+    roster = read_table(write(tmp_path / "r.csv", "name,mail\nÄnne Berg,a@x\nÄnne Berg,b@x\n"))
+    one, two = (mark(f"Änne Berg{end}", 5, "moodle", "7") for end in ("", " (7)"))
+    assert missing_from(roster, [one]) == (["Änne Berg, a@x", "Änne Berg, b@x"], 2)
+    assert missing_from(roster, [one, two]) == ([], 2)
+
+
 # ------------------------------------------------------------------ all of it
 
 
@@ -504,7 +522,7 @@ def test_a_class_of_sixty_is_filled_and_read_back(tmp_path, monkeypatch, capsys)
     assert run_command(build_parser(), [*words, "--deadline", "2026-06-29"]) == 0
     said = capsys.readouterr().out
     assert "w-filled.csv: 60 marks in the column 'Bewertung'" in said
-    assert "1 of 61 have not handed in: Teilnehmer/in60, Student 60" in said
+    assert "1 of 61 have not handed in: Student 60, 60" in said
     back = rows_of((tmp_path / "w-filled.csv").read_bytes())
     assert [line[4] for line in back[1:]] == ["0,00", "100,00", "100,00"] * 20 + [""]
     assert back[1][-1] == "0 of 2 points. Late by 1 day. Wrong: 5.1."
@@ -517,9 +535,7 @@ def test_a_class_of_sixty_is_filled_and_read_back(tmp_path, monkeypatch, capsys)
         names = archive.namelist()
         assert names[7] == "Student 07_7_assignsubmission_file/feedback.html" and len(names) == 60
         assert "a message &lt;b&gt;" in archive.read(names[0]).decode()
-    assert (tmp_path / "m" / "missing.csv").read_text() == 'missing\n"' + (
-        'Teilnehmer/in60, Student 60, a@uni.de, Abgegeben"\n'
-    )
+    assert (tmp_path / "m" / "missing.csv").read_text() == 'missing\n"Student 60, 60"\n'
 
 
 def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, capsys):
@@ -534,6 +550,42 @@ def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, cap
     said = capsys.readouterr().out
     assert "1 submissions are in no row of it: berg" in said
     assert rows_of((tmp_path / "g-filled.csv").read_bytes())[3][4] == "50.00"
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "line"),
+    [
+        ("Somebody {0}", "in{0}", "'Student 00' is 'Somebody 0' there, and 3 of 3 likewise"),
+        ("Student {0:02}", "in9{0}", "has no row for any submission"),
+    ],
+)
+def test_the_worksheet_of_another_course_is_refused(tmp_path, capsys, name, numbers, line):
+    path = a_class(tmp_path / "d.zip", 3, "Student {0:02}_{0}_assignsubmission_file/lab.zip")
+    head, row, *_ = GERMAN.splitlines(keepends=True)
+    student = row.replace("Änne Berg", name).replace("in7", numbers)
+    sheet = write(tmp_path / "w.csv", head + "".join(student.format(n) for n in range(3)))
+    out = tmp_path / "m.csv"
+    words = ["grade", str(path), "--out", str(out), "--todos", "5.1", "--fill", str(sheet)]
+    assert run_command(build_parser(), words) == 2
+    assert line in capsys.readouterr().err
+    assert not out.exists() and not (tmp_path / "w-filled.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "is_same"),
+    [("bergänne", "Berg, Änne", True), ("lina", "Li, Na", True), ("Bo Ray", "Bo B. Roy", True),
+     ("Ada Lovelace", "Grace A. Hopper", False), ("A Li", "B Lima", False)],
+)  # fmt: skip
+def test_names_that_have_a_word_in_common(name, other, is_same):
+    assert have_common_word(name, other) == is_same
+
+
+def test_a_worksheet_with_a_few_other_names_is_filled(tmp_path):
+    path = a_class(tmp_path / "d.zip", 2, "Bo {0}_{0}_assignsubmission_file/lab.zip")
+    head, row, *_ = GERMAN.splitlines(keepends=True)
+    rows = [row.replace("Änne Berg", n).replace("in7", f"in{i}") for i, n in enumerate(("Bo", "X"))]
+    sheet = read_sheet(write(tmp_path / "w.csv", head + "".join(rows)))
+    assert len(collect([path], tmp_path, Wishes(sheet=sheet)).found) == 2
 
 
 def test_the_best_of_several_has_its_report_and_its_record(tmp_path, monkeypatch, capsys):

@@ -14,7 +14,7 @@ from typing import Any
 from commands.companion.quiz import LETTERS, TITLES, all_numbers
 from commands.companion.quizzing import precision
 from teacher.exam.pool import make_questions
-from teacher.exam.roster import Student
+from teacher.platforms.roster import Student
 from utils import LabError, write_text
 
 STYLE = """

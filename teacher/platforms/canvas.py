@@ -19,6 +19,7 @@ NAME = re.compile(r"(\w*?)(_LATE)?_(\d+)_(\d+)_(.+)")
 ANONYMOUS = re.compile(r"anon(_LATE)?_([A-Za-z0-9]+)_(\d+)_(.+)")
 TEXT = re.compile(r"(\w*?)(_LATE)?_(\d+)_(?:text|link)\.html")
 TITLE = re.compile(r"(.*) \((\d+)\)", re.DOTALL)
+TEST_STUDENT = "Student, Test"
 RESUBMITTED = re.compile(r"-\d+(\.py)$")
 
 
@@ -53,26 +54,41 @@ def read_gradebook(table: Table, assignment: str | None) -> Worksheet | None:
     Raises:
         LabError: when it is not clear which assignment is meant.
     """
+    students = students_of(table)
+    if students is None:
+        return None
+    points = points_row(table)
+    if points is None or "Section" not in table.texts(0):
+        raise LabError(f"{table.path}: has no row 'Points Possible'; export the gradebook again")
+    column = assignment_column(table, points, assignment)
+    highest = table.texts(points)[column]
+    rows = [
+        Row(row, number, name, highest)
+        for row, number, name in students
+        if len(table.rows[row]) > column
+    ]
+    return Worksheet("canvas", table, rows, column, None, table.texts(0)[column])
+
+
+def students_of(table: Table) -> list[tuple[int, str, str]] | None:
+    """Row, number and name of each student of a gradebook; None for a table that is none."""
     heads = table.texts(0)
     names = 2 if heads[:2] == ["LastName", "FirstName"] else 1
     if (names == 1 and heads[0] != "Student") or heads[names : names + 1] != ["ID"]:
         return None
-    points = next((n for n in range(1, len(table.rows)) if is_points(table, n)), None)
-    if points is None or "Section" not in heads:
-        raise LabError(f"{table.path}: has no row 'Points Possible'; export the gradebook again")
-    column = assignment_column(table, points, assignment)
-    rows = []
-    for number in range(points + 1, len(table.rows)):
-        cells = table.texts(number)
-        if len(cells) > column and cells[names].isdecimal():
+    found = []
+    for row in range((points_row(table) or 0) + 1, len(table.rows)):
+        cells = table.texts(row)
+        if len(cells) > names and cells[names].isdecimal():
             name = " ".join(reversed(cells[:names])) if names == 2 else cells[0]
-            rows.append(Row(number, cells[names], name, table.texts(points)[column]))
-    return Worksheet("canvas", table, rows, column, None, heads[column])
+            found.append((row, cells[names], name))
+    return found
 
 
-def is_points(table: Table, number: int) -> bool:
-    """Whether a row says how many points there are."""
-    return table.texts(number)[0] == "Points Possible"
+def points_row(table: Table) -> int | None:
+    """The row that says how many points there are."""
+    numbers = range(1, len(table.rows))
+    return next((n for n in numbers if table.texts(n)[0] == "Points Possible"), None)
 
 
 def assignment_column(table: Table, points: int, assignment: str | None) -> int:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from commands.command_line import as_shown
 from teacher.platforms.dates import days_late
 from teacher.platforms.downloads import Attempt, read_download, read_parts
-from teacher.platforms.people import Person
-from teacher.platforms.worksheet import Wishes, Worksheet
+from teacher.platforms.people import Person, name_key
+from teacher.platforms.worksheet import Row, Wishes, Worksheet
 from teacher.reports import Mark
 from teacher.submissions import find_submissions
 from utils import LabError
@@ -74,6 +75,8 @@ def collect(paths: list[Path], scratch: Path, wishes: Wishes) -> HandedIn:
         LabError: when there is nothing, something cannot be read, or a wish cannot be met.
     """
     handed = find(paths, scratch, wishes)
+    if wishes.sheet is not None:
+        require_same_course(handed, wishes.sheet)
     if wishes.deadline is not None:
         note_lateness(handed, wishes.sheet, wishes.deadline)
     if wishes.feedback is not None and not handed.people and wishes.sheet is None:
@@ -156,10 +159,45 @@ def note_lateness(handed: HandedIn, sheet: Worksheet | None, deadline: datetime)
             "(in English, German or another language of the guide); give it with --fill"
         )
     for name, _ in handed.found:
-        person = handed.people.get(name)
-        mark = Mark(
-            name, platform=person.platform if person else "", id=person.id if person else ""
-        )
-        row = sheet.row_of(mark)
+        row = row_of(handed, name, sheet)
         if row is not None and row.submitted is not None:
             handed.late[name] = days_late(row.submitted, deadline)
+
+
+def row_of(handed: HandedIn, name: str, sheet: Worksheet) -> Row | None:
+    """The row of a submission in a worksheet."""
+    mark = Mark(name)
+    handed.label(mark)
+    return sheet.row_of(mark)
+
+
+def require_same_course(handed: HandedIn, sheet: Worksheet) -> None:
+    """Checks that a worksheet is about these submissions.
+
+    Numbers alone do not tell: those of another course, or of another Moodle, may be the same.
+
+    Raises:
+        LabError: when no submission has a row in it, or most of them have one with another name.
+    """
+    path = sheet.table.path
+    rows = {name: row_of(handed, name, sheet) for name, _ in handed.found}
+    if not any(rows.values()):
+        raise LabError(f"{path}: has no row for any submission; is it of another assignment?")
+    people = [(handed.people[n], row) for n, row in rows.items() if row and n in handed.people]
+    named = [(p.name, row.name) for p, row in people if row.name and p.name != p.id]
+    others = [pair for pair in named if not have_common_word(*pair)]
+    is_anonymous = len({name for name, _ in named}) == 1  # "Participant", in any language
+    if 2 * len(others) > len(named) and not is_anonymous:
+        name, there = map(as_shown, others[0])
+        raise LabError(
+            f"{path}: with the same number, '{name}' is '{there}' there, and {len(others)} of "
+            f"{len(named)} likewise; is it of another course?"
+        )
+
+
+def have_common_word(name: str, other: str) -> bool:
+    """Whether two names have a word in common; Canvas' downloads have no blanks between words."""
+    words, others = name_key(name), name_key(other)
+    if set(words) & set(others) or sorted("".join(words)) == sorted("".join(others)):
+        return True
+    return any(len(word) > 2 and word in "".join(words) for word in others)
