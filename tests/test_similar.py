@@ -1,6 +1,7 @@
 """Likeness of answers: what makes them alike, what does not, and what the page shows."""
 
 import re
+import shutil
 import zipfile
 
 import pytest
@@ -260,7 +261,10 @@ def test_what_students_start_from_weighs_nothing():
 
 def test_the_page_says_first_that_likeness_is_no_proof(school, tmp_path, capsys):
     assert run(school[0], "--archive", school[1], "--output", tmp_path / "a" / "page.html") == 0
-    assert "page.html: 3 pairs" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "page.html: 6 submissions, compared with each other and with 1 older one; 3 pairs" in said
+    )
     text = (tmp_path / "a" / "page.html").read_text(encoding="utf-8")
     assert re.search(r"</h1>\s*<p[^>]*>Likeness is no proof: read both\.", text)
     assert "Zoë &lt;i&gt;Ö" in text and "<i>" not in text and "&lt;b&gt;Zoë" in text
@@ -276,6 +280,21 @@ def test_without_names_no_name_is_on_the_page(school, tmp_path):
     assert {"student 1", "student 2", "student 3 (archive)"} <= set(
         re.findall(r"student \d(?: \(archive\))?", text)
     )
+
+
+def test_an_archive_that_is_the_class_is_an_error(school, tmp_path):
+    shutil.copytree(school[0], tmp_path / "copy")
+    line = "has 5 of 5 submissions to the letter; is it the same class"
+    with pytest.raises(LabError, match=line):
+        compare_class(school[0], tmp_path / "copy", ["4.2", "4.3"])
+    shutil.copytree(school[0] / "damaged", school[1] / "damaged")  # one who repeats the course
+    assert len(compare_class(*school, ["4.3"]).authors) == 8
+
+
+def test_a_single_submission_is_no_class(school):
+    with pytest.raises(LabError, match=r"Bo.zip: is one submission alone; a zip of many must be"):
+        compare_class(school[0] / "Bo.zip", None, ["4.2"])
+    assert len(compare_class(school[0] / "Bo.zip", school[1], ["4.2"]).pairs) == 1
 
 
 def test_a_class_that_is_not_there_is_an_error_of_one_line(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from commands.companion.todos import BY_NUMBER
 from teacher.similar.gather import compare_class
-from teacher.similar.show import likeness_page
+from teacher.similar.show import likeness_page, what_was_found
 from utils import write_text
 
 PAGE = Path("similar.html")
@@ -32,7 +32,6 @@ def similar_command(args: argparse.Namespace) -> int:
     """Writes the page of likeness, and says where it is."""
     comparison = compare_class(args.submissions, args.archive, list(BY_NUMBER))
     write_text(args.output, likeness_page(comparison, args.anonymous))
-    count = len(comparison.pairs)
-    print(f"{args.output}: {count} pair{'' if count == 1 else 's'} with answers much alike")
+    print(f"{args.output}: {what_was_found(comparison)}")
     print("next: open it, and read both answers of a pair: likeness is no proof")
     return 0

@@ -77,6 +77,10 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
         every = (answer for each in answers.values() for answer in each)
         if not any(answer.author.is_archived == is_old for answer in every):
             raise LabError(f"{source}: holds no answer to compare; is it the folder of a class?")
+    if len(authors) == 1:
+        raise LabError(f"{folder}: is one submission alone; a zip of many must be unpacked first")
+    if archive is not None:
+        require_other_class(answers, authors, archive)
     known = known_codes()
     pairs: dict[tuple[Author, Author], Pair] = {}
     for number in tqdm(numbers, "compare", disable=None):
@@ -89,6 +93,23 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
         for number, each in answers.items()
     }
     return Comparison(authors, order, counts, remarks)
+
+
+def require_other_class(
+    answers: dict[str, list[Answer]], authors: Sequence[Author], archive: Path
+) -> None:
+    """Raises `LabError` when most of the class is in the archive too, to the letter."""
+    written: dict[Author, list[tuple[str, str]]] = {author: [] for author in authors}
+    for number, each in answers.items():
+        for answer in each:
+            written[answer.author].append((number, answer.code))
+    mine = [author for author in authors if not author.is_archived and written[author]]
+    same = [each for each in mine if written.get(Author(each.name, True)) == written[each]]
+    if 2 * len(same) > len(mine):
+        raise LabError(
+            f"--archive {archive}: has {len(same)} of {len(mine)} submissions to the letter; "
+            "is it the same class?"
+        )
 
 
 def submissions_of(source: Path, is_old: bool) -> Iterator[tuple[Author, Submission]]:

@@ -21,9 +21,10 @@ def likeness_page(comparison: Comparison, is_anonymous: bool) -> str:
     """
     names = names_of(comparison, is_anonymous)
     pairs = comparison.pairs[:MOST_PAIRS]
+    first = f" The first {MOST_PAIRS} are shown." if len(comparison.pairs) > MOST_PAIRS else ""
     parts = [
         '<p class="lead">Likeness is no proof: read both.</p>',
-        summary(comparison),
+        f"<p>{what_was_found(comparison)}.{first}</p>",
         section("Pairs", overview(pairs, names)),
         *(show_pair(place, pair, names, is_anonymous) for place, pair in enumerate(pairs, start=1)),
         section("How answers were compared", method(comparison)),
@@ -45,17 +46,14 @@ def names_of(comparison: Comparison, is_anonymous: bool) -> dict[Author, str]:
     return names
 
 
-def summary(comparison: Comparison) -> str:
+def what_was_found(comparison: Comparison) -> str:
     """How many were compared, and how many pairs there are."""
     old = sum(author.is_archived for author in comparison.authors)
     text = counted(len(comparison.authors) - old, "submission")
     if old:
         text += f", compared with each other and with {counted(old, 'older one')}"
     found = counted(len(comparison.pairs), "pair")
-    text += f"; {found} of authors with at least one answer much alike."
-    if len(comparison.pairs) > MOST_PAIRS:
-        text += f" The first {MOST_PAIRS} are shown."
-    return f"<p>{text}</p>"
+    return f"{text}; {found} of authors with at least one answer much alike"
 
 
 def overview(pairs: list[Pair], names: dict[Author, str]) -> str:
