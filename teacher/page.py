@@ -6,8 +6,6 @@ The style follows that of a run's report (commands/report), which this room may 
 import html
 from collections.abc import Sequence
 
-from teacher.reports import printable
-
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; --ink: light-dark(#1a1c20, #e8eaee);
   --paper: light-dark(#fff, #16181c); --accent: light-dark(#0b5fa5, #7db8f0);
@@ -31,15 +29,22 @@ details { margin: .4rem 0; } summary { cursor: pointer; } svg { max-width: 100%;
 """
 
 
-def page(title: str, parts: Sequence[str]) -> str:
-    """A whole page of some parts, each HTML."""
+def page(title: str, parts: Sequence[str], style: str = STYLE, heading: bool = True) -> str:
+    """A whole page of some parts, each HTML; the title is its heading too, unless it has others."""
+    body = [f"<h1>{escaped(title)}</h1>"] if heading else []
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escaped(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n<main>\n"
-        f"<h1>{escaped(title)}</h1>\n" + "\n".join(part for part in parts if part) + "\n</main>\n"
-        "</body></html>\n"
+        f"<title>{escaped(title)}</title>\n<style>{style}</style></head>\n<body>\n<main>\n"
+        + "\n".join([*body, *filter(None, parts)])
+        + "\n</main>\n</body></html>\n"
     )
+
+
+def printable(text: str) -> str:
+    """A text without what could disturb a terminal or a file."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
 def escaped(text: object) -> str:

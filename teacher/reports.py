@@ -1,6 +1,5 @@
 """What a grading writes: the CSV, a report for each student as text and HTML, Gradescope's file."""
 
-import html
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -8,18 +7,12 @@ from pathlib import Path
 
 from commands.companion.quiz import TITLES, all_numbers
 from commands.companion.todos import BY_NUMBER
+from teacher.page import escaped, page, printable, section, table
 from utils import write_csv, write_json, write_text
 
 COLUMNS = ("submission", "total", "max", "remarks")
-STYLE = """:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-td, th { padding: .2em .8em; border-bottom: 1px solid #8886; text-align: left; }
-td { vertical-align: top; } pre { white-space: pre-wrap; margin: 0; min-width: 14em; }
-.passed { color: light-dark(#060, #8d8); }"""
 MAX_MESSAGE = 6_000
 OPTIONAL = "Optional TODOs, for extra points:"
-OPTIONAL_ROW = f'<tr><th colspan="5">{OPTIONAL}</th></tr>'
 
 
 @dataclass
@@ -150,12 +143,6 @@ def harmless(cell: str) -> str:
     return f"'{cell}" if cell.lstrip().startswith(("=", "+", "-", "@")) else cell
 
 
-def printable(text: str) -> str:
-    """A text without what could disturb a terminal or a file."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
-
-
 def file_name(submission: str) -> str:
     """A name for files that every system takes."""
     name = re.sub(r"[^\w .()-]", "_", submission).strip(" .")[:100]
@@ -188,32 +175,32 @@ def as_text(mark: Mark) -> str:
 
 def as_html(mark: Mark) -> str:
     """The report of a student for a browser."""
-    name = html.escape(printable(mark.submission))
-    rows = []
-    for todo in mark.todos:
-        facts = BY_NUMBER[todo.number]
-        message = html.escape(printable(todo.message))
-        if facts.is_optional and OPTIONAL_ROW not in rows:
-            rows.append(OPTIONAL_ROW)
-        rows.append(
-            f'<tr class="{"passed" if todo.verdict == "passed" else "failed"}">'
-            f"<td>{todo.number}</td><td>{html.escape(facts.title)}</td>"
-            f"<td>{todo.points} / {facts.points}</td><td>{html.escape(todo.verdict)}</td>"
-            f"<td><pre>{message}</pre></td></tr>"
+    required = [todo for todo in mark.todos if not is_optional(todo.number)]
+    optional = [todo for todo in mark.todos if is_optional(todo.number)]
+    remarks = "".join(f"<li>{escaped(remark)}</li>" for remark in mark.remarks)
+    lines = escaped("\n".join(quiz_lines(mark)))
+    parts = [
+        f'<p class="lead">{mark.sums}</p>',
+        f"<ul>{remarks}</ul>" if remarks else "",
+        todo_table(required),
+        section(OPTIONAL, todo_table(optional)),
+        f"<pre>{lines}</pre>" if lines else "",
+    ]
+    return page(mark.submission, parts)
+
+
+def todo_table(todos: list[TodoMark]) -> str:
+    """A line for each TODO; nothing for none."""
+    rows = [
+        (
+            f"{todo.number} {escaped(BY_NUMBER[todo.number].title)}",
+            f"{todo.points} of {BY_NUMBER[todo.number].points}",
+            escaped(todo.verdict),
+            f"<pre>{escaped(todo.message)}</pre>" if todo.message else "",
         )
-    lines = html.escape(printable("\n".join(quiz_lines(mark))))
-    quiz = f"<pre>{lines}</pre>" if lines else ""
-    remarks = "".join(f"<li>{html.escape(printable(remark))}</li>" for remark in mark.remarks)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n"
-        f"<style>{STYLE}</style></head><body>\n<h1>{name}</h1>\n"
-        f"<p>{mark.sums}</p>\n<ul>{remarks}</ul>\n"
-        "<table><tr><th>TODO</th><th></th><th>points</th><th></th><th>why</th></tr>\n"
-        + "\n".join(rows)
-        + f"\n</table>\n{quiz}</body></html>\n"
-    )
+        for todo in todos
+    ]
+    return table(("TODO", "points", "", "why"), rows) if rows else ""
 
 
 def quiz_lines(mark: Mark) -> list[str]:

@@ -5,7 +5,6 @@ student has seen in the quiz does not come again. Each page is self-contained; "
 makes paper or a PDF of it.
 """
 
-import html
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from commands.companion.quiz import LETTERS, TITLES, all_numbers
 from commands.companion.quizzing import precision
 from teacher.exam.pool import make_questions
+from teacher.page import escaped, page
 from teacher.platforms.roster import Student
 from utils import LabError, write_text
 
@@ -69,9 +69,10 @@ def write_exam(
     size = len(numbers)
     by_student = [made[i * size : (i + 1) * size] for i in range(len(students))]
     pairs = list(zip(students, by_student, strict=True))
-    write_text(key, page("Key", [key_text(seed), *key_tables(pairs)]))
+    parts = [sheet(student, asked) for student, asked in pairs]
+    write_text(key, page("Key", [key_text(seed), *key_tables(pairs)], STYLE))
     try:
-        write_text(sheets, page("Exam", [sheet(student, asked) for student, asked in pairs]))
+        write_text(sheets, page("Exam", parts, STYLE, heading=False))
     except BaseException:
         key.unlink()
         raise
@@ -99,17 +100,6 @@ def choose(chapters: Sequence[int], count: int, seed: int) -> list[str]:
 
 
 # ------------------------------------------------------------------ the pages
-
-
-def page(title: str, parts: Sequence[str]) -> str:
-    """A whole page."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
 
 
 def sheet(student: Student, questions: Sequence[dict]) -> str:
@@ -153,7 +143,7 @@ def table(rows: Sequence[Sequence[Any]]) -> str:
 def key_text(seed: int) -> str:
     """What stands above the key."""
     return (
-        "<h1>Key</h1><p>For the teacher alone. The numbers in brackets come of the mistakes A, B … "
+        "<p>For the teacher alone. The numbers in brackets come of the mistakes A, B … "
         f"of the question. Made with --seed {seed}: the same seed and "
         "list make the same sheets.</p>"
     )
@@ -191,8 +181,3 @@ def in_decimals(question: dict, steps: int) -> str:
     """A number with the decimals that its question asks for."""
     decimals = question["decimals"] or 0
     return f"{steps / 10**decimals:.{decimals}f}"
-
-
-def escaped(text: object) -> str:
-    """Text whose signs are no HTML; odd bytes are shown as such."""
-    return html.escape(str(text).encode("utf-8", "backslashreplace").decode("utf-8"))

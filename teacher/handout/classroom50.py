@@ -15,7 +15,8 @@ from pathlib import Path
 from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import TEACHER
 from teacher.handout.solved_lab import files_to_grade, write_bytes, zip_of
-from teacher.reports import Mark, TodoMark, is_optional, printable
+from teacher.page import printable
+from teacher.reports import Mark, TodoMark, is_optional
 from utils import LabError, write_json, write_text
 
 SCHEMA = "classroom50/result/v1"

@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+from teacher.page import printable
 from teacher.platforms.canvas import read_gradebook
 from teacher.platforms.handed_in import HandedIn
 from teacher.platforms.moodle import read_worksheet
@@ -10,7 +11,7 @@ from teacher.platforms.people import Person, file_name_of
 from teacher.platforms.roster import missing_from
 from teacher.platforms.table import read_table
 from teacher.platforms.worksheet import Wishes, Worksheet, fill
-from teacher.reports import Mark, as_html, harmless, printable
+from teacher.reports import Mark, as_html, harmless
 from utils import LabError, atomic_path, shortened, write_csv
 
 REPORT = "feedback.html"
