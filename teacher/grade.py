@@ -270,13 +270,19 @@ class Grading:
         """A hash of all that a mark depends on."""
         content = [RECORD, self.is_partial, self.lab, self.numbers]
         content += [self.limits.seconds, self.limits.megabytes]
-        content += [submission.name, submission.remarks, sorted(submission.is_open)]
+        content += [submission.remarks, sorted(submission.is_open)]
         content += [submission.parts, submission.faults, submission.lines]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
     def record_of(self, name: str) -> Path:
-        """The file that says that a submission is done."""
+        """The file that says that a submission is done.
+
+        Of a download, by the number there: a worksheet may know the student by another name.
+        """
+        if person := self.handed.people.get(name):
+            attempt = name.removeprefix(self.handed.students.get(name, name))
+            name = f"{person.platform} {person.id}{attempt}"
         key = hashlib.sha256(name.encode()).hexdigest()[:8]
         return self.out.with_name(f"{self.out.name}.parts") / f"{file_name(name)[:60]}-{key}.json"
 
@@ -288,7 +294,7 @@ class Grading:
             text = self.record_of(task.submission.name).read_text(encoding="utf-8")
             content = json.loads(text)
             if content["digest"] == task.digest:
-                return Mark.from_json(content["mark"])
+                return Mark.from_json(content["mark"] | {"submission": task.submission.name})
         return None
 
 

@@ -17,10 +17,11 @@ h1, h2, h3 { line-height: 1.25; } a { color: var(--accent); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
-tbody th { font-weight: 500; } .number { text-align: right; white-space: nowrap; }
+tbody th { font-weight: 500; min-width: 9rem; } .number { text-align: right; white-space: nowrap; }
 .wide { overflow-x: auto; } .quiet { color: var(--quiet); } .lead { font-size: 1.1rem; }
 pre { overflow-x: auto; background: var(--soft); padding: .6rem; margin: .4rem 0;
   font: .85rem/1.45 ui-monospace, monospace; overflow-wrap: normal; tab-size: 4; }
+td pre { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 14rem; margin: 0; }
 mark { background: var(--lit); color: inherit; }
 details { margin: .4rem 0; } summary { cursor: pointer; } svg { max-width: 100%; height: auto; }
 .bar { display: inline-block; height: .7rem; background: var(--accent); vertical-align: baseline; }

@@ -12,7 +12,7 @@ from utils import write_csv, write_json, write_text
 
 COLUMNS = ("submission", "total", "max", "remarks")
 MAX_MESSAGE = 6_000
-OPTIONAL = "Optional TODOs, for extra points:"
+OPTIONAL = "Optional TODOs, for extra points"
 
 
 @dataclass
@@ -163,8 +163,8 @@ def as_text(mark: Mark) -> str:
     lines += [""] if mark.remarks else []
     for todo in mark.todos:
         facts = BY_NUMBER[todo.number]
-        if facts.is_optional and OPTIONAL not in lines:
-            lines += ["", OPTIONAL]
+        if facts.is_optional and f"{OPTIONAL}:" not in lines:
+            lines += ["", f"{OPTIONAL}:"]
         lines.append(
             f"TODO {todo.number:<4} {todo.points}/{facts.points}  {todo.verdict:<10} {facts.title}"
         )

@@ -600,6 +600,29 @@ def test_the_best_of_several_has_its_report_and_its_record(tmp_path, monkeypatch
     assert [m.submission for m in read_graded(out.parent).marks] == ["Student 0", "Student 1"]
 
 
+def test_what_is_graded_is_not_graded_again_under_the_name_in_the_gradebook(
+    tmp_path, monkeypatch, capsys
+):
+    tested = []
+
+    def counting(jobs, *_):
+        jobs = list(jobs)
+        tested.append(len(jobs))
+        return stand_in(jobs)
+
+    monkeypatch.setattr("teacher.grade.run_jobs", counting)
+    path = a_class(tmp_path / "d.zip", 2, "bergänne_4821_9{0}_lab.zip")
+    out = tmp_path / "m" / "marks.csv"
+    words = ["grade", str(path), "--out", str(out), "--todos", "5.1"]
+    assert run_command(build_parser(), words) == 0
+    fill_in = ["--assignment", "lab", "--fill", str(write(tmp_path / "g.csv", CANVAS))]
+    assert run_command(build_parser(), [*words, *fill_in]) == 0
+    assert tested == [1, 0]
+    assert [m.submission for m in read_graded(out).marks] == ["Berg, Änne"]
+    assert run_command(build_parser(), [*words, *fill_in, "--best"]) == 0
+    assert tested == [1, 0, 2] and read_graded(out).marks[0].total == 2
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
