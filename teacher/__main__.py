@@ -32,11 +32,13 @@ from utils import LabError
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = CommandLine(
-        prog="teacher", description="Builds, proves and grades the student edition."
+        prog="teacher",
+        description="Builds the student edition, grades it, and proves its tests.",
+        epilog="The guide, in the order of a course: teacher/README.md",
     )
     commands = parser.add_subparsers(
         required=True,
-        metavar="{build,verify,grade,report,similar,exam,pretrain,notebooks,book}",
+        metavar="{build,grade,report,similar,exam,verify,notebooks,book,pretrain}",
     )
     command = commands.add_parser("build", help="write the student edition")
     command.set_defaults(run=build_command)
@@ -53,18 +55,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--gradescope-zip", type=Path, metavar="FILE", help="write the autograder for Gradescope"
     )
     add_todos(command)
-    command = commands.add_parser("verify", help="prove the tests", description=verify.__doc__)
-    command.set_defaults(run=verify_command)
-    add_todos(command)
-    add_workers(command)
     add_grade(commands.add_parser("grade", help="grade submissions"))
     add_report(commands.add_parser("report", help="a graded class on one page"))
     add_similar(commands.add_parser("similar", help="compare the answers of a class"))
-    add_exam(commands.add_parser("exam", help="print an exam sheet for each student, and the key"))
-    command = commands.add_parser("pretrain", help="train the network that students get")
-    command.set_defaults(run=pretrain_command)
+    add_exam(commands.add_parser("exam", help="write an exam sheet for each student, and the key"))
+    command = commands.add_parser(
+        "verify", help="prove that the tests find wrong answers", description=verify.__doc__
+    )
+    command.set_defaults(run=verify_command)
+    add_todos(command)
+    add_workers(command)
     add_notebooks(commands.add_parser("notebooks", help="run the notebooks on the toy streets"))
     add_book(commands.add_parser("book", help="text and notebooks as one site"))
+    command = commands.add_parser("pretrain", help="train the network that students get")
+    command.set_defaults(run=pretrain_command)
     return parser
 
 
@@ -113,7 +117,11 @@ def add_exam(command: argparse.ArgumentParser) -> None:
     """Adds what an exam is made of."""
     command.set_defaults(run=exam_command)
     command.add_argument(
-        "--roster", type=Path, required=True, metavar="FILE", help="CSV with the students' names"
+        "--roster",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="Moodle's worksheet, Canvas' gradebook, or a CSV file with names",
     )
     command.add_argument(
         "--output", type=Path, default=Path("exam"), metavar="DIR", help="default: %(default)s"
@@ -285,7 +293,8 @@ def exam_command(args: argparse.Namespace) -> int:
 def wishes_of(args: argparse.Namespace) -> Wishes:
     """What the teacher wants back; the files for it are read before the grading begins."""
     if args.gradescope is not None or args.classroom50 is not None:
-        named = [n for n in ("fill", "feedback", "roster", "deadline") if getattr(args, n)]
+        wishes = ("fill", "feedback", "roster", "deadline", "best")
+        named = [name for name in wishes if getattr(args, name)]
         if named:
             raise LabError(f"--{named[0]} is for many submissions, with --out")
     given = {path.resolve() for path in (*args.submissions, args.fill, args.roster) if path}
@@ -296,6 +305,8 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         raise LabError("--partial gives parts of points; Classroom 50 takes whole ones alone")
     if args.again and args.fill is None:
         raise LabError("--again is about the marks of --fill")
+    if args.assignment and args.fill is None:
+        raise LabError("--assignment is a column of the gradebook that --fill names")
     sheet = read_sheet(args.fill, args.assignment) if args.fill else None
     roster = read_table(args.roster) if args.roster else None
     return Wishes(sheet, args.again, args.feedback, roster, args.deadline, args.best)

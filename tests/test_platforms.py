@@ -50,7 +50,8 @@ CANVAS = (
     "    Points Possible,,,,50.00,10.00,,(read only)\r\n"
     '"Berg, Änne",4821,anne,S1,,3.00,,90.00\r\n'
     '"Bob, B",4822,bob,S1,EX,,,90.00\r\n'
-    '"Student, Test",4999,,S1,N/A,,,\r\n'
+    '"Zoe, Z",4823,,S1,N/A,,,\r\n'
+    '"Student, Test",4999,,S1,,,,\r\n'
 )
 MOODLE_NAME = "Änne Berg_7_assignsubmission_file"
 
@@ -220,12 +221,13 @@ def test_a_gradebook_of_canvas_is_filled(tmp_path):
         read_sheet(path, "Exam")
     marks = [mark("m", 2, "moodle", "4821"), mark("a", 5, "canvas", "4821")]
     marks += [mark("b", 2, "canvas", "4822"), mark("t", 2, "canvas", "4999")]
+    marks += [mark("z", 2, "canvas", "4823")]
     filled = fill(read_sheet(path, "lab"), marks, again=True)
     expected = CANVAS.replace("anne,S1,,", "anne,S1,50.00,").replace(",EX,", ",20.00,")
     assert filled.path.read_bytes() == expected.encode()
-    assert filled.kept == ["Student, Test (N/A)"] and filled.strangers == ["m"]
+    assert filled.kept == ["Zoe, Z (N/A)"] and filled.strangers == ["m", "t"]
     kept = fill(read_sheet(path, "lab"), marks, again=False).kept
-    assert kept == ["Bob, B (EX)", "Student, Test (N/A)"]
+    assert kept == ["Bob, B (EX)", "Zoe, Z (N/A)"]
 
 
 def test_parts_of_points_are_written_to_two_digits(tmp_path):
@@ -481,7 +483,8 @@ def test_a_platforms_list_knows_two_of_one_name_by_their_numbers(tmp_path):
     assert missing_from(read_table(both), [first, second]) == ([], 2)
     assert missing_from(read_table(both), [second]) == (["Änne Berg, 7"], 2)
     gradebook = read_table(write(tmp_path / "c.csv", CANVAS))
-    assert missing_from(gradebook, [mark("berg", 5, "canvas", "4821")]) == (["Bob, B, 4822"], 2)
+    absent = ["Bob, B, 4822", "Zoe, Z, 4823"]
+    assert missing_from(gradebook, [mark("berg", 5, "canvas", "4821")]) == (absent, 3)
 
 
 def test_of_two_with_one_name_both_are_named_where_no_number_tells(tmp_path):
@@ -548,7 +551,7 @@ def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, cap
         names = ["berg_LATE_4821_91_feedback.html", "berg_LATE_4820_90_feedback.html"]
         assert archive.namelist() == names
     said = capsys.readouterr().out
-    assert "1 submissions are in no row of it: berg" in said
+    assert "1 submission in no row of it: berg" in said
     assert rows_of((tmp_path / "g-filled.csv").read_bytes())[3][4] == "50.00"
 
 
@@ -627,6 +630,8 @@ def test_what_is_graded_is_not_graded_again_under_the_name_in_the_gradebook(
     ("words", "line"),
     [
         (["--again"], "--again is about the marks of --fill"),
+        (["--assignment", "Lab"], "--assignment is a column of the gradebook that --fill names"),
+        (["--gradescope", "g", "--best"], "--best is for many submissions, with --out"),
         (["--feedback", "f.zip"], "--feedback is for a download of Moodle or Canvas"),
         (["--deadline", "2026-06-30"], "--deadline: only Moodle's worksheet"),
         (["--fill", "none.csv"], "none.csv: cannot be read"),

@@ -71,7 +71,10 @@ def read_gradebook(table: Table, assignment: str | None) -> Worksheet | None:
 
 
 def students_of(table: Table) -> list[tuple[int, str, str]] | None:
-    """Row, number and name of each student of a gradebook; None for a table that is none."""
+    """Row, number and name of each student of a gradebook; None for a table that is none.
+
+    Canvas' own test student is left out.
+    """
     heads = table.texts(0)
     names = 2 if heads[:2] == ["LastName", "FirstName"] else 1
     if (names == 1 and heads[0] != "Student") or heads[names : names + 1] != ["ID"]:
@@ -79,7 +82,7 @@ def students_of(table: Table) -> list[tuple[int, str, str]] | None:
     found = []
     for row in range((points_row(table) or 0) + 1, len(table.rows)):
         cells = table.texts(row)
-        if len(cells) > names and cells[names].isdecimal():
+        if len(cells) > names and cells[names].isdecimal() and cells[0] != TEST_STUDENT:
             name = " ".join(reversed(cells[:names])) if names == 2 else cells[0]
             found.append((row, cells[names], name))
     return found

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from teacher.page import printable
+from teacher.page import counted, printable
 from teacher.platforms.canvas import read_gradebook
 from teacher.platforms.handed_in import HandedIn
 from teacher.platforms.moodle import read_worksheet
@@ -42,9 +42,11 @@ def hand_back(marks: list[Mark], handed: HandedIn, wishes: Wishes, out: Path | N
         said += fill_sheet(wishes.sheet, marks, wishes.again)
     if wishes.feedback is not None:
         count = write_feedback(wishes.feedback, marks, handed, wishes.sheet)
-        without = len(marks) - count
-        rest = f"; {without} belong to nobody that it could name" if without else ""
-        said.append(f"{wishes.feedback}: feedback for {count} students, to be uploaded{rest}")
+        reached = counted(count, "student")
+        said.append(f"{wishes.feedback}: feedback for {reached}, to be uploaded")
+        if count < len(marks):
+            rest = counted(len(marks) - count, "submission")
+            said.append(f"no feedback for {rest}: under no name that the platform knows")
     if wishes.roster is not None:
         absent, count = missing_from(wishes.roster, marks)
         said.append(
@@ -60,7 +62,7 @@ def hand_back(marks: list[Mark], handed: HandedIn, wishes: Wishes, out: Path | N
 def fill_sheet(sheet: Worksheet, marks: list[Mark], again: bool) -> list[str]:
     """Fills the worksheet; returns what to say about it."""
     filled = fill(sheet, marks, again)
-    said = [f"{filled.path}: {filled.written} marks in the column '{sheet.column_name}'"]
+    said = [f"{filled.path}: {counted(filled.written, 'mark')} in the column '{sheet.column_name}'"]
     if filled.scale:
         said.append(f"scaled: {filled.scale}")
     if filled.kept:
@@ -68,7 +70,7 @@ def fill_sheet(sheet: Worksheet, marks: list[Mark], again: bool) -> list[str]:
         said.append(f"{len(filled.kept)} have a mark already, kept (--again replaces): {kept}")
     if filled.strangers:
         names = shortened(filled.strangers)
-        said.append(f"{len(filled.strangers)} submissions are in no row of it: {names}")
+        said.append(f"{counted(len(filled.strangers), 'submission')} in no row of it: {names}")
     if filled.missing:
         names = shortened(filled.missing)
         said.append(f"{len(filled.missing)} of {len(sheet.rows)} students did not hand in: {names}")

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from commands.companion.quiz import plain_name
-from teacher.platforms.canvas import TEST_STUDENT, students_of
+from teacher.platforms.canvas import students_of
 from teacher.platforms.moodle import read_worksheet
 from teacher.platforms.people import name_key
 from teacher.platforms.table import Table, read_table
@@ -65,8 +65,7 @@ def platform_students(table: Table) -> tuple[str, list[Student]]:
     with suppress(LabError):  # of no use for marks, and perhaps a list all the same
         if sheet := read_worksheet(table):
             return "moodle", [Student(row.name, row.id) for row in sheet.rows]
-    found = students_of(table) or []
-    return "canvas", [Student(name, number) for _, number, name in found if name != TEST_STUDENT]
+    return "canvas", [Student(name, number) for _, number, name in students_of(table) or []]
 
 
 def listed_students(table: Table) -> list[Student]:
