@@ -1,18 +1,16 @@
 """Reads what `teacher grade` has written down: the marks of every submission of its table."""
 
-import csv
-import io
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.companion.todos import BY_NUMBER
+from teacher.platforms.table import read_table
 from teacher.reports import Mark, harmless
 from utils import LabError
 
 PARTS = ".parts"
-SEPARATORS = ",;\t"
 HEAD = "submission"
 
 
@@ -81,15 +79,10 @@ def read_names(table: Path) -> list[str]:
     Raises:
         LabError: for a table that cannot be read, or has no such column.
     """
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabError(f"{table}: cannot be read as UTF-8; grade again to restore it") from error
-    separator = next((each for each in SEPARATORS if text.startswith(HEAD + each)), None)
-    if separator is None:
+    first, *rows = read_table(table).rows
+    if first[0].text != HEAD:
         raise LabError(f"{table}: its first column is not {HEAD!r}; grade again to restore it")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    return list(dict.fromkeys(row[0] for row in list(rows)[1:] if row and row[0]))
+    return list(dict.fromkeys(row[0].text for row in rows if row[0].text))
 
 
 def checked(mark: Mark) -> Mark:
