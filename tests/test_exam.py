@@ -240,6 +240,7 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
 def test_sheets_are_one_page_for_each_student_and_say_no_answer(exam):
     text = (exam[0] / "sheets.html").read_text(encoding="utf-8")
     sections = text.split('<section class="student">')[1:]
+    assert text.count("<h1>") == 3 and "<h1>Key</h1>" in (exam[0] / "key.html").read_text()
     assert len(sections) == 3 and all(each.count('class="space"') == 4 for each in sections)
     assert "break-after: page" in text and "@page" in text and "http" not in text
     assert "&lt;b&gt;Jürgen &amp; Söhne" in text and "<b>Jürgen" not in text

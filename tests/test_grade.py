@@ -367,6 +367,16 @@ def test_reports_are_escaped():
     assert "\x1b" not in page + text
 
 
+def test_a_report_has_optional_todos_under_a_heading_of_their_own():
+    page = as_html(
+        Mark("a", [], [TodoMark("5.1", 2, "passed"), TodoMark("9.3", 0, "wrong", "why")])
+    )
+    required, optional = page.split("<h2>Optional TODOs, for extra points</h2>")
+    assert "5.1" in required and "9.3" not in required
+    assert "9.3" in optional and "0 of 2" in optional and "<pre>why</pre>" in optional
+    assert "Optional" not in as_html(Mark("a", [], [TodoMark("5.1", 2, "passed")]))
+
+
 def test_optional_todos_give_extra_points_and_cost_none(tmp_path):
     numbers = ["5.1", "9.3", "9.4"]
     submit(tmp_path / "all" / "keen", lab_with({part: RIGHT[part] for part in ("5.1", "9.3")}))

@@ -591,6 +591,15 @@ def test_a_worksheet_with_a_few_other_names_is_filled(tmp_path):
     assert len(collect([path], tmp_path, Wishes(sheet=sheet)).found) == 2
 
 
+def test_a_download_of_anonymous_marking_fits_a_worksheet_with_names(tmp_path):
+    path = a_class(tmp_path / "d.zip", 2, "Participant_{0}_assignsubmission_file/lab.zip")
+    head, row, *_ = GERMAN.splitlines(keepends=True)
+    rows = [row.replace("Änne Berg", n).replace("in7", f"in{i}") for i, n in enumerate("XY")]
+    sheet = read_sheet(write(tmp_path / "w.csv", head + "".join(rows)))
+    found = collect([path], tmp_path, Wishes(sheet=sheet)).found
+    assert [name for name, _ in found] == ["X", "Y"]
+
+
 def test_the_best_of_several_has_its_report_and_its_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("teacher.grade.run_jobs", stand_in)
     early = a_class(tmp_path / "d.zip", 2, "Student {0}_{0}_assignsubmission_file/lab.zip")
@@ -623,7 +632,8 @@ def test_what_is_graded_is_not_graded_again_under_the_name_in_the_gradebook(
     assert tested == [1, 0]
     assert [m.submission for m in read_graded(out).marks] == ["Berg, Änne"]
     assert run_command(build_parser(), [*words, *fill_in, "--best"]) == 0
-    assert tested == [1, 0, 2] and read_graded(out).marks[0].total == 2
+    assert run_command(build_parser(), [*words, *fill_in, "--best"]) == 0
+    assert tested == [1, 0, 2, 0] and read_graded(out).marks[0].total == 2
 
 
 @pytest.mark.parametrize(

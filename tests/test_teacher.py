@@ -20,11 +20,13 @@ from commands.companion.markers import (
     read_source,
     todo_of,
 )
+from commands.companion.quiz import KEPT
 from commands.companion.todos import BY_NUMBER, TODOS
 from teacher import verify as verification
 from teacher.build import build
 from teacher.catalogue import LAB, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, Outcome, TestResult
+from teacher.submissions import read_submission
 from utils import LabError
 
 EVERY = [todo.number for todo in TODOS]
@@ -157,6 +159,20 @@ def test_all_but_the_zoo_works_while_the_optional_todos_are_open(tmp_path):
         result = run(folder, *train, *choice, seconds=300)
         assert result.returncode == 2 and "Traceback" not in result.stderr, result.stderr
         assert result.stderr.strip().splitlines()[-1].startswith(f"error: TODO {number} is still")
+
+
+def test_what_students_are_told_to_hand_in_is_all_that_is_graded(edition):
+    lines = (edition / "README.md").read_text(encoding="utf-8").splitlines()
+    (command,) = (line for line in lines if line.startswith("python -m zipfile"))
+    (edition / KEPT).write_text("{}")
+    try:
+        assert run(edition, *command.split()[1:]).returncode == 0
+        handed_in = read_submission("ada", edition / "lab.zip", solved_texts())
+    finally:
+        (edition / "lab.zip").unlink(missing_ok=True)
+        (edition / KEPT).unlink()
+    assert {todo_of(part) for part in handed_in.parts} == set(EVERY)
+    assert handed_in.remarks == [] and handed_in.quiz == b"{}"
 
 
 def test_an_edition_of_some_chapters_has_the_others_solved(tmp_path):

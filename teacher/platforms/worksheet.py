@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
+from teacher.page import counted
 from teacher.platforms.people import name_key
 from teacher.platforms.table import Table
 from teacher.reports import Mark, is_optional
@@ -171,17 +172,12 @@ def in_words(mark: Mark) -> str:
     """The feedback in one line: plain letters, beginning with a digit, so never a formula."""
     parts = [f"{mark.sums}."]
     if mark.late_days:
-        parts.append(f"Late by {days(mark.late_days)}.")
+        parts.append(f"Late by {counted(mark.late_days, 'day')}.")
     for verdict in ("wrong", "stopped", "unreadable", "to do"):
         own = [t.number for t in mark.todos if t.verdict == verdict and not is_optional(t.number)]
         if own:
             parts.append(f"{verdict.capitalize()}: {', '.join(own)}.")
     return " ".join(parts)
-
-
-def days(count: int) -> str:
-    """A number of days in words."""
-    return f"{count} day{'' if count == 1 else 's'}"
 
 
 def to_decimal(text: str) -> Decimal:
