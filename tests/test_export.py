@@ -105,6 +105,7 @@ def published(name: str, classes: int) -> dict[str, torch.Tensor]:
     return models.build_model(name, classes).state_dict()
 
 
+@pytest.mark.slow
 def test_weights_are_read_wrapped_and_as_safetensors(tmp_path):
     state = published("my_fcn", 21)
     wrapped = {"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 3}

@@ -74,11 +74,14 @@ def runs(streets, tmp_path_factory):
     return logdir, outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["parts", "two"])
 def test_parallel_runs_have_the_curve_of_one_process(runs, name):
     """The same sums in another order: float32 keeps seven digits, training amplifies them a little.
 
-    The counts of pixels, and so the scores, are the same to the last digit.
+
+    @pytest.mark.slow
+        The counts of pixels, and so the scores, are the same to the last digit.
     """
     one, other = history_of(runs[0] / "one"), history_of(runs[0] / name)
     assert len(one) == len(other) == 3
@@ -90,6 +93,7 @@ def test_parallel_runs_have_the_curve_of_one_process(runs, name):
     assert all(torch.allclose(weights[key], expected[key], atol=1e-5) for key in expected)
 
 
+@pytest.mark.slow
 def test_parallel_evaluation_counts_every_image_once(runs):
     """Two images for validation: of three processes one has none."""
     pixels = load_checkpoint(runs[0] / "one" / "best.pt")["matrix"].sum()
@@ -162,6 +166,7 @@ def test_parallel_runs_of_the_zoo_go_on_bit_for_bit(streets, tmp_path, model):
     assert all(torch.equal(ours[key], expected[key]) for key in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_parallel_run_is_resumed_by_one_process_with_as_many_images_a_step(runs, tmp_path):
     run = runs[0] / "two"

@@ -184,6 +184,7 @@ def test_resume_stays_in_its_folder(run, words, capsys):
     assert call("train", "--resume", run, "--name", run.name, "--logdir", run.parent) == 0
 
 
+@pytest.mark.slow
 def test_dropout_goes_on_bit_for_bit_for_any_number_of_workers(streets, tmp_path):
     """Evaluations draw nothing from the generator that dropout goes by, here or in a worker."""
     words = ["--datadir", streets, "--logdir", tmp_path, "--model", "segformer_b0"]
@@ -346,6 +347,7 @@ def test_a_signal_during_the_export_ends_it_and_the_export_is_done_anew(
     assert (tmp_path / "a" / "model.onnx").exists() and (tmp_path / "a" / "summary.txt").exists()
 
 
+@pytest.mark.slow
 def test_resume_with_other_code_is_noted_beside_the_first(streets, tmp_path, monkeypatch):
     words = ["--datadir", streets, "--logdir", tmp_path, "--name", "a", *SMALL]
     for commit in ("first", "first", "second", "second"):

@@ -261,6 +261,7 @@ def test_names_that_are_not_utf8_are_read_and_shown(cafe, tmp_path, capfd, comma
     assert output.exists() is (command != "check")
 
 
+@pytest.mark.slow
 def test_training_and_testing_on_names_that_are_not_utf8(cafe, tmp_path, capfd):
     runs = tmp_path / "runs"
     elsewhere = tmp_path / os.fsdecode(b"r\xfcns")

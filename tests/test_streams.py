@@ -36,7 +36,13 @@ def training(streets: Path, logdir: Path, epochs: int = 2) -> list[object]:
 
 @pytest.mark.parametrize(
     "line",
-    ['lab "$@" >&-', 'lab "$@" <&- >&- 2>&-', 'lab "$@" | head -1', 'lab "$@" 2>&1 | true'],
+    [
+        'lab "$@" | head -1',
+        *(
+            pytest.param(line, marks=pytest.mark.slow)
+            for line in ('lab "$@" >&-', 'lab "$@" <&- >&- 2>&-', 'lab "$@" 2>&1 | true')
+        ),
+    ],
 )
 def test_a_training_that_nobody_reads_goes_on(streets, tmp_path, line):
     done = shell(line, *training(streets, tmp_path / "runs"))

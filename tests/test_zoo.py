@@ -215,6 +215,7 @@ def test_auxiliary_losses_are_weighed_in_training_alone():
         criterion((logits, [first]), target)
 
 
+@pytest.mark.slow
 def test_auxiliary_weights_and_published_weights_of_the_command_line(tmp_path, capsys):
     state = models.build_model("fcn_resnet18", 19).state_dict()
     state = {key: value for key, value in state.items() if not key.startswith("aux_classifier.")}
