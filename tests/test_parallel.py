@@ -79,9 +79,7 @@ def runs(streets, tmp_path_factory):
 def test_parallel_runs_have_the_curve_of_one_process(runs, name):
     """The same sums in another order: float32 keeps seven digits, training amplifies them a little.
 
-
-    @pytest.mark.slow
-        The counts of pixels, and so the scores, are the same to the last digit.
+    The counts of pixels, and so the scores, are the same to the last digit.
     """
     one, other = history_of(runs[0] / "one"), history_of(runs[0] / name)
     assert len(one) == len(other) == 3
@@ -101,6 +99,7 @@ def test_parallel_evaluation_counts_every_image_once(runs):
     assert load_checkpoint(runs[0] / "three" / "best.pt")["matrix"].sum() == pixels
 
 
+@pytest.mark.slow
 def test_parallel_runs_are_written_by_one_process(runs):
     logdir, outputs = runs
     assert sorted(path.name for path in logdir.iterdir()) == ["one", "parts", "three", "two"]
@@ -166,7 +165,6 @@ def test_parallel_runs_of_the_zoo_go_on_bit_for_bit(streets, tmp_path, model):
     assert all(torch.equal(ours[key], expected[key]) for key in expected)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_parallel_run_is_resumed_by_one_process_with_as_many_images_a_step(runs, tmp_path):
     run = runs[0] / "two"
