@@ -8,6 +8,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from commands.data import colors_of
 from data import SegmentationDataset, count_pixels, encode_train_ids, resolve_datadir
 from support.formats.cityscapes import CITYSCAPES
 from support.notebook import show
@@ -29,7 +30,7 @@ SCENE = 55  # @param {type:"slider", min:0, max:319, step:1}
 image = streets.source.read_image(SCENE)
 label_ids = streets.source.read_label_ids(SCENE)
 train_ids = encode_train_ids(label_ids)
-pictures = [image, CITYSCAPES.colors[label_ids], colorize(train_ids, CITYSCAPES.palette)]
+pictures = [image, colors_of(CITYSCAPES)[label_ids], colorize(train_ids, CITYSCAPES.palette)]
 show(picture_grid([pictures], ("image", "label ids", "train ids")))
 
 # %% [markdown]
