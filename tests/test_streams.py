@@ -1,6 +1,7 @@
 """Whatever stdout and stderr are: closed, full, unread, hung up, of another encoding."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ LAB = Path(__file__).resolve().parent.parent
 SMALL = ["--img-size", "16", "32", "--num-blocks", "2", "--base-channels", "4"]
 SMALL += ["--recipe", "plain"]
 SMALL += ["--batch-size", "3", "--num-workers", "0", "--device", "cpu", "--name", "a"]
+PYTHON = shlex.quote(sys.executable)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def streets(tmp_path):
 
 def shell(line: str, *words: object, **options: object) -> subprocess.CompletedProcess:
     """Runs a line of bash in the lab, in which "$@" are words; `$lab` is `python main.py`."""
-    script = f'set -o pipefail\nlab() {{ {sys.executable} main.py "$@"; }}\n{line}'
+    script = f'set -o pipefail\nlab() {{ {PYTHON} main.py "$@"; }}\n{line}'
     return subprocess.run(
         ["bash", "-c", script, "bash", *map(str, words)],
         cwd=LAB, capture_output=True, text=True, timeout=240, check=False, **options,
@@ -77,13 +79,13 @@ def test_no_file_takes_the_place_of_a_closed_stream():
         "parser.set_defaults(run=lambda args: os.open('main.py', os.O_RDONLY))\n"
         "sys.exit(run_command(parser, []))"
     )
-    assert shell(f'{sys.executable} -c "$1" <&- >&- 2>&-', code).returncode > 2
+    assert shell(f'{PYTHON} -c "$1" <&- >&- 2>&-', code).returncode > 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_toy_streets_onto_a_full_disk_say_so(tmp_path):
     words = f"-m toycity --output {tmp_path / 'toy'} --train 1 --val 0 --test 0 --num-workers 1"
-    done = shell(f"{sys.executable} {words} > /dev/full")
+    done = shell(f"{PYTHON} {words} > /dev/full")
     assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("error: the output")
 
 
@@ -153,7 +155,7 @@ sys.exit(main.main(sys.argv[1:]))
 @pytest.mark.parametrize("end", [">&- 2>&-", "| true", "2>&1 | true"])
 def test_toy_streets_that_nobody_reads_are_made(tmp_path, end):
     words = f"-m toycity --output {tmp_path / 'toy'} --train 4 --val 2 --test 0 --num-workers 1"
-    done = shell(f"{sys.executable} {words} {end}")
+    done = shell(f"{PYTHON} {words} {end}")
     assert done.returncode == 0 and done.stderr == ""
     assert len(list((tmp_path / "toy").rglob("*_labelIds.png"))) == 6
 
