@@ -4,6 +4,7 @@ import signal
 
 import pytest
 import torch
+from tensorboard.summary.writer import event_file_writer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +27,13 @@ def _forks_may_compute() -> None:
     ONNX before it, by another test, makes a device known that no process has otherwise.
     """
     torch.ones(1, requires_grad=True).backward()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _event_files_sort_by_age() -> None:
+    """Has TensorBoard read the event files that this process writes in the order of their writing.
+
+    It sorts them by name: time in whole seconds, then a counter without leading zeros, so that of
+    two sessions within a second, as only tests have them, number 10 came before number 9.
+    """
+    event_file_writer._global_uid = event_file_writer.AtomicCounter(1_000_000)
