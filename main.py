@@ -141,6 +141,7 @@ def build_network(
     import torch
 
     from models import build_model
+    from support.engine.hardware import place
 
     pretrained = {"pretrained": True} if is_new and options.pretrained else {}
     with machine.processes.first_of_node_first():  # which may fetch files
@@ -157,7 +158,7 @@ def build_network(
             print("\n".join(lines))
     if machine.processes.rank:  # the first one's random numbers are those of a single process
         seed_everything(options.seed + machine.processes.rank)
-    return model.to(machine.device, memory_format=torch.channels_last)
+    return place(model, machine.device)
 
 
 def weigh_classes(

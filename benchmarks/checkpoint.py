@@ -17,7 +17,7 @@ import torch
 from data import SegmentationDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_autocast_dtype
+from support.engine.hardware import pick_autocast_dtype, place
 from support.engine.processes import Processes
 from support.engine.schedules import Schedule, build_optimizer
 from support.engine.session import TrainingState
@@ -30,7 +30,7 @@ SAVE_SECONDS = 600
 
 def make_state(base_channels: int) -> TrainingState:
     """A UNet with its optimiser, as `main.py train` builds them."""
-    model = UNet(len(CITYSCAPES), 4, base_channels).to(memory_format=torch.channels_last)
+    model = place(UNet(len(CITYSCAPES), 4, base_channels), torch.device("cpu"))
     optimizer = build_optimizer("adamw", model, 3e-3, 1e-2)
     return TrainingState(
         model=model,

@@ -15,7 +15,7 @@ from torch import nn
 from benchmarks.timing import print_table, take_turns
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_machine
+from support.engine.hardware import pick_machine, place
 from support.engine.processes import Processes
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
@@ -27,7 +27,7 @@ NUM_CLASSES = len(CITYSCAPES)
 def step_of(model: nn.Module, args: argparse.Namespace) -> Callable[[], None]:
     """A training step on images that are there already."""
     machine = pick_machine(args.device, "auto", Processes())
-    model = model.to(machine.device, memory_format=torch.channels_last)
+    model = place(model, machine.device)
     optimizer = build_optimizer("adamw", model, 1e-3, 1e-2)
     criterion = build_loss("wce", torch.ones(NUM_CLASSES)).to(machine.device)
     images = torch.rand(args.batch_size, 3, *args.size, device=machine.device)

@@ -19,7 +19,7 @@ import torch
 from data import SegmentationDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_machine
+from support.engine.hardware import pick_machine, place
 from support.engine.processes import Processes
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
@@ -56,8 +56,7 @@ def main() -> None:
     loader, _ = get_dataloaders(
         dataset, dataset, args.batch_size, workers, 0, pin_memory=device.type == "cuda"
     )
-    model = UNet(NUM_CLASSES, 4, args.base_channels)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = place(UNet(NUM_CLASSES, 4, args.base_channels), device)
     optimizer = build_optimizer("adamw", model, 1e-3, 1e-2)
     criterion = build_loss("wce", torch.ones(NUM_CLASSES)).to(device)
     stream = endless(loader)

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_machine
+from support.engine.hardware import pick_machine, place
 from support.engine.processes import Processes
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
@@ -80,7 +80,7 @@ def main() -> None:
     print(f"threads: {torch.get_num_threads()}; a matrix product of {machine.precision} reaches "
           f"{limit:.0f} GFLOP/s")  # fmt: skip
     for base in args.base_channels:
-        model = UNet(len(CITYSCAPES), 4, base).to(memory_format=torch.channels_last).train()
+        model = place(UNet(len(CITYSCAPES), 4, base), machine.device).train()
         optimizer = build_optimizer("adamw", model, 1e-3, 1e-2)
         criterion = build_loss("wce", torch.ones(len(CITYSCAPES)))
         images = torch.rand(args.batch_size, 3, *args.size)

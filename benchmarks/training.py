@@ -15,7 +15,7 @@ from benchmarks.requirements import development_packages
 from benchmarks.timing import print_table, take_turns
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_autocast_dtype, pick_device
+from support.engine.hardware import pick_autocast_dtype, pick_device, place
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
@@ -73,7 +73,7 @@ def plain_loop(model: nn.Module, batches: list, device: torch.device) -> callabl
 
 def lab_loop(model: nn.Module, batches: list, device: torch.device) -> callable:
     """The lab's `train_one_epoch` with the settings that main.py gives it."""
-    model = model.to(device, memory_format=torch.channels_last)
+    model = place(model, device)
     optimizer = build_optimizer("adamw", model, 1e-3, 1e-2)
     criterion = build_loss("wce", torch.ones(NUM_CLASSES)).to(device)
     dtype = pick_autocast_dtype("auto", device)

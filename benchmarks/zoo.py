@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.requirements import development_packages
 from benchmarks.timing import take_turns
 from models import build_model
-from support.engine.hardware import pick_autocast_dtype, pick_device
+from support.engine.hardware import pick_autocast_dtype, pick_device, place
 from support.formats.cityscapes import CITYSCAPES
 
 with development_packages():
@@ -184,7 +184,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
         contestants["reference"] = REFERENCES[name]()
     steps = {}
     for who, model in contestants.items():
-        contestants[who] = model.to(device, memory_format=torch.channels_last)
+        contestants[who] = place(model, device)
         steps[who] = steps_of(contestants[who], images, target, half)
     seconds = [
         take_turns({who: pair[mode] for who, pair in steps.items()}, args.rounds, warm_up=1)

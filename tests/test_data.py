@@ -26,7 +26,7 @@ import main
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
 from support.engine.augmentation import strengthened
-from support.engine.loading import EpochSampler, SeededSamples, start_worker
+from support.engine.loading import EpochSampler, SeededSamples, start_worker, workers_of
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.plots import to_picture
@@ -520,8 +520,10 @@ def test_dataset_error_is_one_line_from_a_worker_too(streets):
     dataset = data.SegmentationDataset(streets, "val")
     with pytest.raises(LabError) as caught:
         dataset[1]
-    with pytest.raises(LabError) as in_worker:
-        list(DataLoader(dataset, 1, num_workers=1, worker_init_fn=start_worker))
+    options = {"num_workers": 1, "worker_init_fn": start_worker, "persistent_workers": True}
+    loader = DataLoader(dataset, **options)
+    with workers_of(loader), pytest.raises(LabError) as in_worker:  # it would outlive the tests
+        list(loader)
     assert in_worker.value.line == str(caught.value)
 
 

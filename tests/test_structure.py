@@ -41,7 +41,7 @@ OUTSIDE = ("checks", "teacher", "tests", "benchmarks", "subject", "conftest", "r
 """What no room of the lab imports; nor does any import by a relative path."""
 TORCH_FREE = ("commands/slurm", "commands/comparison", "commands/companion", "support/formats")
 TORCH_FREE += ("commands/tracking",)
-MOST_FILES, MOST_LINES = 26, 5505
+MOST_FILES, MOST_LINES = 26, 5520
 
 
 def sources(lab: Path) -> list[Path]:

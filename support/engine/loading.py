@@ -198,7 +198,7 @@ def require_batches(num_images: int, division: StepDivision, num_workers: int) -
 
 
 def start_worker(worker_id: int) -> None:
-    """Prepares a loader's worker process: its seeds, its threads, and its signals.
+    """Prepares a loader's worker process: its threads, and its signals.
 
     A terminal and Slurm send their signals to every process; only the parent acts on them, to save
     and then to stop the workers (`workers_of`). A worker whose parent is gone ends by itself.
@@ -206,9 +206,6 @@ def start_worker(worker_id: int) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)  # the workers are the parallel part
-    seed = torch.initial_seed() % 2**32  # from the loader's generator, different in each worker
-    random.seed(seed)
-    np.random.seed(seed)
 
 
 def count_steps(loader: DataLoader, epochs: int | None, max_steps: int | None) -> int:
