@@ -82,7 +82,7 @@ def add_grade(command: argparse.ArgumentParser) -> None:
         metavar="SUBMISSION",
         help="folders or zips, or folders full of these",
     )
-    command.add_argument("--out", type=Path, metavar="FILE", help="the marks, as CSV")
+    command.add_argument("--output", type=Path, metavar="FILE", help="the marks, as CSV")
     command.add_argument(
         "--gradescope", type=Path, metavar="DIR", help="write results.json of one submission there"
     )
@@ -253,9 +253,9 @@ def verify_command(args: argparse.Namespace) -> int:
 
 def grade_command(args: argparse.Namespace) -> int:
     """Grades submissions, and says where the marks are."""
-    if args.out is None and args.gradescope is None and args.classroom50 is None:
+    if args.output is None and args.gradescope is None and args.classroom50 is None:
         raise LabError(
-            "say where the marks go: --out marks.csv, --gradescope DIR or --classroom50 FILE"
+            "say where the marks go: --output marks.csv, --gradescope DIR or --classroom50 FILE"
         )
     start = time.monotonic()
     limits = Limits(args.seconds, args.megabytes)
@@ -266,16 +266,16 @@ def grade_command(args: argparse.Namespace) -> int:
         if args.gradescope is None and args.classroom50 is None:
             handed = collect(args.submissions, Path(scratch).resolve(), wishes)
         marks = grade(
-            *(args.submissions, args.out, numbers, args.workers, limits, args.gradescope),
+            *(args.submissions, args.output, numbers, args.workers, limits, args.gradescope),
             classroom50=args.classroom50,
             handed=handed,
             is_partial=args.partial,
         )
     print(summary(marks, time.monotonic() - start))
-    if args.out is not None:
-        print(f"{args.out}: the marks; {args.out.parent / 'reports'}: a report for each")
+    if args.output is not None:
+        print(f"{args.output}: the marks; {args.output.parent / 'reports'}: a report for each")
     if handed is not None:
-        for line in hand_back(marks, handed, wishes, args.out):
+        for line in hand_back(marks, handed, wishes, args.output):
             print(line)
     return 0
 
@@ -296,9 +296,9 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         wishes = ("fill", "feedback", "roster", "deadline", "best")
         named = [name for name in wishes if getattr(args, name)]
         if named:
-            raise LabError(f"--{named[0]} is for many submissions, with --out")
+            raise LabError(f"--{named[0]} is for many submissions, with --output")
     given = {path.resolve() for path in (*args.submissions, args.fill, args.roster) if path}
-    for path in (args.out, args.feedback):
+    for path in (args.output, args.feedback):
         if path is not None and path.resolve() in given:
             raise LabError(f"{path}: is one of the files that you give; choose a new name")
     if args.classroom50 is not None and args.partial:

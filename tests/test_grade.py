@@ -234,7 +234,7 @@ def test_csv_reports_and_command(tmp_path):
     zip_up(tmp_path / "all" / "b.zip", {f"deep/lab/{n}": t for n, t in losses("w = 1").items()})
     (tmp_path / "all" / "c").mkdir()
     out = tmp_path / "marks.csv"
-    command = ["-m", "teacher", "grade", tmp_path / "all", "--out", out, "--todos", "5"]
+    command = ["-m", "teacher", "grade", tmp_path / "all", "--output", out, "--todos", "5"]
     result = subprocess.run(
         [sys.executable, *map(str, command)], cwd=LAB, capture_output=True, encoding="utf-8"
     )

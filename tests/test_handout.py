@@ -81,7 +81,7 @@ def test_a_result_has_the_marks_of_the_table(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     checkout = submit(tmp_path / "checkout", lab_with(RIGHT))
     (checkout / ".github").mkdir()
-    assert teacher("grade", checkout, "--out", tmp_path / "marks.csv") == 0
+    assert teacher("grade", checkout, "--output", tmp_path / "marks.csv") == 0
     assert teacher("grade", checkout, "--classroom50", tmp_path / "o" / "result.json") == 0
     result = json.loads((tmp_path / "o" / "result.json").read_text(encoding="utf-8"))
     head, row = (tmp_path / "marks.csv").read_text(encoding="utf-8").splitlines()

@@ -520,7 +520,7 @@ def test_a_class_of_sixty_is_filled_and_read_back(tmp_path, monkeypatch, capsys)
     student = row.replace("Änne Berg", "Student {0:02}").replace("in7", "in{0}")
     text = head + "".join(student.format(n) for n in range(61))
     sheet = write(tmp_path / "w.csv", text)
-    words = ["grade", str(path), "--out", str(tmp_path / "m" / "marks.csv"), "--todos", "5.1"]
+    words = ["grade", str(path), "--output", str(tmp_path / "m" / "marks.csv"), "--todos", "5.1"]
     words += ["--fill", str(sheet), "--feedback", str(tmp_path / "f.zip"), "--roster", str(sheet)]
     assert run_command(build_parser(), [*words, "--deadline", "2026-06-29"]) == 0
     said = capsys.readouterr().out
@@ -544,7 +544,7 @@ def test_a_class_of_sixty_is_filled_and_read_back(tmp_path, monkeypatch, capsys)
 def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("teacher.grade.run_jobs", stand_in)
     path = a_class(tmp_path / "d.zip", 2, "berg_LATE_482{0}_9{0}_lab.zip")
-    words = ["grade", str(path), "--out", str(tmp_path / "marks.csv"), "--todos", "5.1"]
+    words = ["grade", str(path), "--output", str(tmp_path / "marks.csv"), "--todos", "5.1"]
     words += ["--fill", str(write(tmp_path / "g.csv", CANVAS)), "--assignment", "lab"]
     assert run_command(build_parser(), [*words, "--feedback", str(tmp_path / "f.zip")]) == 0
     with zipfile.ZipFile(tmp_path / "f.zip") as archive:
@@ -568,7 +568,7 @@ def test_the_worksheet_of_another_course_is_refused(tmp_path, capsys, name, numb
     student = row.replace("Änne Berg", name).replace("in7", numbers)
     sheet = write(tmp_path / "w.csv", head + "".join(student.format(n) for n in range(3)))
     out = tmp_path / "m.csv"
-    words = ["grade", str(path), "--out", str(out), "--todos", "5.1", "--fill", str(sheet)]
+    words = ["grade", str(path), "--output", str(out), "--todos", "5.1", "--fill", str(sheet)]
     assert run_command(build_parser(), words) == 2
     assert line in capsys.readouterr().err
     assert not out.exists() and not (tmp_path / "w-filled.csv").exists()
@@ -606,7 +606,7 @@ def test_the_best_of_several_has_its_report_and_its_record(tmp_path, monkeypatch
     again = tmp_path / "again.zip"
     again.write_bytes(packed({"Student 1_1_assignsubmission_file/losses.py": "nothing"}))
     out = tmp_path / "m" / "marks.csv"
-    words = ["grade", str(early), str(again), "--out", str(out), "--todos", "5.1", "--best"]
+    words = ["grade", str(early), str(again), "--output", str(out), "--todos", "5.1", "--best"]
     assert run_command(build_parser(), words) == 0
     assert "2 of 2 points" in (out.parent / "reports" / "Student 1.txt").read_text()
     assert [m.submission for m in read_graded(out.parent).marks] == ["Student 0", "Student 1"]
@@ -625,7 +625,7 @@ def test_what_is_graded_is_not_graded_again_under_the_name_in_the_gradebook(
     monkeypatch.setattr("teacher.grade.run_jobs", counting)
     path = a_class(tmp_path / "d.zip", 2, "bergänne_4821_9{0}_lab.zip")
     out = tmp_path / "m" / "marks.csv"
-    words = ["grade", str(path), "--out", str(out), "--todos", "5.1"]
+    words = ["grade", str(path), "--output", str(out), "--todos", "5.1"]
     assert run_command(build_parser(), words) == 0
     fill_in = ["--assignment", "lab", "--fill", str(write(tmp_path / "g.csv", CANVAS))]
     assert run_command(build_parser(), [*words, *fill_in]) == 0
@@ -641,7 +641,7 @@ def test_what_is_graded_is_not_graded_again_under_the_name_in_the_gradebook(
     [
         (["--again"], "--again is about the marks of --fill"),
         (["--assignment", "Lab"], "--assignment is a column of the gradebook that --fill names"),
-        (["--gradescope", "g", "--best"], "--best is for many submissions, with --out"),
+        (["--gradescope", "g", "--best"], "--best is for many submissions, with --output"),
         (["--feedback", "f.zip"], "--feedback is for a download of Moodle or Canvas"),
         (["--deadline", "2026-06-30"], "--deadline: only Moodle's worksheet"),
         (["--fill", "none.csv"], "none.csv: cannot be read"),
@@ -651,7 +651,7 @@ def test_wishes_that_cannot_be_met_are_told_before_the_grading(tmp_path, capsys,
     (tmp_path / "anna").mkdir()
     (tmp_path / "anna" / "data.py").write_text("")
     out = tmp_path / "marks.csv"
-    command = ["grade", str(tmp_path / "anna"), "--out", str(out), *words]
+    command = ["grade", str(tmp_path / "anna"), "--output", str(out), *words]
     assert run_command(build_parser(), command) == 2
     assert line in capsys.readouterr().err and not out.exists()
 
@@ -661,7 +661,7 @@ def test_nothing_that_is_given_is_written_over(tmp_path, capsys):
     path.write_bytes(packed({f"{MOODLE_NAME}/data.py": ""}))
     sheet = write(tmp_path / "w.csv", GERMAN)
     for out, feedback in ((sheet, tmp_path / "f.zip"), (tmp_path / "m.csv", path)):
-        words = ["grade", str(path), "--fill", str(sheet), "--out", str(out)]
+        words = ["grade", str(path), "--fill", str(sheet), "--output", str(out)]
         assert run_command(build_parser(), [*words, "--feedback", str(feedback)]) == 2
         assert "is one of the files that you give" in capsys.readouterr().err
     assert sheet.read_bytes() == GERMAN.encode()

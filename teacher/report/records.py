@@ -33,7 +33,7 @@ def read_graded(path: Path) -> Graded:
     """Reads a grading.
 
     Args:
-        path: the table that `teacher grade --out` wrote, or its folder.
+        path: the table that `teacher grade --output` wrote, or its folder.
 
     Raises:
         LabError: where there is no grading, or more than one.
@@ -69,7 +69,7 @@ def find_table(path: Path) -> Path:
         return path
     elif not path.exists():
         raise LabError(f"{path}: no such folder or table of marks")
-    hint = "python -m teacher grade SUBMISSIONS --out marks/marks.csv"
+    hint = "python -m teacher grade SUBMISSIONS --output marks/marks.csv"
     raise LabError(f"{path}: holds no grading; first {hint}")
 
 
