@@ -14,7 +14,7 @@ def add_report(command: argparse.ArgumentParser) -> None:
     """Adds what the report can be told."""
     command.set_defaults(run=report_command)
     command.add_argument(
-        "marks", type=Path, metavar="MARKS", help="what grade --output wrote: the table, or its folder"
+        "marks", type=Path, metavar="MARKS", help="the table that grade wrote, or its folder"
     )
     command.add_argument(
         "--output", type=Path, metavar="FILE", help=f"the page (default: {PAGE} beside the table)"
