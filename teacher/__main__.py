@@ -14,17 +14,19 @@ from commands.companion.todos import BY_NUMBER, CHAPTERS
 from teacher.book.command import add_book, add_notebooks
 from teacher.build import build
 from teacher.exam.sheets import write_exam
-from teacher.grade import Limits, grade, summary
-from teacher.handout.classroom50 import build_classroom50
+from teacher.grade import Grading, Limits, summary
+from teacher.handout.classroom50 import build_classroom50, write_result
 from teacher.handout.gradescope import build_gradescope
-from teacher.platforms.handed_in import collect
+from teacher.platforms.handed_in import HandedIn, collect
 from teacher.platforms.handing_back import hand_back, read_sheet
 from teacher.platforms.roster import read_roster
 from teacher.platforms.table import read_table
 from teacher.platforms.worksheet import Wishes
 from teacher.pretrain import PRETRAINED, pretrain
 from teacher.report.command import add_report
+from teacher.reports import not_graded, write_gradescope
 from teacher.similar.command import add_similar
+from teacher.submissions import the_submission
 from teacher.verify import default_workers, verify
 from utils import LabError
 
@@ -253,30 +255,32 @@ def verify_command(args: argparse.Namespace) -> int:
 
 def grade_command(args: argparse.Namespace) -> int:
     """Grades submissions, and says where the marks are."""
-    if args.output is None and args.gradescope is None and args.classroom50 is None:
+    is_single = args.gradescope is not None or args.classroom50 is not None
+    if args.output is None and not is_single:
         raise LabError(
             "say where the marks go: --output marks.csv, --gradescope DIR or --classroom50 FILE"
         )
-    start = time.monotonic()
+    start, numbers, wishes = time.monotonic(), chosen(args.todos), wishes_of(args)
     limits = Limits(args.seconds, args.megabytes)
-    numbers = chosen(args.todos)
-    wishes = wishes_of(args)
-    with tempfile.TemporaryDirectory(prefix="handed-in-", ignore_cleanup_errors=True) as scratch:
-        handed = None
-        if args.gradescope is None and args.classroom50 is None:
-            handed = collect(args.submissions, Path(scratch).resolve(), wishes)
-        marks = grade(
-            *(args.submissions, args.output, numbers, args.workers, limits, args.gradescope),
-            classroom50=args.classroom50,
-            handed=handed,
-            is_partial=args.partial,
+    if args.gradescope is not None:
+        write_gradescope(
+            args.gradescope, not_graded(numbers, "the grading did not come to its end")
         )
+    with tempfile.TemporaryDirectory(prefix="handed-in-", ignore_cleanup_errors=True) as scratch:
+        if is_single:
+            handed = HandedIn([the_submission(args.submissions)])
+        else:
+            handed = collect(args.submissions, Path(scratch).resolve(), wishes)
+        marks = Grading(handed, args.output, numbers, limits, args.partial).run(args.workers)
+    if args.gradescope is not None:
+        write_gradescope(args.gradescope, marks[0])
+    if args.classroom50 is not None:
+        write_result(args.classroom50, marks[0])
     print(summary(marks, time.monotonic() - start))
     if args.output is not None:
         print(f"{args.output}: the marks; {args.output.parent / 'reports'}: a report for each")
-    if handed is not None:
-        for line in hand_back(marks, handed, wishes, args.output):
-            print(line)
+    for line in hand_back(marks, handed, wishes, args.output):
+        print(line)
     return 0
 
 

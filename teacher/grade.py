@@ -22,21 +22,13 @@ from commands.companion.todos import BY_NUMBER
 from commands.companion.verdicts import sum_up
 from teacher.catalogue import LAB, all_parts, solved_texts
 from teacher.exam.marking import mark_quizzes
-from teacher.handout.classroom50 import write_result
+from teacher.page import counted
 from teacher.partial import passed_tests, points_for
 from teacher.platforms.handed_in import HandedIn
-from teacher.reports import (
-    MAX_MESSAGE,
-    Mark,
-    TodoMark,
-    file_name,
-    write_gradescope,
-    write_marks,
-    write_reports,
-)
+from teacher.reports import MAX_MESSAGE, Mark, TodoMark, file_name, write_marks, write_reports
 from teacher.sandbox import NEEDED, Job, Outcome, run_jobs
-from teacher.submissions import Submission, find_submissions, name_of, read_submission
-from utils import LabError, write_json
+from teacher.submissions import Submission, read_submission
+from utils import write_json
 
 EXPORT, EXPORT_FACTOR = "7.1", 2
 """The TODO whose tests take seconds, and how much more time it has."""
@@ -60,101 +52,58 @@ class Task:
 
     submission: Submission
     mark: Mark
-    digest: str
     waiting: set[str] = field(default_factory=set)
 
 
-def grade(
-    paths: list[Path],
-    out: Path | None,
-    numbers: list[str],
-    workers: int,
-    limits: Limits,
-    gradescope: Path | None = None,
-    classroom50: Path | None = None,
-    handed: HandedIn | None = None,
-    is_partial: bool = False,
-) -> list[Mark]:
-    """Grades submissions, folders or zips or folders of these, and writes the marks.
+class Grading:
+    """A grading: what is under way, and what is done.
 
     Args:
-        paths: of the submissions.
-        out: the CSV; beside it come `reports/` and the folder of what is done; None for neither.
+        handed: the submissions.
+        output: the CSV; beside it come `reports/` and the folder of what is done; None for none.
         numbers: of the TODOs to grade.
-        workers: processes at a time.
         limits: of each process.
-        gradescope: folder for results.json, of the one submission that the path is.
-        classroom50: file for its result, likewise.
-        handed: what was found in the paths already; None to look for submissions there.
         is_partial: whether an answer that passes some of its tests has a part of the points.
-
-    Returns:
-        The marks, by name.
-
-    Raises:
-        LabError: for paths that are not there, or files that cannot be written.
     """
-    if gradescope is not None:
-        write_gradescope(gradescope, None, numbers, "the grading did not come to its end")
-    if gradescope is not None or classroom50 is not None:
-        handed = HandedIn(the_submission(paths))
-    elif handed is None:
-        handed = HandedIn(find_submissions(paths))
-    grading = Grading(out, numbers, limits, handed, is_partial)
-    marks = handed.chosen(grading.run(workers))
-    if out is not None:
-        grading.keep_chosen(marks)
-        write_marks(out, marks, numbers)
-    if gradescope is not None:
-        write_gradescope(gradescope, marks[0], numbers, "")
-    if classroom50 is not None:
-        write_result(classroom50, marks[0])
-    return marks
-
-
-def the_submission(paths: list[Path]) -> list[tuple[str, Path]]:
-    """Name and place of the one submission that is given, whatever lies in it.
-
-    Raises:
-        LabError: when several are given, or none is there.
-    """
-    if len(paths) != 1:
-        raise LabError(f"--gradescope and --classroom50 are for one submission, not {len(paths)}")
-    if not paths[0].exists():
-        raise LabError(f"{paths[0]}: no such folder or zip")
-    path = paths[0].resolve()
-    return [(name_of(path), path)]
-
-
-class Grading:
-    """The state of a grading: what is under way, and what is done."""
 
     def __init__(
         self,
-        out: Path | None,
+        handed: HandedIn,
+        output: Path | None,
         numbers: list[str],
         limits: Limits,
-        handed: HandedIn,
-        is_partial: bool,
+        is_partial: bool = False,
     ) -> None:
-        self.out, self.numbers, self.limits, self.handed = out, numbers, limits, handed
+        self.handed, self.output, self.numbers, self.limits = handed, output, numbers, limits
         self.is_partial = is_partial
         self.solved, self.places = solved_texts(), all_parts()
         self.lab = digest_of_lab()
         self.tasks: dict[str, Task] = {}
         self.marks: list[Mark] = []
+        self.digests: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.quizzes: dict[str, bytes] = {}
-        self.bar: tqdm | None = None
 
     def run(self, workers: int) -> list[Mark]:
-        """Grades all that was handed in."""
+        """Grades all that was handed in, so many TODOs at a time; returns the marks by name.
+
+        Raises:
+            LabError: for files that cannot be written.
+        """
         limits, count = self.limits, len(self.handed.found) * len(self.numbers)
         tqdm.monitor_interval = 0  # its thread would be forked with the rest
         with tqdm(None, "grade", count, unit="TODO", disable=None) as self.bar:
             for outcome in run_jobs(self.jobs(), workers, limits.seconds, limits.megabytes):
                 self.take(outcome)
-        return self.final_marks()
+        for mark in mark_quizzes(self.marks, self.quizzes, self.handed.students):
+            self.keep(mark)
+        marks = self.handed.chosen(self.marks)
+        for mark in marks:
+            if mark.submission not in self.names:  # the best of several is called otherwise
+                self.keep(mark)
+        if self.output is not None:
+            write_marks(self.output, marks, self.numbers)
+        return marks
 
     def jobs(self) -> Iterator[Job]:
         """Reads one submission after the other, and yields what is to be tested of it."""
@@ -163,41 +112,35 @@ class Grading:
             if submission.quiz:
                 self.quizzes[name] = submission.quiz
             submission.remarks[:0] = self.handed.remarks.get(name, [])
-            task = Task(submission, Mark(name, submission.remarks), self.digest(submission))
+            self.digests[name] = self.digest(submission)
+            recorded = self.recorded(name)
+            task = Task(submission, recorded or Mark(name, submission.remarks))
             self.tasks[name] = task
-            done = self.recorded(task)
-            if done is not None:
-                task.mark = done
-                self.advance(len(self.numbers))
-                self.finish(task)
-                continue
-            jobs = []
-            for number in self.numbers:
-                untested = self.mark_untested(submission, number)
-                if untested is None:
-                    parts = self.parts_of(submission, number)
-                    file = BY_NUMBER[number].file
-                    files = {file: graft(self.solved[file], file, parts)}
-                    factor = EXPORT_FACTOR if number == EXPORT else 1
-                    jobs.append(Job(f"{number} {name}", files, (number,), factor))
-                    task.waiting.add(number)
-                else:
-                    task.mark.todos.append(untested)
-                    self.advance(1)
+            jobs = [] if recorded else list(self.jobs_of(task))
+            self.bar.update(len(self.numbers) - len(jobs))
             if not jobs:
                 self.finish(task)
             yield from jobs
 
-    def parts_of(self, submission: Submission, number: str) -> dict[str, str]:
-        """The parts of a TODO that a submission has."""
-        own = [part for part in self.places if todo_of(part) == number]
-        return {part: submission.parts[part] for part in own if part in submission.parts}
+    def jobs_of(self, task: Task) -> Iterator[Job]:
+        """What is to be tested of a submission; the TODOs that need no test are marked."""
+        for number in self.numbers:
+            own = [part for part in self.places if todo_of(part) == number]
+            untested = self.mark_untested(task.submission, number, own)
+            if untested is not None:
+                task.mark.todos.append(untested)
+                continue
+            parts = {part: task.submission.parts[part] for part in own}
+            file = BY_NUMBER[number].file
+            files = {file: graft(self.solved[file], file, parts)}
+            factor = EXPORT_FACTOR if number == EXPORT else 1
+            task.waiting.add(number)
+            yield Job(f"{number} {task.submission.name}", files, (number,), factor)
 
-    def mark_untested(self, submission: Submission, number: str) -> TodoMark | None:
-        """The mark of a TODO that need not be tested; None for one that must be."""
+    def mark_untested(self, submission: Submission, number: str, own: list[str]) -> TodoMark | None:
+        """The mark of a TODO, of these parts, that need not be tested; None for one that must."""
         if number in submission.faults:
             return TodoMark(number, 0, "unreadable", submission.faults[number])
-        own = [part for part in self.places if todo_of(part) == number]
         missing = [part for part in own if part not in submission.parts]
         if missing == own and BY_NUMBER[number].is_optional:
             return TodoMark(number, 0, "to do", f"optional TODO {number} was not submitted")
@@ -220,7 +163,7 @@ class Grading:
                 grant_part(todo, outcome)
         task.mark.todos.append(todo)
         task.mark.seconds += outcome.seconds
-        self.advance(1)
+        self.bar.update(1)
         if not task.waiting:
             self.finish(task)
 
@@ -231,40 +174,22 @@ class Grading:
         mark.todos.sort(key=lambda todo: self.numbers.index(todo.number))
         self.marks.append(mark)
         del self.tasks[mark.submission]
-        if self.out is not None:
-            self.keep(mark, task.digest)
-            write_marks(self.out, self.marks, self.numbers)
+        self.keep(mark)
+        if self.output is not None:
+            write_marks(self.output, self.marks, self.numbers)
 
-    def keep(self, mark: Mark, digest: str) -> None:
-        """Writes the record and the reports of a mark."""
+    def keep(self, mark: Mark) -> None:
+        """Writes the record and the reports of a mark, if there are to be any."""
+        if self.output is None:
+            return
+        digest = self.digests.get(mark.submission, "")
         write_json(self.record_of(mark.submission), {"digest": digest, "mark": mark.to_json()})
-        name = file_name(mark.submission)
-        while name.casefold() in {each.casefold() for each in self.names.values()}:
-            name += "_"
-        self.names[mark.submission] = name
-        self.report(mark)
-
-    def keep_chosen(self, marks: list[Mark]) -> None:
-        """Writes those down that are called otherwise than what was graded: the best of several."""
-        for mark in marks:
-            if mark.submission not in self.names:
-                self.keep(mark, "")
-
-    def final_marks(self) -> list[Mark]:
-        """The marks by name, with the quizzes checked, and these in the reports too."""
-        for mark in mark_quizzes(self.marks, self.quizzes, self.handed.students):
-            self.report(mark)
-        return sorted(self.marks, key=lambda mark: mark.submission)
-
-    def report(self, mark: Mark) -> None:
-        """Writes the reports of a submission, if there are to be any."""
-        if self.out is not None:
-            write_reports(self.out.parent / "reports", self.names[mark.submission], mark)
-
-    def advance(self, steps: int) -> None:
-        """Moves the progress bar on."""
-        if self.bar is not None:
-            self.bar.update(steps)
+        if mark.submission not in self.names:
+            name, taken = file_name(mark.submission), {n.casefold() for n in self.names.values()}
+            while name.casefold() in taken:
+                name += "_"
+            self.names[mark.submission] = name
+        write_reports(self.output.parent / "reports", self.names[mark.submission], mark)
 
     def digest(self, submission: Submission) -> str:
         """A hash of all that a mark depends on."""
@@ -284,17 +209,23 @@ class Grading:
             attempt = name.removeprefix(self.handed.students.get(name, name))
             name = f"{person.platform} {person.id}{attempt}"
         key = hashlib.sha256(name.encode()).hexdigest()[:8]
-        return self.out.with_name(f"{self.out.name}.parts") / f"{file_name(name)[:60]}-{key}.json"
+        return (
+            self.output.with_name(f"{self.output.name}.parts")
+            / f"{file_name(name)[:60]}-{key}.json"
+        )
 
-    def recorded(self, task: Task) -> Mark | None:
-        """The mark of a submission that was done before, with the same answers and tests."""
-        if self.out is None:
+    def recorded(self, name: str) -> Mark | None:
+        """The mark of a submission that was done before, with the same answers and tests.
+
+        What it says of the quiz is left out: that is checked again each time.
+        """
+        if self.output is None:
             return None
         with suppress(OSError, ValueError, KeyError, TypeError):
-            text = self.record_of(task.submission.name).read_text(encoding="utf-8")
-            content = json.loads(text)
-            if content["digest"] == task.digest:
-                return Mark.from_json(content["mark"] | {"submission": task.submission.name})
+            content = json.loads(self.record_of(name).read_text(encoding="utf-8"))
+            if content["digest"] == self.digests[name]:
+                no_quiz = {"quiz": {}, "quiz_remarks": [], "quiz_name": ""}
+                return Mark.from_json(content["mark"] | no_quiz | {"submission": name})
         return None
 
 
@@ -341,13 +272,11 @@ def digest_of_lab() -> str:
 
 def summary(marks: list[Mark], seconds: float) -> str:
     """What to print at the end."""
-    count = f"{len(marks)} submission{'' if len(marks) == 1 else 's'}"
     noted = sum(bool(mark.remarks) for mark in marks)
-    mean = sum(mark.total for mark in marks) / max(len(marks), 1)
-    highest = marks[0].highest if marks else 0
-    extra = sum(mark.extra for mark in marks) / max(len(marks), 1)
+    mean = sum(mark.total for mark in marks) / len(marks)
+    extra = sum(mark.extra for mark in marks) / len(marks)
     extra = f" and {extra:.1f} extra ones" if extra else ""
     return (
-        f"{count} in {seconds:.0f} s: on average {mean:.1f} of {highest} points{extra}, "
-        f"{noted} with remarks"
+        f"{counted(len(marks), 'submission')} in {seconds:.0f} s: on average {mean:.1f} of "
+        f"{marks[0].highest} points{extra}, {noted} with remarks"
     )

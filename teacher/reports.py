@@ -222,17 +222,13 @@ def tries_in_words(count: int) -> str:
     return "first try" if count == 1 else f"{count} tries"
 
 
-def write_gradescope(folder: Path, mark: Mark | None, numbers: list[str], trouble: str) -> None:
-    """Writes Gradescope's results.json, of zero points as long as there is no mark.
+def not_graded(numbers: list[str], trouble: str) -> Mark:
+    """The mark of these TODOs as long as there is no other: no point, and a sentence why."""
+    return Mark("", [trouble], [TodoMark(number, 0, "not graded") for number in numbers])
 
-    Args:
-        folder: where it goes.
-        mark: None before and after a grading that failed.
-        numbers: of the TODOs that are graded.
-        trouble: what to say while there is no mark.
-    """
-    if mark is None:
-        mark = Mark("", [trouble], [TodoMark(number, 0, "not graded") for number in numbers])
+
+def write_gradescope(folder: Path, mark: Mark) -> None:
+    """Writes Gradescope's results.json into a folder."""
     tests = [
         {
             "name": f"{'optional ' * is_optional(todo.number)}TODO {todo.number}: "

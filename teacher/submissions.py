@@ -103,6 +103,20 @@ def find_submissions(paths: Iterable[Path]) -> list[tuple[str, Path]]:
     return result
 
 
+def the_submission(paths: list[Path]) -> tuple[str, Path]:
+    """Name and place of the one submission that is given, whatever lies in it.
+
+    Raises:
+        LabError: when several are given, or none is there.
+    """
+    if len(paths) != 1:
+        raise LabError(f"--gradescope and --classroom50 are for one submission, not {len(paths)}")
+    if not paths[0].exists():
+        raise LabError(f"{paths[0]}: no such folder or zip")
+    path = paths[0].resolve()
+    return name_of(path), path
+
+
 def holds_lab(folder: Path) -> bool:
     """Whether a folder has a file of the lab, or the description of an edition."""
     return any(os.path.lexists(folder / name) for name in (*LAB_FILES, EDITION))

@@ -17,6 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from commands.companion.markers import Region, parse_solutions, splice, to_edition
 from commands.companion.todos import TODOS
 from teacher.catalogue import read_answers, solved_texts
+from teacher.grade import Grading, Limits
+from teacher.platforms.handed_in import HandedIn
+from teacher.reports import Mark
+from teacher.submissions import find_submissions
 
 RENAMED = {"valid": "kept", "index": "place", "k": "number", "total": "whole", "values": "found"}
 NAMES = ("Ada", "Bo", "Çelik", "Dürr", "Eva Lu", "Fynn", "Gül", "Håkon", "Ines", "Jörg")
@@ -38,6 +42,19 @@ def files_with(empty: dict[str, str], answers: dict[str, str]) -> dict[str, str]
         for part, code in answers.items()
     ]
     return {name: splice(text, name, regions) for name, text in empty.items()}
+
+
+def grade(
+    paths: list[Path],
+    output: Path | None,
+    numbers: list[str],
+    workers: int,
+    limits: Limits,
+    is_partial: bool = False,
+) -> list[Mark]:
+    """Grades the submissions that lie at some paths."""
+    handed = HandedIn(find_submissions(paths))
+    return Grading(handed, output, numbers, limits, is_partial).run(workers)
 
 
 def renamed(code: str) -> str:

@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from made_class import editions, files_with
+from made_class import editions, files_with, grade
 
 from teacher.__main__ import build_parser
-from teacher.grade import Limits, grade
+from teacher.grade import Limits
 from teacher.partial import passed_tests, points_for
 from teacher.report.causes import cause_of, rows_of
 from teacher.report.records import read_graded
@@ -110,6 +110,18 @@ def test_the_page_shows_counts_causes_and_code(tmp_path, capsys):
     assert not re.findall(r'(?:src|href)="(?!#)', text) and "2 answers: given:" in text
 
 
+def test_the_page_shows_who_has_how_much_of_the_quiz_right(tmp_path):
+    ada, bo = wrong("Ada", VOID), wrong("Bo <b>", VOID)
+    ada.quiz, ada.quiz_remarks = {"4a": 1, "4c": 3, "10b": 1}, ["taken as <i>A"]
+    bo.quiz_remarks = ["taken as Bo"]
+    text = class_page(read_graded(write_grading(tmp_path, [ada, bo, *CLASS[2:]])))
+    assert "2 of 11 have taken it" in text and "taken as &lt;i&gt;A" in text and "<i>" not in text
+    rows = re.findall(r'<tr><th scope="row">(Ada|Bo[^<]*)</th>(.*taken as.*)</tr>', text)
+    counts = [re.findall(r'<span class="number">(\d*)</span>', cells) for _, cells in rows]
+    assert counts == [["", "", "", "2", "", "", "", "", "", "1"], [""] * 10]
+    assert "The quiz" not in class_page(read_graded(write_grading(tmp_path, CLASS)))
+
+
 def test_marks_are_counted_in_few_rows_and_each_once():
     bins = re.compile(r'<th scope="row">(.*?)</th><td><span class="number">(\d+)')
     counts = bins.findall(distribution(CLASS))  # of 4 points: ten have 2, one has 4
@@ -165,6 +177,9 @@ def test_a_file_that_is_no_record_is_told_and_not_counted(tmp_path, damaged):
         {"submission": "Ada", "todos": [TODO | {"verdict": 3}]},
         {"submission": "Ada", "todos": [TODO | {"more": 3}]},
         {"submission": "Ada", "todos": [], "remarks": [1]},
+        {"submission": "Ada", "todos": [], "quiz": {"<b>": 1}},
+        {"submission": "Ada", "todos": [], "quiz": 3},
+        {"submission": "Ada", "todos": [], "quiz_name": 3},
     ],
 )
 def test_a_record_of_something_else_is_told_and_not_counted(tmp_path, mark):

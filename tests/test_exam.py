@@ -10,6 +10,7 @@ from math import ceil, exp, log, pi, sqrt
 from pathlib import Path
 
 import pytest
+from made_class import grade
 
 from commands.companion.quiz import (
     KEPT,
@@ -25,8 +26,9 @@ from teacher.exam import pool, sheets
 from teacher.exam.marking import check_answers, mark_quizzes
 from teacher.exam.questions.question import Draw, Question, draw_question
 from teacher.exam.sheets import choose, write_exam
-from teacher.grade import Limits, grade
+from teacher.grade import Limits
 from teacher.platforms.roster import Student, read_roster
+from teacher.report.records import read_graded
 from teacher.reports import Mark, as_html, as_text, write_gradescope, write_marks
 from teacher.submissions import read_submission
 from utils import LabError
@@ -370,7 +372,7 @@ def test_reports_show_the_quiz_and_points_stay_as_they_are(tmp_path):
     text, page = as_text(mark), as_html(mark)
     assert "Quiz: 3 of 50 right" in text and " 4 Metrics: 4a (first try), 4c (3 tries)" in text
     assert "taken as &lt;Ada&gt;" in page and "<Ada>" not in page and mark.total == 0
-    write_gradescope(tmp_path, mark, [], "")
+    write_gradescope(tmp_path, mark)
     assert "Quiz: 3 of 50" in (tmp_path / "results.json").read_text(encoding="utf-8")
     write_marks(tmp_path / "marks.csv", [mark, Mark("bob")], [])
     assert (tmp_path / "marks.csv").read_text().splitlines() == [
@@ -410,6 +412,10 @@ def test_grade_reads_the_quiz_of_a_submission_again_each_time(draws, tmp_path):
         report = (tmp_path / "reports" / "ada.txt").read_text(encoding="utf-8")
         assert f"Quiz: {len(numbers)} of 50 right" in report
         assert out.read_text().splitlines()[1].endswith(f",{len(numbers)},{ADA}")
+        assert list(read_graded(out).marks[0].quiz) == numbers  # what the class's page shows
+    (folder / KEPT).unlink()
+    grade([tmp_path / "all"], out, ["5.1"], 1, Limits(20))
+    assert read_graded(out).marks[0].quiz_name == "" and "quiz" not in out.read_text()
 
 
 def test_numbers_near_the_answer_are_right_and_others_are_not():

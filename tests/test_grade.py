@@ -11,24 +11,20 @@ from pathlib import Path
 
 import onnx
 import pytest
+from made_class import editions, files_with, grade
 from onnx import helper
 
-from commands.companion.markers import LAB_FILES, Region, parse_solutions, splice, to_edition
-from commands.companion.todos import BY_NUMBER, TODOS
+from commands.companion.markers import LAB_FILES
+from commands.companion.todos import BY_NUMBER
+from teacher.__main__ import build_parser
 from teacher.catalogue import LAB, solved_texts
-from teacher.grade import Limits, digest_of_lab, grade
+from teacher.grade import Limits, digest_of_lab
 from teacher.reports import Mark, TodoMark, as_html, as_text, file_name, harmless, write_gradescope
 from teacher.submissions import find_submissions, parse_leniently, read_submission
 from utils import LabError
 
 SOLVED = solved_texts()
-EVERY = {todo.number for todo in TODOS}
-EMPTY = {name: to_edition(text, name, EVERY) for name, text in SOLVED.items()}
-RIGHT = {
-    region.part: region.answer()
-    for name, text in SOLVED.items()
-    for region in parse_solutions(text, name)
-}
+EMPTY, RIGHT = editions()
 QUICK = ["5.1", "5.2", "5.3"]
 HAS_TESTS = any(LAB.glob("test_implementation*.py"))
 needs_tests = pytest.mark.skipif(not HAS_TESTS, reason="the tests are not here yet")
@@ -36,11 +32,7 @@ needs_tests = pytest.mark.skipif(not HAS_TESTS, reason="the tests are not here y
 
 def lab_with(answers: dict[str, str]) -> dict[str, str]:
     """The files of a student who has written some answers."""
-    regions = [
-        Region(part, "", 0, 0, "", tuple(code.strip("\n").split("\n")))
-        for part, code in answers.items()
-    ]
-    return {name: splice(text, name, regions) for name, text in EMPTY.items()}
+    return files_with(EMPTY, answers)
 
 
 def submit(folder: Path, files: dict[str, str | bytes]) -> Path:
@@ -70,6 +62,12 @@ def mark_of(folder: Path, files: dict[str, str], numbers: list[str], seconds: fl
     """Grades one submission."""
     path = submit(folder / "student", files)
     return grade([path], None, numbers, 1, Limits(seconds))[0]
+
+
+def run(*words: object) -> int:
+    """Runs a command of the teacher's."""
+    args = build_parser().parse_args([*map(str, words)])
+    return args.run(args)
 
 
 def verdicts(mark: Mark) -> dict[str, str]:
@@ -256,7 +254,7 @@ def test_csv_reports_and_command(tmp_path):
 @needs_tests
 def test_gradescope_file_is_valid(tmp_path):
     path = submit(tmp_path / "submission", losses("weights = shares"))
-    grade([path], None, QUICK, 2, Limits(), tmp_path / "results")
+    run("grade", path, "--gradescope", tmp_path / "results", "--todos", *QUICK)
     results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
     assert results["score"] == sum(test["score"] for test in results["tests"])
     assert [test["number"] for test in results["tests"]] == QUICK
@@ -266,10 +264,10 @@ def test_gradescope_file_is_valid(tmp_path):
 
 def test_gradescope_file_of_a_crash_has_zero_points(tmp_path):
     with pytest.raises(LabError):
-        grade([tmp_path / "nothing"], None, QUICK, 1, Limits(), tmp_path)
+        run("grade", tmp_path / "nothing", "--gradescope", tmp_path, "--todos", *QUICK)
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert results["score"] == 0 and len(results["tests"]) == 3
-    write_gradescope(tmp_path, None, QUICK, "x")
+    assert results["output"] == "the grading did not come to its end"
 
 
 def test_a_damaged_marker_costs_its_own_todo_only():
@@ -393,7 +391,7 @@ def test_optional_todos_give_extra_points_and_cost_none(tmp_path):
     assert rows[1] == ["keen", "2", "2", "", "2", "2", "2", "0"]
     text = as_text(keen)
     assert "keen: 2 of 2 points and 2 extra" in text and "Optional TODOs" in text
-    write_gradescope(tmp_path, keen, numbers, "")
+    write_gradescope(tmp_path, keen)
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["score"] == 4
 
 

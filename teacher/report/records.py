@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from commands.companion.quiz import all_numbers
 from commands.companion.todos import BY_NUMBER
 from teacher.platforms.table import read_table
 from teacher.reports import Mark, harmless
@@ -91,11 +92,11 @@ def checked(mark: Mark) -> Mark:
     Raises:
         ValueError: for one that is not as a grading writes it.
     """
+    texts = [mark.submission, mark.quiz_name, *mark.remarks, *mark.quiz_remarks]
     for todo in mark.todos:
-        texts = (todo.verdict, todo.message, todo.answer)
-        known = todo.number in BY_NUMBER and isinstance(todo.points, int | float)
-        if not known or not all(isinstance(text, str) for text in texts):
+        texts += [todo.verdict, todo.message, todo.answer]
+        if todo.number not in BY_NUMBER or not isinstance(todo.points, int | float):
             raise ValueError("not a record of a grading")
-    if not all(isinstance(text, str) for text in (mark.submission, *mark.remarks)):
+    if not all(isinstance(text, str) for text in texts) or set(mark.quiz) - set(all_numbers()):
         raise ValueError("not a record of a grading")
     return mark

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
+from commands.companion.quiz import LETTERS, TITLES, all_numbers
 from commands.companion.todos import BY_NUMBER
 from teacher.page import counted, escaped, folded, page, section, table
 from teacher.report.causes import TO_DO, Row, Unexplained, rows_of
@@ -26,6 +27,7 @@ def class_page(graded: Graded) -> str:
         section("TODO by TODO", overview(rows)),
         section("What went wrong", "\n".join(causes_of(row, graded.marks) for row in rows)),
         section("Read these", unexplained(rows)),
+        section("The quiz", quiz(graded.marks)),
         section("Remarks", remarks(graded.marks)),
     ]
     return page(f"The class at a glance: {graded.table.name}", parts)
@@ -158,6 +160,23 @@ def group_of(group: Unexplained) -> str:
     names = [name for each in group.answers.values() for name in each]
     count = escaped(names[0]) if len(names) == 1 else counted(len(names), "answer")
     return folded(f"{count}: {escaped(first[:120])}", "\n".join(parts))
+
+
+def quiz(marks: list[Mark]) -> str:
+    """How many answers of each chapter's quiz are right, for those who have taken it."""
+    takers = [mark for mark in marks if mark.quiz_remarks]
+    if not takers:
+        return ""
+    rows = []
+    for mark in takers:
+        counts = [sum(n in mark.quiz for n in all_numbers([chapter])) for chapter in sorted(TITLES)]
+        cells = [f'<span class="number">{count or ""}</span>' for count in counts]
+        rows.append((escaped(mark.submission), *cells, escaped("; ".join(mark.quiz_remarks))))
+    titles = [f'<abbr title="{escaped(TITLES[n])}">{n}</abbr>' for n in sorted(TITLES)]
+    head = (
+        f"{len(takers)} of {len(marks)} have taken it: right answers of {len(LETTERS)}, by chapter"
+    )
+    return folded(head, table(("", *titles, "remarks"), rows))
 
 
 def remarks(marks: list[Mark]) -> str:
