@@ -29,11 +29,13 @@ def _check_ids(ids: np.ndarray, labels: LabelSet | None = None) -> None:
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_every_label() -> None:
+    """All 34 label ids, in any order, become the train ids of the table."""
     _check_ids((np.arange(34) * 5 % 34).astype(np.uint8))  # all 34, mixed
 
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_integer_types() -> None:
+    """Label ids may come in any integer type; train ids are uint8."""
     names = ("uint8", "int64", "int32", "int8", "uint16", "int16", "uint32", "uint64")
     for name in names:
         _check_ids(np.array([[26, 7, 33], [0, 8, 26]], dtype=name))
@@ -41,6 +43,7 @@ def test_1_1_integer_types() -> None:
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_any_shape() -> None:
+    """The shape stays, also of one row, of many dimensions, and of a view."""
     flat = (np.arange(60) * 7 % 34).astype(np.uint8)
     for shape in ((60,), (4, 15), (15, 4), (2, 5, 6), (60, 1), (1, 1, 60), (3, 2, 5, 2)):
         _check_ids(flat.reshape(shape))
@@ -51,6 +54,7 @@ def test_1_1_any_shape() -> None:
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_new_array() -> None:
+    """Each call makes a new array, and leaves the label ids as they are."""
     for name in ("uint8", "int64"):
         label_ids = np.array([[26, 7, 33], [0, 8, 26]], dtype=name)
         before = label_ids.copy()
@@ -71,6 +75,7 @@ def test_1_1_new_array() -> None:
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_outside_the_table() -> None:
+    """An id that is not in the table is an error that names it."""
     data.encode_train_ids(np.array([7], dtype=np.uint8))
     for label_ids in (
         np.array([[7, 34]], dtype=np.uint8),
@@ -93,6 +98,7 @@ def test_1_1_outside_the_table() -> None:
 
 @pytest.mark.todo("1.1", points=2, needs=[])
 def test_1_1_other_label_sets() -> None:
+    """Tables of other label sets hold too: ids with gaps, and 256 of them."""
     _check_ids(np.array([0, 7, 263], dtype=np.uint16), LEAVES)
     _check_ids(np.arange(256).reshape(16, 16), MANY)
 
@@ -128,6 +134,7 @@ def _check_counts(targets: Sequence, num_classes: int, kind: str = "uint8") -> N
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_adds_up_the_data_set() -> None:
+    """The counts are those of all targets together, of whatever size."""
     _check_counts(_COUNTED, 5)
     _check_counts(_COUNTED[::-1], 5)
     _check_counts(_COUNTED[:1], 4)
@@ -136,12 +143,14 @@ def test_1_2_adds_up_the_data_set() -> None:
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_takes_every_kind_of_target() -> None:
+    """Targets may be arrays or tensors, of several integer types."""
     for kind in ("uint8", "int64", "int32", "int16", "tensor uint8", "tensor int64"):
         _check_counts(_COUNTED, 5, kind)
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_classes_that_do_not_occur() -> None:
+    """A class without a pixel counts 0, and there are K counts."""
     _check_counts([[[0, 0]], [[2, 0]]], 4)
     _check_counts([[[2, 2]], [[0, 255]]], 21)
     _check_counts([[[3, 3, 3]]], 4)
@@ -149,12 +158,14 @@ def test_1_2_classes_that_do_not_occur() -> None:
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_void_counts_for_no_class() -> None:
+    """Pixels with 255 are in no count, even where all are void."""
     _check_counts([[[255, 255], [255, 255]]], 3)
     _check_counts([[[0, 1]], [[255, 255]], [[2, 1]]], 3)
 
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_large_counts() -> None:
+    """Counts beyond 2^24 are exact to the pixel."""
     large = [[1] * 700 for _ in range(100)]
     _check_counts([large, [[0, 2, 2]], large], 3)
     huge = np.broadcast_to(np.uint8(1), (4096, 4096))
@@ -171,6 +182,7 @@ def test_1_2_large_counts() -> None:
 
 @pytest.mark.todo("1.2", points=2, needs=[])
 def test_1_2_wrong_ids_raise() -> None:
+    """An id that is neither a class nor void is an error."""
     for wrong_id in (3, 4, 254):
         dataset = _Targets([np.array([[2, wrong_id]], dtype=np.uint8)])
         try:

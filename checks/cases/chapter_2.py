@@ -132,6 +132,7 @@ def _checked(
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_size_and_types() -> None:
+    """Image and mask have the size that was asked for, in float32 and uint8."""
     for size in ((72, 104), (40, 30), (33, 64)):
         for image, mask in _draws(_pattern(), size, 24):
             assert image.shape[1:] == mask.shape
@@ -139,6 +140,7 @@ def test_2_1_size_and_types() -> None:
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_mask_follows_the_image() -> None:
+    """Image and mask undergo the same geometry."""
     found = []
     for image, mask in _draws(_pattern()):
         share = agreement(image, mask)
@@ -169,6 +171,7 @@ def test_2_1_mask_follows_the_image() -> None:
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_mask_keeps_its_ids() -> None:
+    """No id is made up between two others; 255 stays void."""
     void, seen, all_ids = [], set(), set()
     for _, mask in _draws(_pattern()):
         all_ids |= set(np.unique(mask).tolist())
@@ -206,6 +209,7 @@ def test_2_1_mask_keeps_its_ids() -> None:
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_geometry_is_drawn() -> None:
+    """What moves the mask is drawn anew for each sample."""
     sample = _pattern()
     masks = [mask for _, mask in _draws(sample)]
     given = f"{_DRAWS} draws of one sample"
@@ -256,6 +260,7 @@ def _interior(mask: np.ndarray, label: int) -> np.ndarray:
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_image_is_normalised() -> None:
+    """Black and white become what mean and standard deviation make of them."""
     black, white = [], []
     for found, value in ((black, 0), (white, 255)):
         for image, mask in _draws(_flat((value,) * 3)):
@@ -285,6 +290,7 @@ def test_2_1_image_is_normalised() -> None:
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_image_is_rgb() -> None:
+    """The first channel is red, the last one blue."""
     for color in ((230, 60, 20), (20, 90, 230)):
         centres = []
         for image, mask in _draws(_flat(color)):
@@ -305,6 +311,7 @@ def test_2_1_image_is_rgb() -> None:
 
 @pytest.mark.todo("2.1", points=3, needs=[])
 def test_2_1_draws_follow_the_seed() -> None:
+    """The same seed gives the same draws again."""
     results = []
     for elsewhere in (0, 77):
         transform = data.train_transforms(_TARGET)
@@ -341,6 +348,7 @@ def _evaluated(
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_size_and_types() -> None:
+    """Any image comes out in the size that was asked for, in float32 and uint8."""
     for source in (_SOURCE, (50, 40), (20, 30), (37, 91)):
         for size in ((72, 104), (40, 30)):
             _evaluated(_flat((10, 20, 30), source), size)
@@ -348,6 +356,7 @@ def test_2_2_size_and_types() -> None:
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_nothing_is_random() -> None:
+    """The same image gives the same result, whatever the random state."""
     size = (40, 64)
     transform, given = data.eval_transforms(size), f"one image 40 times, eval_transforms({size})"
     results = set()
@@ -368,6 +377,7 @@ def test_2_2_nothing_is_random() -> None:
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_image_is_normalised() -> None:
+    """Each colour is (x / 255 - mean) / std, at every pixel."""
     mean, std = np.array(data.MEAN), np.array(data.STD)
     colors = [np.array(each) for each in ((200, 60, 20), (0, 0, 0), (255, 255, 255), (15, 90, 240))]
     seen = [_evaluated(_flat(color), (40, 64))[0].astype(np.float64) for color in colors]
@@ -401,6 +411,7 @@ def test_2_2_image_is_normalised() -> None:
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_size_kept_is_exact() -> None:
+    """At its own size, an image is normalised, and nothing else is done."""
     generator = np.random.default_rng(5)
     size = (24, 36)
     sample = _Sample(
@@ -438,6 +449,7 @@ def _has_right_colors(size: tuple[int, int]) -> bool:
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_shows_the_whole_image() -> None:
+    """The image is resized as a whole: not cut, padded, flipped or turned."""
     height, width = 60, 120
     ramp = np.zeros((height, width, 3), dtype=np.uint8)
     ramp[:, :, 0] = np.arange(width) * 2  # red grows to the right, green downwards
@@ -479,6 +491,7 @@ def test_2_2_shows_the_whole_image() -> None:
 
 @pytest.mark.todo("2.2", points=1, needs=[])
 def test_2_2_mask_keeps_its_ids() -> None:
+    """Each id stays where it was in the image, and none is made up."""
     height, width = 90, 150
     blocks = np.random.default_rng(4).choice([2, 9, 18, 255], (10, 15)).astype(np.uint8)
     mask = np.kron(blocks, np.ones((9, 10), dtype=np.uint8))

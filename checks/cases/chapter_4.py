@@ -56,6 +56,7 @@ def _check_batch(truth: Ids, guess: Ids, num_classes: int, void: int = VOID) -> 
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_rows_are_truth() -> None:
+    """Rows are the target's classes, columns the predicted ones."""
     _check_batch([[[0, 1, 1, 2, 2, 2]]], [[[1, 1, 1, 2, 0, 0]]], 3)
     _check_batch([[[3, 3, 1]], [[0, 3, 2]]], [[[0, 1, 1]], [[3, 0, 2]]], 4)
     _check_batch([[[1, 0, 1], [0, 0, 0]]], [[[1, 1, 1], [0, 1, 1]]], 2)
@@ -63,6 +64,7 @@ def test_4_1_rows_are_truth() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_void_goes_by_the_target() -> None:
+    """A pixel is left out by its target, whatever is predicted there."""
     _check_batch(_TRUTH, _GUESS, 3)
     _check_batch([[[255, 0, 255, 1]]], [[[255, 0, 7, 0]]], 2)
     _check_batch([[[255, 255]]], [[[0, 1]]], 2)
@@ -70,6 +72,7 @@ def test_4_1_void_goes_by_the_target() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_other_ignore_index() -> None:
+    """The ignore index may be any number, also that of a class."""
     for void in (1, 0, 2, -1, 99):
         truth = [[[0, 2, 2, 0], [1, 0, 2, 1]]]
         if void in (-1, 99):
@@ -79,12 +82,14 @@ def test_4_1_other_ignore_index() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_classes_that_do_not_occur() -> None:
+    """The matrix is (K, K) although most classes do not occur."""
     for t, p, num_classes in ((0, 0, 3), (1, 0, 5), (0, 4, 5), (20, 20, 21)):
         _check_batch([[[t, t]]], [[[p, p]]], num_classes)
 
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_adds_batches_up() -> None:
+    """The matrix counts all batches, and none is a matrix of zeros."""
     _MATRIX_4_1.check(Batches([], 3))
     _MATRIX_4_1.check(Batches([(_TRUTH, _GUESS), _OTHER], 3))
     _check_batch([[[0] * 5037 + [1] * 2]], [[[0] * 5039]], 2)
@@ -92,6 +97,7 @@ def test_4_1_adds_batches_up() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_reset_begins_anew() -> None:
+    """After reset() only later batches are counted."""
     confusion = metrics.ConfusionMatrix(3)
     confusion.update(_ids(_GUESS), _ids(_TRUTH))
     confusion.reset()
@@ -107,6 +113,7 @@ def test_4_1_reset_begins_anew() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_counts_beyond_float32() -> None:
+    """Counts beyond 2^24 are exact to the pixel."""
     confusion = metrics.ConfusionMatrix(3)
     confusion.update(_ids(_OTHER[1]), _ids(_OTHER[0]))
     confusion.matrix[0, 0] = 2**24
@@ -124,6 +131,7 @@ def test_4_1_counts_beyond_float32() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_id_types() -> None:
+    """Target and predictions may each be uint8 or int64."""
     batch = [[[199, 198, 3, 255, 3]]], [[[199, 199, 3, 0, 150]]]
     for first in (torch.uint8, torch.int64):
         for second in (torch.uint8, torch.int64):
@@ -132,6 +140,7 @@ def test_4_1_id_types() -> None:
 
 @pytest.mark.todo("4.1", points=2, needs=[])
 def test_4_1_inputs_stay() -> None:
+    """Target and predictions are not written into."""
     for dtype in (torch.int64, torch.uint8):
         truth, guess = _ids(_TRUTH, dtype), _ids(_GUESS, dtype)
         metrics.ConfusionMatrix(3).update(guess, truth)
@@ -226,11 +235,14 @@ def _check_floats(name: str, score: Callable[[Tensor], float]) -> None:
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_f1_of_each_class() -> None:
+    """2 TP / (2 TP + FP + FN) of each class; NaN for one that occurs nowhere."""
     _check_per_class("f1_per_class", metrics.f1_per_class, f1)
 
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_macro_f1() -> None:
+    """The mean F1 of the classes that occur."""
+
     def right(matrix: Matrix) -> float:
         return average([f1(c) for c in classes_of(matrix)])
 
@@ -242,6 +254,7 @@ def test_4_2_macro_f1() -> None:
 
 @pytest.mark.todo("4.2", points=2, needs=[])
 def test_4_2_macro_f1_is_a_float() -> None:
+    """Macro F1 is a Python float, and 0.0 where nothing was counted."""
     _check_floats("macro_f1", metrics.macro_f1)
 
 
@@ -250,11 +263,14 @@ def test_4_2_macro_f1_is_a_float() -> None:
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_iou_of_each_class() -> None:
+    """TP / (TP + FP + FN) of each class; NaN for one that occurs nowhere."""
     _check_per_class("iou_per_class", metrics.iou_per_class, iou)
 
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_mean_iou() -> None:
+    """The mean IoU of the classes that occur."""
+
     def right(matrix: Matrix) -> float:
         return average([iou(c) for c in classes_of(matrix)])
 
@@ -266,6 +282,7 @@ def test_4_3_mean_iou() -> None:
 
 @pytest.mark.todo("4.3", points=2, needs=[])
 def test_4_3_mean_iou_is_a_float() -> None:
+    """Mean IoU is a Python float, and 0.0 where nothing was counted."""
     _check_floats("mean_iou", metrics.mean_iou)
 
 
@@ -274,6 +291,7 @@ def test_4_3_mean_iou_is_a_float() -> None:
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_pixel_accuracy() -> None:
+    """The share of the counted pixels that are right."""
     matrices = (*_MATRICES, _NEVER_RIGHT)
     score = metrics.pixel_accuracy
     _check_score("pixel_accuracy", score, right_share, wrong_accuracies, matrices, 3e-7)
@@ -281,6 +299,8 @@ def test_4_4_pixel_accuracy() -> None:
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_mean_accuracy() -> None:
+    """The mean recall of the classes that have target pixels."""
+
     def right(matrix: Matrix) -> float:
         return average([recall_of(c) for c in classes_of(matrix)])
 
@@ -290,5 +310,6 @@ def test_4_4_mean_accuracy() -> None:
 
 @pytest.mark.todo("4.4", points=1, needs=[])
 def test_4_4_accuracies_are_floats() -> None:
+    """Both are Python floats, and 0.0 where nothing was counted."""
     _check_floats("pixel_accuracy", metrics.pixel_accuracy)
     _check_floats("mean_accuracy", metrics.mean_accuracy)

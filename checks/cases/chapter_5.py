@@ -41,12 +41,14 @@ COUNTS = {
 @pytest.mark.parametrize("kind", COUNTS)
 @pytest.mark.parametrize("strategy", FORMULAS)
 def test_5_1_class_weights_follow_the_formula(strategy: str, kind: str) -> None:
+    """The weights of each strategy, for even, uneven and absent classes."""
     weights_question(class_weights, strategy).check(Counted(COUNTS[kind], strategy))
 
 
 @pytest.mark.todo("5.1", points=2, needs=[])
 @pytest.mark.parametrize("strategy", FORMULAS)
 def test_5_1_class_weights_take_arrays_and_lists(strategy: str) -> None:
+    """Counts may be a list or an array, which stays as it is."""
     counts = [40, 10, 0, 150]
     before = np.array(counts)
     expected = weights_by_hand(counts, FORMULAS[strategy])
@@ -61,6 +63,7 @@ def test_5_1_class_weights_take_arrays_and_lists(strategy: str) -> None:
 
 @pytest.mark.todo("5.1", points=2, needs=[])
 def test_5_1_class_weights_are_equal_without_weighting() -> None:
+    """`none` gives 1 to each class that has pixels."""
     weights_question(class_weights, "inverse").check(Counted([30, 0, 10], "inverse"))
     got = class_weights(torch.tensor([30, 0, 10]), "none").tolist()
     if not all_near(got, [1.0, 0.0, 1.0]):
@@ -70,6 +73,7 @@ def test_5_1_class_weights_are_equal_without_weighting() -> None:
 @pytest.mark.todo("5.1", points=2, needs=[])
 @pytest.mark.parametrize("kind", COUNTS)
 def test_5_1_class_weights_by_effective_number(kind: str) -> None:
+    """`effective` goes by (1 - β) / (1 - β^n), β from the total count."""
     counts = COUNTS[kind]
     weights_question(class_weights, "inverse").check(Counted(counts, "inverse"))
     log_beta = math.log1p(-1 / sum(counts))  # (1 - β) falls out in the scaling
@@ -240,48 +244,57 @@ def check_extremes(number: str, gamma: float) -> None:
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_loss_without_weights_is_the_mean_over_the_valid_pixels() -> None:
+    """Void pixels are in neither sum nor count of the mean."""
     check_loss("5.2", Scored(*a_batch()))
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_5_2_loss_is_divided_by_the_sum_of_the_weights(seed: int) -> None:
+    """Σ w·CE is divided by Σ w, not by the number of pixels."""
     check_loss("5.2", Scored(*a_batch(seed=seed), WEIGHTS))
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_loss_leaves_out_what_it_is_told_to_ignore() -> None:
+    """The ignore index may be another than 255."""
     check_other_ignore_index("5.2", 0.0)
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_loss_takes_any_target_and_leaves_it_alone() -> None:
+    """Targets may be uint8 or int64, and are not written into."""
     check_target_types("5.2", 0.0)
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_loss_of_thin_pictures() -> None:
+    """Pictures of one row, one column or one pixel have a loss too."""
     check_thin_pictures("5.2", 0.0)
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_loss_is_exact_for_extreme_logits() -> None:
+    """Large logits overflow nowhere: the loss is exact and finite."""
     check_extremes("5.2", 0.0)
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_5_2_gradient_is_softmax_minus_truth(weights: list[float] | None) -> None:
+    """The gradient is softmax minus one-hot target, weighted."""
     check_gradient("5.2", Scored(*a_batch(seed=4), weights))
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_loss_is_zero_where_nothing_counts() -> None:
+    """With void or weightless pixels alone, loss and gradient are 0."""
     check_nothing_counted("5.2", 0.0)
 
 
 @pytest.mark.todo("5.2", points=3, needs=[])
 def test_5_2_weights_matter_by_their_ratios_alone() -> None:
+    """Weights times a constant change nothing; the weights are a buffer."""
     check_weights("5.2", 0.0)
 
 
@@ -289,11 +302,13 @@ def test_5_2_weights_matter_by_their_ratios_alone() -> None:
 @pytest.mark.parametrize("gamma", [2.0, 0.5, 1.0, 3.5])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_5_3_focal_loss_follows_the_formula(gamma: float, weights: list[float] | None) -> None:
+    """Σ w·(1 - p)^γ·CE / Σ w, for several γ."""
     check_loss("5.3", Scored(*a_batch(), weights, gamma))
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_focal_loss_has_gamma_two_by_default() -> None:
+    """Without gamma, γ is 2."""
     logits, target = a_batch(seed=2)
     for criterion, weights in (
         (FocalLoss(weights=buffer_of(WEIGHTS)), WEIGHTS),
@@ -309,42 +324,50 @@ def test_5_3_focal_loss_has_gamma_two_by_default() -> None:
 @pytest.mark.todo("5.3", points=3, needs=[])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_5_3_gamma_zero_is_the_weighted_cross_entropy(weights: list[float] | None) -> None:
+    """γ = 0 gives loss and gradient of the weighted cross entropy."""
     check_loss("5.3", Scored(*a_batch(seed=8), weights))
     check_gradient("5.3", Scored(*a_batch(seed=8), weights))
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_focal_loss_leaves_out_what_it_is_told_to_ignore() -> None:
+    """The ignore index may be another than 255."""
     check_other_ignore_index("5.3", 2.0)
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_focal_loss_takes_any_target_and_leaves_it_alone() -> None:
+    """Targets may be uint8 or int64, and are not written into."""
     check_target_types("5.3", 1.5)
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_focal_loss_of_thin_pictures() -> None:
+    """Pictures of one row, one column or one pixel have a loss too."""
     check_thin_pictures("5.3", 2.0)
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
 def test_5_3_focal_loss_is_exact_for_extreme_logits(gamma: float) -> None:
+    """Large logits overflow nowhere: the loss is exact and finite."""
     check_extremes("5.3", gamma)
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 @pytest.mark.parametrize(("gamma", "weights"), [(2.0, None), (2.0, WEIGHTS), (0.5, WEIGHTS)])
 def test_5_3_factor_takes_part_in_the_gradient(gamma: float, weights: list[float] | None) -> None:
+    """(1 - p)^γ is differentiated too."""
     check_gradient("5.3", Scored(*a_batch(seed=9), weights, gamma))
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_focal_loss_is_zero_where_nothing_counts() -> None:
+    """With void or weightless pixels alone, loss and gradient are 0."""
     check_nothing_counted("5.3", 2.0)
 
 
 @pytest.mark.todo("5.3", points=3, needs=[])
 def test_5_3_weights_matter_by_their_ratios_alone() -> None:
+    """Weights times a constant change nothing; the weights are a buffer."""
     check_weights("5.3", 2.0)

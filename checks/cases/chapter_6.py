@@ -215,6 +215,7 @@ def trained(x: Epoch) -> np.ndarray:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_every_batch_makes_a_step_of_its_own() -> None:
+    """After an epoch the weights are those of a step for each batch."""
     weights_question(trained).check(Epoch(make_batches()))
 
 
@@ -244,6 +245,7 @@ def descended(batches: list[Batch], kept: set[int]) -> list[Tensor]:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_every_parameter_forgets_the_batch_before() -> None:
+    """The gradients of all parameters are cleared before each step."""
     model, batches = two_layers(), make_batches()
     train_one_epoch(model, batches, cross_entropy(), sgd(model, momentum=0.0), "cpu")
     got = [parameter.detach() for parameter in model.parameters()]
@@ -269,6 +271,7 @@ def test_6_1_every_parameter_forgets_the_batch_before() -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_epochs_go_on_from_each_other() -> None:
+    """A second epoch begins with the weights and momentum of the first."""
     model, batches = Pixelwise(), make_batches()
     optimizer = sgd(model)
     for _ in range(2):
@@ -316,17 +319,20 @@ def check_weighted_mean(run: Callable[[Epoch], object]) -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_mean_loss_weighs_the_batches_by_their_valid_pixels() -> None:
+    """A small batch, or one full of void, counts for less."""
     check_means(mean_while_training, has_parameter(train_one_epoch, "ignore_index"), 0.1)
 
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_mean_loss_weighs_by_the_denominators_of_a_weighted_loss() -> None:
+    """With class weights, a batch counts by its Σ w."""
     check_weighted_mean(mean_while_training)
 
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 @pytest.mark.parametrize("mode", [True, False])
 def test_6_1_model_trains_in_training_mode(mode: bool) -> None:
+    """All layers are in training mode at each batch."""
     model = Watched().train(mode)
     state = {key: value.clone() for key, value in model.state_dict().items()}
     train_one_epoch(model, make_batches(), cross_entropy(), sgd(model, 0.01), "cpu")
@@ -345,6 +351,7 @@ def test_6_1_model_trains_in_training_mode(mode: bool) -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_loss_is_given_the_logits() -> None:
+    """The criterion gets the model's output as it is, and the target."""
     model, criterion, batches = Watched(), Noted(), make_batches()
     train_one_epoch(model, batches, criterion, sgd(model, 0.01), "cpu")
     check_raw_logits(model, criterion, len(batches))
@@ -352,6 +359,7 @@ def test_6_1_loss_is_given_the_logits() -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_batches_are_taken_to_the_device() -> None:
+    """Images and target go to the device before they are used."""
     model = OnDevice(Pixelwise(), "images")
     criterion = OnDevice(cross_entropy(), "the target")
     optimizer = sgd(model)
@@ -360,6 +368,7 @@ def test_6_1_batches_are_taken_to_the_device() -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_schedule_goes_on_after_every_step() -> None:
+    """The learning rate changes after each step of the optimiser."""
     model, batches = Pixelwise(), make_batches()
     optimizer = sgd(model)
     options = {}
@@ -405,6 +414,7 @@ class NotedScaler(torch.amp.GradScaler):
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_scaled_losses_give_the_same_step() -> None:
+    """A gradient scaler changes neither the step nor the mean loss."""
     model, batches = Pixelwise(), make_batches()
     optimizer, options = sgd(model), {}
     if has_parameter(train_one_epoch, "scaler"):
@@ -426,6 +436,7 @@ def test_6_1_scaled_losses_give_the_same_step() -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_meter_goes_on_counting() -> None:
+    """The mean includes what the given meter had counted before."""
     model, batches = Pixelwise(), make_batches()
     weight = start_weight().astype(np.float64)
     parts = [step_by_hand(weight, images, target) for images, target in batches]
@@ -449,6 +460,7 @@ def test_6_1_meter_goes_on_counting() -> None:
 
 @pytest.mark.todo("6.1", points=3, needs=[])
 def test_6_1_after_step_is_called_after_every_step() -> None:
+    """after_step comes after optimiser and meter, with the batch's size."""
     model, batches = Pixelwise(), make_batches()
     calls, options, meter = [], {}, LossMeter()
 
@@ -512,6 +524,7 @@ def run_evaluate(
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_confusion_matrix_of_the_whole_set() -> None:
+    """The matrix counts all batches, of a list or of a generator."""
     for kind in (list, once):
 
         def matrix(x: Epoch, kind: Callable = kind) -> object:
@@ -522,17 +535,20 @@ def test_6_2_confusion_matrix_of_the_whole_set() -> None:
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_mean_loss_weighs_the_batches_by_their_valid_pixels() -> None:
+    """A small batch, or one full of void, counts for less."""
     check_means(mean_while_evaluating, has_parameter(evaluate, "ignore_index"), 0.0)
 
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_mean_loss_weighs_by_the_denominators_of_a_weighted_loss() -> None:
+    """With class weights, a batch counts by its Σ w."""
     check_weighted_mean(mean_while_evaluating)
 
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 @pytest.mark.parametrize("mode", [True, False])
 def test_6_2_model_is_judged_in_evaluation_mode_and_gets_its_mode_back(mode: bool) -> None:
+    """All layers are in evaluation mode, and afterwards as before."""
     model = Watched().train(mode)
     run_evaluate(model, make_batches(), cross_entropy())
     given = f"a model in {'training' if mode else 'evaluation'} mode"
@@ -552,6 +568,7 @@ def test_6_2_model_is_judged_in_evaluation_mode_and_gets_its_mode_back(mode: boo
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 @pytest.mark.parametrize("mode", [True, False])
 def test_6_2_nothing_of_the_model_changes(mode: bool) -> None:
+    """Weights, running statistics and gradients stay as they were."""
     model, batches = Watched().train(mode), make_batches()
     model.rest[0].running_mean.fill_(0.3)
     model.rest[0].running_var.fill_(1.7)
@@ -581,6 +598,7 @@ def test_6_2_nothing_of_the_model_changes(mode: bool) -> None:
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_no_gradients_are_recorded() -> None:
+    """The forward pass builds no graph."""
     model = Watched()
     _, matrix = run_evaluate(model, make_batches(), cross_entropy())
     for number, (_, has_gradient, _) in enumerate(model.log):
@@ -594,6 +612,7 @@ def test_6_2_no_gradients_are_recorded() -> None:
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_loss_is_given_the_logits() -> None:
+    """The criterion gets the model's output as it is, and the target."""
     model, criterion, batches = Watched(), Noted(), make_batches()
     run_evaluate(model, batches, criterion)
     check_raw_logits(model, criterion, len(batches))
@@ -601,6 +620,7 @@ def test_6_2_loss_is_given_the_logits() -> None:
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_evaluations_do_not_know_of_each_other() -> None:
+    """A second evaluation gives the same loss and matrix."""
     model, batches = Pixelwise(), make_batches()
     first = run_evaluate(model, batches, cross_entropy())
     second = run_evaluate(model, batches, cross_entropy())
@@ -612,6 +632,7 @@ def test_6_2_evaluations_do_not_know_of_each_other() -> None:
 
 @pytest.mark.todo("6.2", points=3, needs=["4.1"])
 def test_6_2_batches_are_taken_to_the_device() -> None:
+    """Images and target go to the device before they are used."""
     model = OnDevice(Pixelwise(), "images")
     criterion = OnDevice(cross_entropy(), "the target")
     evaluate(model, elsewhere(make_batches()), criterion, torch.device("cpu"), CLASSES)

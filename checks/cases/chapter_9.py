@@ -119,6 +119,7 @@ def in_words(taps: Sequence[Collection[tuple[int, int]]]) -> str:
 @pytest.mark.todo("9.1", points=3, needs=[])
 @pytest.mark.parametrize("separable", [False, True])
 def test_9_1_branches_see_at_their_rates(separable: bool) -> None:
+    """Each branch sees as far as its rate says, the last one everywhere."""
     aspp = build_aspp(separable=separable).eval()
     x = torch.zeros(1, 1, SIDE, SIDE)
     x[..., MIDDLE, MIDDLE] = 1.0
@@ -141,6 +142,7 @@ def test_9_1_branches_see_at_their_rates(separable: bool) -> None:
 @pytest.mark.todo("9.1", points=3, needs=[])
 @pytest.mark.parametrize("size", [(7, 11), (1, 4), (16, 9)])
 def test_9_1_channels_and_sizes(size: tuple[int, int]) -> None:
+    """Each branch has cout channels and the size of the features, however small."""
     for cin, cout in ((6, 2), (4, 4)):
         aspp = build_aspp(cin, cout).eval()
         given = f"features (2, {cin}, {size[0]}, {size[1]}), cout = {cout}"
@@ -149,6 +151,7 @@ def test_9_1_channels_and_sizes(size: tuple[int, int]) -> None:
 
 @pytest.mark.todo("9.1", points=3, needs=[])
 def test_9_1_other_rates() -> None:
+    """There is one 3x3 branch for each rate, however many there are."""
     for rates in ((1,), (2, 4), (1, 2, 3, 4)):
         aspp = build_aspp(2, 3, rates)
         given = f"rates {rates}"
@@ -164,6 +167,7 @@ def test_9_1_other_rates() -> None:
 
 @pytest.mark.todo("9.1", points=3, needs=[])
 def test_9_1_image_as_a_whole() -> None:
+    """The pooled branch has each image's own mean, at every pixel."""
     from zoo.blocks import ImagePooling
 
     random = np.random.default_rng(1).random((2, 2, 4, 6))
@@ -208,6 +212,7 @@ def check_pooled(result: object, x: np.ndarray, given: str) -> None:
 
 @pytest.mark.todo("9.1", points=3, needs=[])
 def test_9_1_separable_convolutions() -> None:
+    """`separable` makes the 3x3 branches work within channels, and no other."""
     for separable, wanted in ((False, 0), (True, len(RATES))):
         found = convolutions(build_aspp(4, 3, separable=separable))
         count = sum(each.groups == 4 and each.kernel_size == (3, 3) for each in found)
@@ -226,6 +231,7 @@ def test_9_1_separable_convolutions() -> None:
 
 @pytest.mark.todo("9.1", points=3, needs=[])
 def test_9_1_normalised_and_rectified() -> None:
+    """Every branch ends with batch normalisation and ReLU."""
     x = random_tensor(3, 2, 1, 8, 9).abs()
     x[1] *= 3  # the images' means differ by far more than the epsilon of batch normalisation
     aspp = build_aspp().eval()
@@ -245,6 +251,7 @@ def test_9_1_normalised_and_rectified() -> None:
 
 @pytest.mark.todo("9.1", points=3, needs=[])
 def test_9_1_every_weight_learns() -> None:
+    """Gradients reach all weights; a batch of one works in training."""
     aspp = build_aspp(3, 2).train()
     ran = []
     for module in aspp.modules():
@@ -329,6 +336,7 @@ def attended(x: Features) -> np.ndarray:
 def test_9_2_attention_follows_the_formula(
     channels: int, heads: int, reduction: int, size: tuple[int, int]
 ) -> None:
+    """softmax(q k / √d) v of each head, with and without a fused kernel."""
     x = Features(channels, heads, reduction, size)
     question = attention_question(attended, build_attention)
     question.check(x)
@@ -345,6 +353,7 @@ def test_9_2_attention_follows_the_formula(
 
 @pytest.mark.todo("9.2", points=3, needs=[])
 def test_9_2_sequence_is_reduced() -> None:
+    """Keys and values come from R² times as few positions, queries from all."""
     module = build_attention(4, 2, 2)
     seen: dict[str, int] = {}
     for name in ("q_proj", "k_proj", "v_proj"):
@@ -361,6 +370,7 @@ def test_9_2_sequence_is_reduced() -> None:
 
 @pytest.mark.todo("9.2", points=3, needs=[])
 def test_9_2_large_scores_stay_finite() -> None:
+    """Large scores overflow nowhere."""
     module = build_attention(4, 2, 1).float()
     x = 100 * torch.randn(1, 3, 4, 4)
     given = "features around 100, float32"
@@ -375,6 +385,7 @@ def test_9_2_large_scores_stay_finite() -> None:
 
 @pytest.mark.todo("9.2", points=3, needs=[])
 def test_9_2_every_weight_learns() -> None:
+    """Gradients reach the features and all weights."""
     module = build_attention(6, 3, 2)
     x = torch.randn(2, 4, 6, 6, dtype=torch.float64, requires_grad=True)
     attend(module, x, "features (2, 4, 6, 6)").square().sum().backward()
@@ -493,28 +504,33 @@ def check_edges(make: Callable[[], nn.Module], what: str) -> None:
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_9_3_dice_loss_follows_the_formula(weights: list[float] | None, seed: int) -> None:
+    """Loss and gradient of the Dice loss, with class weights and without."""
     check_loss(dice, Pixels(*a_batch(seed=seed), weights), TverskyByHand)
 
 
 @pytest.mark.todo("9.3", points=2, needs=[])
 @pytest.mark.parametrize(("alpha", "beta"), [(0.3, 0.7), (1.0, 1.0), (2.0, 0.5), (0.0, 1.0)])
 def test_9_3_alpha_is_for_too_much_and_beta_for_missed(alpha: float, beta: float) -> None:
+    """alpha weighs false positives, beta false negatives."""
     check_loss(tversky, Pixels(*a_batch(seed=3), None, VOID, alpha, beta), TverskyByHand)
 
 
 @pytest.mark.todo("9.3", points=2, needs=[])
 def test_9_3_dice_loss_leaves_out_what_it_is_told_to_ignore() -> None:
+    """The ignore index may be another than 255."""
     for void in (0, 7):
         check_loss(dice, Pixels(*a_batch(seed=4, void=void), None, void), TverskyByHand)
 
 
 @pytest.mark.todo("9.3", points=2, needs=[])
 def test_9_3_dice_loss_at_its_edges() -> None:
+    """All void gives 0; logits of ±1000 and uint8 targets are no trouble."""
     check_edges(DiceLoss, "Dice")
 
 
 @pytest.mark.todo("9.3", points=2, needs=[])
 def test_9_3_dice_loss_of_small_classes_is_not_smoothed() -> None:
+    """A class of one pixel has its own ratio: no constant is added."""
     logits = torch.tensor([0.0, 3.0, -2.0]).double().view(1, 3, 1, 1).repeat(1, 1, 2, 2)
     target = torch.tensor([[[0, VOID], [VOID, VOID]]])
     check_loss(dice, Pixels(logits, target), TverskyByHand)
@@ -533,6 +549,7 @@ def slopes_of(x: Errors) -> np.ndarray:
 
 @pytest.mark.todo("9.4", points=3, needs=[])
 def test_9_4_slopes_are_what_each_pixel_adds() -> None:
+    """The slope of an error is what it adds to the Jaccard loss."""
     random = np.random.default_rng(0)
     some = random.permutation(12) / 12 + 0.01, random.integers(0, 2, 12)
     for errors, flags in (
@@ -547,11 +564,13 @@ def test_9_4_slopes_are_what_each_pixel_adds() -> None:
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_9_4_lovasz_loss_follows_the_formula(weights: list[float] | None, seed: int) -> None:
+    """Loss and gradient of the Lovász loss, with class weights and without."""
     check_loss(lovasz, Pixels(*a_batch(seed=seed), weights), LovaszByHand)
 
 
 @pytest.mark.todo("9.4", points=3, needs=[])
 def test_9_4_hard_predictions_cost_one_minus_iou() -> None:
+    """For certain predictions the loss is 1 - mean IoU."""
     target = torch.tensor([[[0, 0, 0, 1, 1, VOID]]])
     guess = torch.tensor([[[0, 0, 1, 1, 0, 1]]])
     logits = 1000.0 * nn.functional.one_hot(guess, 3).permute(0, 3, 1, 2).double()
@@ -563,10 +582,12 @@ def test_9_4_hard_predictions_cost_one_minus_iou() -> None:
 
 @pytest.mark.todo("9.4", points=3, needs=[])
 def test_9_4_lovasz_loss_leaves_out_what_it_is_told_to_ignore() -> None:
+    """The ignore index may be another than 255."""
     for void in (0, 7):
         check_loss(lovasz, Pixels(*a_batch(seed=4, void=void), None, void), LovaszByHand)
 
 
 @pytest.mark.todo("9.4", points=3, needs=[])
 def test_9_4_lovasz_loss_at_its_edges() -> None:
+    """All void gives 0; logits of ±1000 and uint8 targets are no trouble."""
     check_edges(LovaszLoss, "Lovász")
