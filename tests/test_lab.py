@@ -271,14 +271,15 @@ def test_check_shows_the_test_to_read_and_the_cause_that_a_case_knows(edition_wi
 
 
 def test_test_files_are_those_of_the_chapters_that_are_wanted(tmp_path):
-    names = ["checks/cases/chapter_1.py", "checks/cases/chapter_4.py", "checks/cases/chapter_9.py"]
+    names = ["chapter_1.py", "chapter_10.py", "chapter_4.py", "chapter_9_1.py", "chapter_9_4.py"]
+    names = [f"checks/cases/{name}" for name in names]
     names = ["test_implementation.py", "test_implementation_zoo.py", *names]
     (tmp_path / "checks" / "cases").mkdir(parents=True)
     for name in names:
         (tmp_path / name).touch()
     assert list_test_files(tmp_path) == names
-    assert list_test_files(tmp_path, ["4.1", "4.2"]) == [names[0], names[3]]
-    assert list_test_files(tmp_path, ["9.4"]) == [names[1], names[4]]
+    assert list_test_files(tmp_path, ["4.1", "4.2"]) == [names[0], names[4]]
+    assert list_test_files(tmp_path, ["9.4"]) == [names[1], *names[5:]]
 
 
 def test_show_prints_the_statement_the_tests_and_the_place(edition):

@@ -118,7 +118,7 @@ def test_files(lab: Path, numbers: Iterable[str] = ()) -> list[str]:
 
     def is_wanted(path: Path) -> bool:
         is_zoo = path.stem.endswith("zoo")
-        own = {path.stem.removeprefix("chapter_")}
+        own = {path.stem.split("_")[1]}  # chapter_3_2
         if path.parent == lab:
             own = {ZOO_CHAPTER} if is_zoo else chapters - {ZOO_CHAPTER}
         return not chapters or bool(own & chapters)
