@@ -58,6 +58,12 @@ def section(title: str, body: str) -> str:
     return f"<h2>{escaped(title)}</h2>\n{body}" if body else ""
 
 
+def bullets(items: Sequence[str]) -> str:
+    """A list; its items are HTML; nothing for none."""
+    lines = "\n".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>\n{lines}\n</ul>" if items else ""
+
+
 def folded(summary: str, body: str) -> str:
     """A part that opens on a click; `summary` and `body` are HTML."""
     return f"<details><summary>{summary}</summary>\n{body}\n</details>"

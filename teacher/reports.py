@@ -7,7 +7,7 @@ from pathlib import Path
 
 from commands.companion.quiz import TITLES, all_numbers
 from commands.companion.todos import BY_NUMBER
-from teacher.page import escaped, page, printable, section, table
+from teacher.page import bullets, escaped, page, printable, section, table
 from utils import write_csv, write_json, write_text
 
 COLUMNS = ("submission", "total", "max", "remarks")
@@ -177,11 +177,10 @@ def as_html(mark: Mark) -> str:
     """The report of a student for a browser."""
     required = [todo for todo in mark.todos if not is_optional(todo.number)]
     optional = [todo for todo in mark.todos if is_optional(todo.number)]
-    remarks = "".join(f"<li>{escaped(remark)}</li>" for remark in mark.remarks)
     lines = escaped("\n".join(quiz_lines(mark)))
     parts = [
         f'<p class="lead">{mark.sums}</p>',
-        f"<ul>{remarks}</ul>" if remarks else "",
+        bullets([*map(escaped, mark.remarks)]),
         todo_table(required),
         section(OPTIONAL, todo_table(optional)),
         f"<pre>{lines}</pre>" if lines else "",

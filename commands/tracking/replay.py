@@ -14,6 +14,9 @@ from commands.command_line import as_shown
 from commands.command_line.run_folder import read_config, read_history
 from commands.tracking.records import Record, digest, record_of
 from commands.tracking.store import PICTURE, Addition, Store
+from commands.tracking.to_mlflow import MlflowStore
+from commands.tracking.to_trackio import TrackioStore
+from commands.tracking.to_wandb import WandbStore
 from utils import LabError, python_command, read_image, shortened
 
 FILES = (
@@ -28,32 +31,12 @@ NEEDS = {
 """By store: the packages that it takes, all in requirements-track.txt."""
 
 
-def open_mlflow(folder: Path) -> Store:
-    """MLflow's."""
-    from commands.tracking.to_mlflow import MlflowStore
-
-    return MlflowStore(folder)
-
-
-def open_trackio(folder: Path) -> Store:
-    """Trackio's."""
-    from commands.tracking.to_trackio import TrackioStore
-
-    return TrackioStore(folder)
-
-
-def open_wandb(folder: Path) -> Store:
-    """Weights & Biases'."""
-    from commands.tracking.to_wandb import WandbStore
-
-    return WandbStore(folder)
-
-
 STORES: dict[str, Callable[[Path], Store]] = {
-    "mlflow": open_mlflow,
-    "trackio": open_trackio,
-    "wandb": open_wandb,
+    "mlflow": MlflowStore,
+    "trackio": TrackioStore,
+    "wandb": WandbStore,
 }
+"""Each imports its library when it is opened."""
 
 
 @dataclass(frozen=True)

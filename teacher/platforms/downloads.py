@@ -47,7 +47,7 @@ class Member:
     """A file of a download that may be a submission, or a part of one.
 
     Attributes:
-        inner: its path within what the student handed in.
+        inner: its path within the download, later within what the student handed in.
         time: when it was last changed, as far as the download knows.
         size: in bytes, as unpacked.
         packed: in bytes, as it lies there.
@@ -113,10 +113,10 @@ def read_parts(paths: list[Path], scratch: Path) -> list[Attempt] | None:
     for path in paths:
         inner = PurePosixPath(path.resolve().name)
         if path.is_dir():
-            files.append((inner, Member(inner, 0.0, 0, 0, None)))
-            files += [(inner / each, member) for each, member in files_of(path)]
+            files.append(folder_at(inner))
+            files += [replace(each, inner=inner / each.inner) for each in files_of(path)]
         elif path.is_file():
-            files.append((inner, member_of(path, inner)))
+            files.append(member_of(path, inner))
     return attempts_of(files, None, 0, scratch)
 
 
@@ -133,30 +133,34 @@ def names_people(folder: Path) -> bool:
     return any(map(is_named, names))
 
 
+def folder_at(inner: PurePosixPath) -> Member:
+    """A folder, which tells who handed something in although it may be empty."""
+    return Member(inner, 0.0, 0, 0, None)
+
+
 def member_of(path: Path, inner: PurePosixPath) -> Member:
     """A file of this machine as a part of a download."""
     status = os.lstat(path)
     return Member(inner, status.st_mtime, status.st_size, status.st_size, path)
 
 
-def files_of(folder: Path) -> Iterator[tuple[PurePosixPath, Member]]:
-    """The files of a folder, none behind a link, and its upper folders, each with its path."""
+def files_of(folder: Path) -> Iterator[Member]:
+    """The files of a folder, none behind a link, and its upper folders."""
     for count, (place, folders, files) in enumerate(os.walk(folder, followlinks=False)):
         folders[:] = sorted(each for each in folders if is_searched(each))
         above = PurePosixPath(Path(place).relative_to(folder).as_posix())
         if len(above.parts) < 2:
-            yield from ((above / each, Member(above / each, 0.0, 0, 0, None)) for each in folders)
+            yield from (folder_at(above / each) for each in folders)
         if count >= 100 * MAX_FOLDERS:
             break
         for name in sorted(files):
             path = Path(place) / name
             with suppress(OSError):
                 if stat.S_ISREG(os.lstat(path).st_mode):
-                    inner = PurePosixPath(path.relative_to(folder).as_posix())
-                    yield inner, member_of(path, inner)
+                    yield member_of(path, above / name)
 
 
-def members_of(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, Member]]:
+def members_of(archive: zipfile.ZipFile) -> Iterator[Member]:
     """The files of a zip that do not lead out of it."""
     for name, member in safe_members(archive, []).items():
         inner = PurePosixPath(name)
@@ -165,7 +169,7 @@ def members_of(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, Member
                 time = datetime(*member.date_time).timestamp()
             except (ValueError, OverflowError, OSError):
                 time = 0.0
-            yield inner, Member(inner, time, member.file_size, member.compress_size, member)
+            yield Member(inner, time, member.file_size, member.compress_size, member)
 
 
 def is_searched(folder: str) -> bool:
@@ -174,10 +178,7 @@ def is_searched(folder: str) -> bool:
 
 
 def attempts_of(
-    files: list[tuple[PurePosixPath, Member]],
-    archive: zipfile.ZipFile | None,
-    position: int,
-    scratch: Path,
+    files: list[Member], archive: zipfile.ZipFile | None, position: int, scratch: Path
 ) -> list[Attempt] | None:
     """The submissions among the files of a download; None if no platform names files so.
 
@@ -185,19 +186,20 @@ def attempts_of(
         LabError: when some of it belongs to nobody.
     """
     people = people_of(files)
-    if people is None and len({inner.parts[0] for inner, _ in files}) == 1:
-        files = [(PurePosixPath(*p.parts[1:]), each) for p, each in files if len(p.parts) > 1]
+    if people is None and len({each.inner.parts[0] for each in files}) == 1:
+        files = [each for each in files if len(each.inner.parts) > 1]
+        files = [replace(each, inner=PurePosixPath(*each.inner.parts[1:])) for each in files]
         people = people_of(files)
     if people is None:
         return None
     handed: dict[str, tuple[Person, list[tuple[Person, Member]]]] = {}
-    for inner, member in files:
-        found = people.get(inner.parts[0])
-        if found is None:
+    for member in files:
+        top, *below = member.inner.parts
+        if top not in people:
             continue
-        person, own_name = found
+        person, own_name = people[top]
         own = handed.setdefault(person.id, (person, []))[1]
-        rest = PurePosixPath(own_name or ".", *inner.parts[1:])
+        rest = PurePosixPath(own_name or ".", *below)
         if own_name is not None and member.source is not None and is_of_interest(rest):
             own.append((person, replace(member, inner=rest)))
     unpacker = Unpacker(archive, scratch, position)
@@ -205,13 +207,11 @@ def attempts_of(
     return [attempt for each in attempts for attempt in each]
 
 
-def people_of(
-    files: list[tuple[PurePosixPath, Member]],
-) -> dict[str, tuple[Person, str | None]] | None:
+def people_of(files: list[Member]) -> dict[str, tuple[Person, str | None]] | None:
     """Who each name at the top of a download belongs to; None if no platform names files so."""
-    tops = {inner.parts[0] for inner, _ in files if is_work(inner)}
+    tops = {each.inner.parts[0] for each in files if is_work(each.inner)}
     for platform, read in READERS.items():
-        people = {top: read(top) for top in {inner.parts[0] for inner, _ in files}}
+        people = {top: read(top) for top in {each.inner.parts[0] for each in files}}
         known = {top: found for top, found in people.items() if found is not None}
         if known and 2 * len(tops & set(known)) >= len(tops):
             if strangers := sorted(tops - set(known)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from commands.companion.quiz import LETTERS, TITLES, all_numbers
 from commands.companion.todos import BY_NUMBER
-from teacher.page import counted, escaped, folded, page, section, table
+from teacher.page import bullets, counted, escaped, folded, page, section, table
 from teacher.report.causes import TO_DO, Row, Unexplained, rows_of
 from teacher.report.records import Graded
 from teacher.reports import Mark
@@ -90,15 +90,14 @@ def overview(rows: list[Row]) -> str:
     for row in rows:
         total = sum(map(len, row.verdicts.values()))
         others = [f"{len(row.verdicts[v])} {v}" for v in OTHERS if v in row.verdicts]
-        first = next(((cause, names) for cause, names in row.causes.items()), None)
         title = BY_NUMBER[row.number].title
-        frequent = f"{len(first[1])}: {escaped(first[0])}" if first else ""
+        causes = [f"{len(names)}: {escaped(cause)}" for cause, names in row.causes.items()]
         cells.append(
             (
                 f'<a href="#todo-{row.number}">{row.number}</a> {escaped(title)}',
                 f'<span class="number">{row.passed} of {total}</span><br>{bar(row.passed, total)}',
                 ", ".join(map(escaped, others)),
-                frequent,
+                "".join(causes[:1]),
             )
         )
     return table(("TODO", "passed", "the others", "most frequent cause"), cells)
@@ -107,17 +106,20 @@ def overview(rows: list[Row]) -> str:
 def causes_of(row: Row, marks: list[Mark]) -> str:
     """What failing answers to one TODO got as a diagnosis, the most frequent first."""
     lines = [
-        f"<li>{len(names)} of {len(marks)}: {escaped(cause)} {who(names)}</li>"
+        f"{len(names)} of {len(marks)}: {escaped(cause)} {who(names)}"
         for cause, names in row.causes.items()
     ]
     count = sum(group.count for group in row.unexplained)
     if count:
-        lines.append(
-            f'<li>{count} of {len(marks)}: <a href="#read-{row.number}">no cause was named</a></li>'
-        )
-    title = f"TODO {row.number}: {BY_NUMBER[row.number].title}"
-    body = "<ul>\n" + "\n".join(lines) + "\n</ul>" if lines else "<p>Nothing.</p>"
-    return f'<h3 id="todo-{row.number}">{escaped(title)}</h3>\n{body}'
+        link = f'<a href="#read-{row.number}">no cause was named</a>'
+        lines.append(f"{count} of {len(marks)}: {link}")
+    return heading_of(row, "todo") + (bullets(lines) or "<p>Nothing.</p>")
+
+
+def heading_of(row: Row, kind: str) -> str:
+    """A heading with the name of a TODO, to be linked as `#kind-number`."""
+    title = escaped(f"TODO {row.number}: {BY_NUMBER[row.number].title}")
+    return f'<h3 id="{kind}-{row.number}">{title}</h3>\n'
 
 
 def who(names: Sequence[str]) -> str:
@@ -126,8 +128,7 @@ def who(names: Sequence[str]) -> str:
     rest = ", ".join(map(escaped, names[SHOWN_NAMES:]))
     if not rest:
         return f'<span class="quiet">({first})</span>'
-    more = folded(f'<span class="quiet">{first} and {len(names) - SHOWN_NAMES} more</span>', rest)
-    return more
+    return folded(f'<span class="quiet">{first} and {len(names) - SHOWN_NAMES} more</span>', rest)
 
 
 # ------------------------------------------------------------------ what a teacher reads
@@ -138,9 +139,7 @@ def unexplained(rows: list[Row]) -> str:
     parts = []
     for row in rows:
         if row.unexplained:
-            title = f"TODO {row.number}: {BY_NUMBER[row.number].title}"
-            parts.append(f'<h3 id="read-{row.number}">{escaped(title)}</h3>')
-            parts += [group_of(group) for group in row.unexplained]
+            parts += [heading_of(row, "read"), *map(group_of, row.unexplained)]
     if not parts:
         return "<p>Every wrong answer got a cause.</p>"
     note = (
@@ -181,12 +180,8 @@ def quiz(marks: list[Mark]) -> str:
 
 def remarks(marks: list[Mark]) -> str:
     """What the grading remarked on submissions, and those in which nothing was tried."""
-    lines = [
-        f"<li>{escaped(mark.submission)}: {escaped(remark)}</li>"
-        for mark in marks
-        for remark in mark.remarks
-    ]
+    lines = [f"{mark.submission}: {remark}" for mark in marks for remark in mark.remarks]
     idle = [m.submission for m in marks if all(t.verdict == TO_DO for t in m.todos)]
     if idle:
-        lines.append(f"<li>Nothing was written yet: {', '.join(map(escaped, idle))}</li>")
-    return "<ul>\n" + "\n".join(lines) + "\n</ul>" if lines else ""
+        lines.append(f"Nothing was written yet: {', '.join(idle)}")
+    return bullets([*map(escaped, lines)])

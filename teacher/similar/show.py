@@ -3,7 +3,7 @@
 import re
 
 from commands.companion.todos import BY_NUMBER
-from teacher.page import counted, escaped, page, section, table
+from teacher.page import bullets, counted, escaped, page, section, table
 from teacher.similar.compare import FEWEST, LEAST_OWN, LEAST_SHARE, Answer, Author, Likeness
 from teacher.similar.gather import Comparison, Pair
 
@@ -146,5 +146,4 @@ def remarks(comparison: Comparison, is_anonymous: bool) -> str:
     """What of the submissions could not be read; how often alone, where that would tell a name."""
     if is_anonymous and comparison.remarks:
         return f"<p>{counted(len(comparison.remarks), 'remark')}, shown with the names only.</p>"
-    lines = [f"<li>{escaped(a.name)}: {escaped(text)}</li>" for a, text in comparison.remarks]
-    return "<ul>\n" + "\n".join(lines) + "\n</ul>" if lines else ""
+    return bullets([escaped(f"{author.name}: {text}") for author, text in comparison.remarks])
