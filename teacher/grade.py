@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -183,7 +183,7 @@ class Grading:
         if self.output is None:
             return
         digest = self.digests.get(mark.submission, "")
-        write_json(self.record_of(mark.submission), {"digest": digest, "mark": mark.to_json()})
+        write_json(self.record_of(mark.submission), {"digest": digest, "mark": asdict(mark)})
         if mark.submission not in self.names:
             name, taken = file_name(mark.submission), {n.casefold() for n in self.names.values()}
             while name.casefold() in taken:

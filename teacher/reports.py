@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.companion.quiz import TITLES, all_numbers
@@ -84,13 +84,9 @@ class Mark:
         extra = f" and {self.extra} extra" if self.extra else ""
         return f"{self.total} of {self.highest} points{extra}"
 
-    def to_json(self) -> dict:
-        """The mark as JSON has it."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, values: dict) -> "Mark":
-        """The mark of what `to_json` gave.
+        """The mark of what `asdict` gave.
 
         Raises:
             KeyError or TypeError: when it is something else.

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 
 import pytest
 from made_class import editions, files_with, grade
@@ -50,7 +51,7 @@ def write_grading(folder, marks, name="marks.csv"):
     for place, mark in enumerate(marks):
         path = folder / f"{name}.parts" / f"{place}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"digest": "", "mark": mark.to_json()}), encoding="utf-8")
+        path.write_text(json.dumps({"digest": "", "mark": asdict(mark)}), encoding="utf-8")
     return folder
 
 

@@ -70,7 +70,11 @@ def write_exam(
     by_student = [made[i * size : (i + 1) * size] for i in range(len(students))]
     pairs = list(zip(students, by_student, strict=True))
     parts = [sheet(student, asked) for student, asked in pairs]
-    write_text(key, page("Key", [key_text(seed), *key_tables(pairs)], STYLE))
+    note = (
+        "<p>For the teacher alone. The numbers in brackets come of the mistakes A, B … of the "
+        f"question. Made with --seed {seed}: the same seed and list make the same sheets.</p>"
+    )
+    write_text(key, page("Key", [note, *key_tables(pairs)], STYLE))
     try:
         write_text(sheets, page("Exam", parts, STYLE, heading=False))
     except BaseException:
@@ -138,15 +142,6 @@ def table(rows: Sequence[Sequence[Any]]) -> str:
     lines = ["".join(f"<td>{escaped(cell)}</td>" for cell in row) for row in body]
     lines = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="wide"><table>{top}<tbody>{lines}</tbody></table></div>'
-
-
-def key_text(seed: int) -> str:
-    """What stands above the key."""
-    return (
-        "<p>For the teacher alone. The numbers in brackets come of the mistakes A, B … "
-        f"of the question. Made with --seed {seed}: the same seed and "
-        "list make the same sheets.</p>"
-    )
 
 
 def key_tables(pairs: Sequence[tuple[Student, Sequence[dict]]]) -> list[str]:

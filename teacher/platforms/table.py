@@ -80,8 +80,8 @@ def read_table(path: Path) -> Table:
         delimiter = text[start + 4]
         start = text.index("\n", start) + 1 if "\n" in text else len(text)
     else:
-        counts = {each: len(first_row(text, start, each)) for each in DELIMITERS}
-        delimiter = max(counts, key=counts.get)
+        first = {each: cells_of(text, start, each, most=1) for each in DELIMITERS}
+        delimiter = max(DELIMITERS, key=lambda each: sum(map(len, first[each])))
     rows = cells_of(text, start, delimiter)
     if not rows:
         raise LabError(f"{path}: is empty; download it again")
@@ -98,12 +98,6 @@ def encoding_of(data: bytes) -> str:
             data.decode(encoding)
             return encoding
     return "latin-1"
-
-
-def first_row(text: str, start: int, delimiter: str) -> list[Cell]:
-    """The cells of the first line that has any."""
-    rows = cells_of(text, start, delimiter, most=1)
-    return rows[0] if rows else []
 
 
 def cells_of(text: str, start: int, delimiter: str, most: int | None = None) -> list[list[Cell]]:

@@ -6,7 +6,6 @@ reads them.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from commands.companion.todos import BY_NUMBER
@@ -76,7 +75,9 @@ def row_of(number: str, marks: list[Mark]) -> Row:
     """Counts one TODO."""
     row = Row(number)
     unexplained: dict[str, Unexplained] = {}
-    for name, todo in answers_to(number, marks):
+    own = ((mark, todo) for mark in marks for todo in mark.todos if todo.number == number)
+    for mark, todo in own:
+        name = mark.submission
         row.verdicts.setdefault(todo.verdict, []).append(name)
         if todo.verdict in (PASSED, TO_DO):
             continue
@@ -90,14 +91,6 @@ def row_of(number: str, marks: list[Mark]) -> Row:
     row.causes = dict(sorted(row.causes.items(), key=lambda each: (-len(each[1]), each[0])))
     row.unexplained = sorted(unexplained.values(), key=lambda each: (-each.count, each.message))
     return row
-
-
-def answers_to(number: str, marks: list[Mark]) -> Iterator[tuple[str, TodoMark]]:
-    """Each submission and its mark for one TODO."""
-    for mark in marks:
-        for todo in mark.todos:
-            if todo.number == number:
-                yield mark.submission, todo
 
 
 def cause_of(todo: TodoMark) -> str | None:

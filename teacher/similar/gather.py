@@ -1,7 +1,7 @@
 """Gathers the answers of a class, and what is known of each TODO and weighs nothing."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,26 +60,13 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
     """
     if archive is not None and archive.resolve() == folder.resolve():
         raise LabError(f"--archive {archive}: is the folder that is to be compared")
-    sources = [(folder, False)] + ([(archive, True)] if archive else [])
-    authors: list[Author] = []
     answers: dict[str, list[Answer]] = {number: [] for number in numbers}
-    remarks: list[tuple[Author, str]] = []
-    for source, is_old in sources:
-        for author, submission in submissions_of(source, is_old):
-            authors.append(author)
-            texts = (*submission.remarks, *submission.faults.values())
-            remarks += [(author, text) for text in texts]
-            for number in numbers:
-                code = code_of(submission, number)
-                if code:
-                    answers[number].append(Answer(author, code))
-    for source, is_old in sources:
-        every = (answer for each in answers.values() for answer in each)
-        if not any(answer.author.is_archived == is_old for answer in every):
-            raise LabError(f"{source}: holds no answer to compare; is it the folder of a class?")
-    if len(authors) == 1:
+    authors, remarks = read_answers_of(folder, False, answers)
+    if archive is None and len(authors) == 1:
         raise LabError(f"{folder}: is one submission alone; a zip of many must be unpacked first")
     if archive is not None:
+        older, more = read_answers_of(archive, True, answers)
+        authors, remarks = authors + older, remarks + more
         require_other_class(answers, authors, archive)
     known = known_codes()
     pairs: dict[tuple[Author, Author], Pair] = {}
@@ -93,6 +80,33 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
         for number, each in answers.items()
     }
     return Comparison(authors, order, counts, remarks)
+
+
+def read_answers_of(
+    source: Path, is_old: bool, answers: dict[str, list[Answer]]
+) -> tuple[list[Author], list[tuple[Author, str]]]:
+    """Adds a class, student by student: a folder of submissions, or a platform's download.
+
+    Returns:
+        The authors, and what could not be read.
+
+    Raises:
+        LabError: when there is no answer.
+    """
+    authors, remarks, count = [], [], 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, path in tqdm(find([source], Path(scratch), Wishes()).found, "read", disable=None):
+            author, submission = Author(name, is_old), read_submission(name, path, None)
+            authors.append(author)
+            texts = (*submission.remarks, *submission.faults.values())
+            remarks += [(author, text) for text in texts]
+            for number, own in answers.items():
+                if code := code_of(submission, number):
+                    own.append(Answer(author, code))
+                    count += 1
+    if not count:
+        raise LabError(f"{source}: holds no answer to compare; is it the folder of a class?")
+    return authors, remarks
 
 
 def require_other_class(
@@ -110,13 +124,6 @@ def require_other_class(
             f"--archive {archive}: has {len(same)} of {len(mine)} submissions to the letter; "
             "is it the same class?"
         )
-
-
-def submissions_of(source: Path, is_old: bool) -> Iterator[tuple[Author, Submission]]:
-    """Reads a class, a folder of submissions or a platform's download, student by student."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, path in tqdm(find([source], Path(scratch), Wishes()).found, "read", disable=None):
-            yield Author(name, is_old), read_submission(name, path, None)
 
 
 def sort_key(pair: Pair) -> list[tuple[bool, str]]:
