@@ -8,6 +8,7 @@ score is above its maximum: points of optional TODOs are told in a field of thei
 """
 
 import os
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,8 +16,7 @@ from pathlib import Path
 from commands.companion.todos import BY_NUMBER
 from teacher.catalogue import TEACHER
 from teacher.handout.solved_lab import files_to_grade, write_bytes, zip_of
-from teacher.page import printable
-from teacher.reports import Mark, TodoMark, is_optional
+from teacher.reports import Mark, TodoMark, as_text, is_optional
 from utils import LabError, write_json, write_text
 
 SCHEMA = "classroom50/result/v1"
@@ -114,32 +114,6 @@ def write_result(path: Path, mark: Mark) -> None:
 
 
 def as_markdown(mark: Mark) -> str:
-    """The report of a submission as Markdown; what tests say stands in fences, cut to a limit."""
-    lines = [f"### {mark.sums}", ""]
-    lines += [f"- {in_line(remark)}" for remark in mark.remarks]
-    lines += ["", "| TODO | | points |", "|---|---|---|"]
-    for todo in filter(counts, mark.todos):
-        most = BY_NUMBER[todo.number].points
-        lines.append(f"| {name_of(todo.number)} | {todo.verdict} | {todo.points} / {most} |")
-    for todo in mark.todos:
-        if todo.message and todo.verdict not in ("passed", "to do"):
-            message = printable(todo.message)
-            fence = "`" * max(3, 1 + longest_run(message))
-            lines += ["", f"**TODO {todo.number}**", "", fence, message, fence]
-    text = "\n".join(lines)
-    if len(text) > LONGEST_BODY:
-        text = f"{text[:LONGEST_BODY]}\n{'`' * 100}\n\n(cut)"
-    return f"{text}\n"
-
-
-def longest_run(text: str) -> int:
-    """The most backticks in a row."""
-    return max(
-        (len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0
-    )
-
-
-def in_line(text: str) -> str:
-    """A sentence that Markdown shows as it is."""
-    text = " ".join(printable(text).split())
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#!|&" else letter for letter in text)
+    """The report of a submission as a block of code, in which nothing is Markdown or HTML."""
+    text = textwrap.indent(as_text(mark), "    ")
+    return text if len(text) <= LONGEST_BODY else f"{text[:LONGEST_BODY]}\n\n(cut)\n"
