@@ -140,9 +140,13 @@ def name_of(path: Path) -> str:
     if path.suffix.lower() == ".zip" and not path.is_dir():
         name = path.stem
     name = name.encode("utf-8", "replace").decode("utf-8")  # names of files may be any bytes
-    name = unicodedata.normalize("NFC", name)
-    name = "".join(letter if letter.isprintable() else "_" for letter in name).strip()
-    return name[:150] or "unnamed"
+    return plain_text(unicodedata.normalize("NFC", name))
+
+
+def plain_text(name: str) -> str:
+    """A name for lists and files: printable, not too long."""
+    letters = "".join(letter if letter.isprintable() else "_" for letter in name)
+    return letters.strip()[:150] or "unnamed"
 
 
 # ------------------------------------------------------------------ their files

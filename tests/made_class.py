@@ -14,8 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from commands.command_line import run_command
 from commands.companion.markers import Region, parse_solutions, splice, to_edition
 from commands.companion.todos import TODOS
+from teacher.__main__ import build_parser
 from teacher.catalogue import read_answers, solved_texts
 from teacher.grade import Grading, Limits
 from teacher.platforms.handed_in import HandedIn
@@ -55,6 +57,11 @@ def grade(
     """Grades the submissions that lie at some paths."""
     handed = HandedIn(find_submissions(paths))
     return Grading(handed, output, numbers, limits, is_partial).run(workers)
+
+
+def teacher(*words: object) -> int:
+    """Runs a command of the teacher's; returns its exit code."""
+    return run_command(build_parser(), [str(word) for word in words])
 
 
 def renamed(code: str) -> str:

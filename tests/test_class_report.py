@@ -5,9 +5,8 @@ import re
 from dataclasses import asdict
 
 import pytest
-from made_class import editions, files_with, grade
+from made_class import editions, files_with, grade, teacher
 
-from teacher.__main__ import build_parser
 from teacher.grade import Limits
 from teacher.partial import passed_tests, points_for
 from teacher.report.causes import cause_of, rows_of
@@ -55,11 +54,6 @@ def write_grading(folder, marks, name="marks.csv"):
     return folder
 
 
-def run(*argv):
-    args = build_parser().parse_args(["report", *map(str, argv)])
-    return args.run(args)
-
-
 # ------------------------------------------------------------------ what is counted
 
 
@@ -95,7 +89,8 @@ def test_a_cause_is_the_likely_one_before_the_error_that_was_raised():
 
 def test_the_page_shows_counts_causes_and_code(tmp_path, capsys):
     folder = write_grading(tmp_path / "marks", CLASS)
-    assert run(folder) == 0 and "class.html: 11 submissions" in capsys.readouterr().out
+    assert teacher("report", folder) == 0
+    assert "class.html: 11 submissions" in capsys.readouterr().out
     text = (folder / "class.html").read_text(encoding="utf-8")
     assert "11 submissions; on average 2.2 of 4 points; the median is 2.0." in text
     assert "2 of 11: void counts" in text and "1 of 11</span>" in text

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_class import teacher
 from test_grade import RIGHT, has_walls, lab_with, losses, needs_tests, submit
 
-from commands.command_line import run_command
 from commands.companion.todos import BY_NUMBER, TODOS
 from teacher import walls
-from teacher.__main__ import build_parser
 from teacher.catalogue import LAB, TEACHER
 from teacher.handout import autograder
 from teacher.handout.classroom50 import as_markdown, declarative_tests, result_of
@@ -30,11 +29,6 @@ RUNNER = {
     "COMMIT_URL": "https://x/c", "RELEASE_URL": "https://x/r", "REVIEW_URL": "https://x/v",
 }  # fmt: skip
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="runs on Linux")
-
-
-def teacher(*words: object) -> int:
-    """Runs a command of the teacher's."""
-    return run_command(build_parser(), [str(word) for word in words])
 
 
 def stand_in(jobs, *_):

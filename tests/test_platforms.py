@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from made_class import teacher
 
-from commands.command_line import run_command
 from commands.companion.markers import LAB_FILES
 from teacher.__main__ import build_parser
 from teacher.platforms.dates import days_late, parse_date
@@ -522,7 +522,7 @@ def test_a_class_of_sixty_is_filled_and_read_back(tmp_path, monkeypatch, capsys)
     sheet = write(tmp_path / "w.csv", text)
     words = ["grade", str(path), "--output", str(tmp_path / "m" / "marks.csv"), "--todos", "5.1"]
     words += ["--fill", str(sheet), "--feedback", str(tmp_path / "f.zip"), "--roster", str(sheet)]
-    assert run_command(build_parser(), [*words, "--deadline", "2026-06-29"]) == 0
+    assert teacher(*words, "--deadline", "2026-06-29") == 0
     said = capsys.readouterr().out
     assert "w-filled.csv: 60 marks in the column 'Bewertung'" in said
     assert "1 of 61 have not handed in: Student 60, 60" in said
@@ -546,7 +546,7 @@ def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, cap
     path = a_class(tmp_path / "d.zip", 2, "berg_LATE_482{0}_9{0}_lab.zip")
     words = ["grade", str(path), "--output", str(tmp_path / "marks.csv"), "--todos", "5.1"]
     words += ["--fill", str(write(tmp_path / "g.csv", CANVAS)), "--assignment", "lab"]
-    assert run_command(build_parser(), [*words, "--feedback", str(tmp_path / "f.zip")]) == 0
+    assert teacher(*words, "--feedback", str(tmp_path / "f.zip")) == 0
     with zipfile.ZipFile(tmp_path / "f.zip") as archive:
         names = ["berg_LATE_4821_91_feedback.html", "berg_LATE_4820_90_feedback.html"]
         assert archive.namelist() == names
@@ -569,7 +569,7 @@ def test_the_worksheet_of_another_course_is_refused(tmp_path, capsys, name, numb
     sheet = write(tmp_path / "w.csv", head + "".join(student.format(n) for n in range(3)))
     out = tmp_path / "m.csv"
     words = ["grade", str(path), "--output", str(out), "--todos", "5.1", "--fill", str(sheet)]
-    assert run_command(build_parser(), words) == 2
+    assert teacher(*words) == 2
     assert line in capsys.readouterr().err
     assert not out.exists() and not (tmp_path / "w-filled.csv").exists()
 
@@ -607,7 +607,7 @@ def test_the_best_of_several_has_its_report_and_its_record(tmp_path, monkeypatch
     again.write_bytes(packed({"Student 1_1_assignsubmission_file/losses.py": "nothing"}))
     out = tmp_path / "m" / "marks.csv"
     words = ["grade", str(early), str(again), "--output", str(out), "--todos", "5.1", "--best"]
-    assert run_command(build_parser(), words) == 0
+    assert teacher(*words) == 0
     assert "2 of 2 points" in (out.parent / "reports" / "Student 1.txt").read_text()
     assert [m.submission for m in read_graded(out.parent).marks] == ["Student 0", "Student 1"]
 
@@ -626,13 +626,13 @@ def test_what_is_graded_is_not_graded_again_under_the_name_in_the_gradebook(
     path = a_class(tmp_path / "d.zip", 2, "bergänne_4821_9{0}_lab.zip")
     out = tmp_path / "m" / "marks.csv"
     words = ["grade", str(path), "--output", str(out), "--todos", "5.1"]
-    assert run_command(build_parser(), words) == 0
+    assert teacher(*words) == 0
     fill_in = ["--assignment", "lab", "--fill", str(write(tmp_path / "g.csv", CANVAS))]
-    assert run_command(build_parser(), [*words, *fill_in]) == 0
+    assert teacher(*words, *fill_in) == 0
     assert tested == [1, 0]
     assert [m.submission for m in read_graded(out).marks] == ["Berg, Änne"]
-    assert run_command(build_parser(), [*words, *fill_in, "--best"]) == 0
-    assert run_command(build_parser(), [*words, *fill_in, "--best"]) == 0
+    assert teacher(*words, *fill_in, "--best") == 0
+    assert teacher(*words, *fill_in, "--best") == 0
     assert tested == [1, 0, 2, 0] and read_graded(out).marks[0].total == 2
 
 
@@ -652,7 +652,7 @@ def test_wishes_that_cannot_be_met_are_told_before_the_grading(tmp_path, capsys,
     (tmp_path / "anna" / "data.py").write_text("")
     out = tmp_path / "marks.csv"
     command = ["grade", str(tmp_path / "anna"), "--output", str(out), *words]
-    assert run_command(build_parser(), command) == 2
+    assert teacher(*command) == 2
     assert line in capsys.readouterr().err and not out.exists()
 
 
@@ -662,7 +662,7 @@ def test_nothing_that_is_given_is_written_over(tmp_path, capsys):
     sheet = write(tmp_path / "w.csv", GERMAN)
     for out, feedback in ((sheet, tmp_path / "f.zip"), (tmp_path / "m.csv", path)):
         words = ["grade", str(path), "--fill", str(sheet), "--output", str(out)]
-        assert run_command(build_parser(), [*words, "--feedback", str(feedback)]) == 2
+        assert teacher(*words, "--feedback", str(feedback)) == 2
         assert "is one of the files that you give" in capsys.readouterr().err
     assert sheet.read_bytes() == GERMAN.encode()
 

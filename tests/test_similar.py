@@ -5,9 +5,8 @@ import shutil
 import zipfile
 
 import pytest
-from made_class import editions, files_with
+from made_class import editions, files_with, teacher
 
-from teacher.__main__ import build_parser
 from teacher.catalogue import read_answers
 from teacher.similar.compare import LEAST_OWN, Answer, Author, alike
 from teacher.similar.gather import compare_class, known_codes
@@ -212,11 +211,6 @@ def school(tmp_path):
     return folder, old
 
 
-def run(*argv):
-    args = build_parser().parse_args(["similar", *map(str, argv)])
-    return args.run(args)
-
-
 def test_a_class_is_compared_from_folders_and_zips(school):
     found = compare_class(*school, ["4.2", "4.3"])
     pairs = [[author.name for author in pair.authors] for pair in found.pairs]
@@ -260,12 +254,13 @@ def test_what_students_start_from_weighs_nothing():
 
 
 def test_the_page_says_first_that_likeness_is_no_proof(school, tmp_path, capsys):
-    assert run(school[0], "--archive", school[1], "--output", tmp_path / "a" / "page.html") == 0
+    path = tmp_path / "a" / "page.html"
+    assert teacher("similar", school[0], "--archive", school[1], "--output", path) == 0
     said = capsys.readouterr().out
     assert (
         "page.html: 6 submissions, compared with each other and with 1 older one; 3 pairs" in said
     )
-    text = (tmp_path / "a" / "page.html").read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     assert re.search(r"</h1>\s*<p[^>]*>Likeness is no proof: read both\.", text)
     assert "Zoë &lt;i&gt;Ö" in text and "<i>" not in text and "&lt;b&gt;Zoë" in text
     assert "Max (archive)" in text and 'id="pair-3"' in text and text.count("<mark>") > 10
@@ -274,7 +269,7 @@ def test_the_page_says_first_that_likeness_is_no_proof(school, tmp_path, capsys)
 
 def test_without_names_no_name_is_on_the_page(school, tmp_path):
     page = tmp_path / "page.html"
-    run(school[0], "--archive", school[1], "--anonymous", "--output", page)
+    teacher("similar", school[0], "--archive", school[1], "--anonymous", "--output", page)
     text = page.read_text(encoding="utf-8")
     assert not re.search("Zoë|Öztürk|Bo\\b|Max|damaged|broken|mine|myself", text)
     assert {"student 1", "student 2", "student 3 (archive)"} <= set(

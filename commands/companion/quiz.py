@@ -14,7 +14,7 @@ import math
 import unicodedata
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,7 @@ def question_for(pool: dict[str, dict], name: str, number: str) -> Question:
     return Question(number, own["text"], own["table"], tags=own["tags"], variant=variant, **rest)
 
 
+@dataclass
 class Answers:
     """What a student has answered, as `.lab/quiz.json` keeps it.
 
@@ -180,10 +181,8 @@ class Answers:
         given: number → question's digest, and the numbers given, the first one first.
     """
 
-    def __init__(
-        self, name: str = "", given: dict[str, tuple[str, list[float]]] | None = None
-    ) -> None:
-        self.name, self.given = name, given or {}
+    name: str = ""
+    given: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, data: bytes) -> "Answers":

@@ -15,7 +15,7 @@ from teacher.platforms.downloads import Attempt, read_download, read_parts
 from teacher.platforms.people import Person, name_key
 from teacher.platforms.worksheet import Row, Wishes, Worksheet
 from teacher.reports import Mark
-from teacher.submissions import find_submissions
+from teacher.submissions import find_submissions, plain_text
 from utils import LabError
 
 
@@ -133,18 +133,12 @@ def student_names(people: list[Person], sheet: Worksheet | None) -> dict[tuple[s
     names = {}
     for person in people:
         key = person.platform, person.id
-        names[key] = clean(known.get(key) or person.name or person.id)
+        names[key] = plain_text(known.get(key) or person.name or person.id)
     counts = Counter(name.casefold() for name in names.values())
     return {
         key: f"{name} ({key[1]})" if counts[name.casefold()] > 1 else name
         for key, name in names.items()
     }
-
-
-def clean(name: str) -> str:
-    """A name for lists and files: printable, not too long."""
-    letters = "".join(letter if letter.isprintable() else "_" for letter in name)
-    return letters.strip()[:150] or "unnamed"
 
 
 def note_lateness(handed: HandedIn, sheet: Worksheet | None, deadline: datetime) -> None:
