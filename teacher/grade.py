@@ -25,10 +25,10 @@ from teacher.exam.marking import mark_quizzes
 from teacher.page import counted
 from teacher.partial import passed_tests, points_for
 from teacher.platforms.handed_in import HandedIn
-from teacher.reports import MAX_MESSAGE, Mark, TodoMark, file_name, write_marks, write_reports
+from teacher.reports import MAX_MESSAGE, Mark, TodoMark, as_html, as_text, file_name, write_marks
 from teacher.sandbox import NEEDED, Job, Outcome, run_jobs
 from teacher.submissions import Submission, read_submission
-from utils import write_json
+from utils import write_json, write_text
 
 EXPORT, EXPORT_FACTOR = "7.1", 2
 """The TODO whose tests take seconds, and how much more time it has."""
@@ -189,7 +189,9 @@ class Grading:
             while name.casefold() in taken:
                 name += "_"
             self.names[mark.submission] = name
-        write_reports(self.output.parent / "reports", self.names[mark.submission], mark)
+        report = self.output.parent / "reports" / self.names[mark.submission]
+        write_text(report.with_name(f"{report.name}.txt"), as_text(mark))
+        write_text(report.with_name(f"{report.name}.html"), as_html(mark))
 
     def digest(self, submission: Submission) -> str:
         """A hash of all that a mark depends on."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from commands.companion.quiz import TITLES, all_numbers
 from commands.companion.todos import BY_NUMBER
 from teacher.page import bullets, escaped, page, printable, section, table
-from utils import write_csv, write_json, write_text
+from utils import write_csv, write_json
 
 COLUMNS = ("submission", "total", "max", "remarks")
 MAX_MESSAGE = 6_000
@@ -146,12 +146,6 @@ def file_name(submission: str) -> str:
     return f"_{name}" if reserved or not name or name.startswith("-") else name
 
 
-def write_reports(folder: Path, name: str, mark: Mark) -> None:
-    """Writes a student's report as text and as HTML."""
-    write_text(folder / f"{name}.txt", as_text(mark))
-    write_text(folder / f"{name}.html", as_html(mark))
-
-
 def as_text(mark: Mark) -> str:
     """The report of a student to read anywhere."""
     lines = [f"{mark.submission}: {mark.sums}", ""]
@@ -207,14 +201,9 @@ def quiz_lines(mark: Mark) -> list[str]:
     for chapter, title in sorted(TITLES.items()):
         own = [number for number in all_numbers([chapter]) if number in mark.quiz]
         if own:
-            cells = ", ".join(f"{number} ({tries_in_words(mark.quiz[number])})" for number in own)
-            lines.append(f"    {chapter:>2} {title}: {cells}")
+            tries = [f"{n} (try {mark.quiz[n]})" for n in own]
+            lines.append(f"    {chapter:>2} {title}: {', '.join(tries)}")
     return lines
-
-
-def tries_in_words(count: int) -> str:
-    """How many tries a question took."""
-    return "first try" if count == 1 else f"{count} tries"
 
 
 def not_graded(numbers: list[str], trouble: str) -> Mark:

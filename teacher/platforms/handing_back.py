@@ -7,7 +7,7 @@ from teacher.page import counted, printable
 from teacher.platforms.canvas import read_gradebook
 from teacher.platforms.handed_in import HandedIn
 from teacher.platforms.moodle import read_worksheet
-from teacher.platforms.people import Person, file_name_of
+from teacher.platforms.people import Person
 from teacher.platforms.roster import missing_from
 from teacher.platforms.table import read_table
 from teacher.platforms.worksheet import Wishes, Worksheet, fill
@@ -84,7 +84,8 @@ def write_feedback(path: Path, marks: list[Mark], handed: HandedIn, sheet: Works
         for mark in marks:
             person = handed.people.get(mark.submission) or person_in(sheet, mark)
             if person is not None and person.prefix:
-                entry = zipfile.ZipInfo(file_name_of(REPORT, person), (2020, 1, 1, 0, 0, 0))
+                name = f"{person.prefix}{'/' if person.platform == 'moodle' else '_'}{REPORT}"
+                entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
                 archive.writestr(entry, as_html(mark).encode(), zipfile.ZIP_DEFLATED)
                 count += 1
     return count

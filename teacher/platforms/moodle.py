@@ -61,7 +61,8 @@ def read_worksheet(table: Table) -> Worksheet | None:
             f"{table.path}: no column with marks and one with the most points behind it; "
             "is the assignment graded with points, not with a scale?"
         )
-    dates = date_columns(columns, grade)
+    behind = range(grade + 2, width)
+    dates = [n for n in behind if all(LOOKS_LIKE_DATE.fullmatch(text) for text in columns[n])]
     feedback = dates[-1] + 1 if dates and dates[-1] + 1 < width else None
     submitted = columns[dates[0]] if len(dates) > 1 else ["-"] * len(texts)
     times = [parse_date(text) for text in submitted]
@@ -85,12 +86,6 @@ def grade_column(columns: list[list[str]]) -> int | None:
         if is_most and follows and all(NUMBER.fullmatch(text) for text in marks):
             return column
     return None
-
-
-def date_columns(columns: list[list[str]], grade: int) -> list[int]:
-    """The columns behind the marks that hold dates, or `-` for none, in every row."""
-    behind = range(grade + 2, len(columns))
-    return [n for n in behind if all(LOOKS_LIKE_DATE.fullmatch(text) for text in columns[n])]
 
 
 def name_of(cells: list[str], grade: int) -> str:

@@ -30,8 +30,3 @@ def name_key(name: str) -> tuple[str, ...]:
     """The words of a name in a fixed order: "Berg, Anna" and "anna_berg" are the same."""
     name = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
     return tuple(sorted(re.findall(r"\w+", name)))
-
-
-def file_name_of(feedback: str, person: Person) -> str:
-    """What a feedback file is called in the zip that the platform takes."""
-    return f"{person.prefix}{'/' if person.platform == 'moodle' else '_'}{feedback}"

@@ -59,11 +59,6 @@ class Row:
         """How many answers passed."""
         return len(self.verdicts.get(PASSED, []))
 
-    @property
-    def tried(self) -> int:
-        """How many have written an answer, readable or not."""
-        return sum(map(len, self.verdicts.values())) - len(self.verdicts.get(TO_DO, []))
-
 
 def rows_of(marks: list[Mark]) -> list[Row]:
     """A row for each TODO that was graded, in their order."""

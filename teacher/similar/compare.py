@@ -7,7 +7,7 @@ like another one nor unlike it, and is not compared.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -125,12 +125,7 @@ def likeness(number: str, first: Answer, second: Answer) -> Likeness | None:
     if first.author.is_archived and second.author.is_archived:
         return None
     shared = first.prints.keys() & second.prints.keys()
-    lit = [frozenset(covered(places_of(shared, each))) for each in (first, second)]
-    found = Likeness(number, (first, second), (lit[0], lit[1]))
+    starts = ([place for value in shared for place in a.prints[value]] for a in (first, second))
+    one, two = (frozenset(covered(places)) for places in starts)
+    found = Likeness(number, (first, second), (one, two))
     return found if max(found.shares) >= LEAST_SHARE and found.tokens >= LEAST_COMMON else None
-
-
-def places_of(values: Iterable[int], answer: Answer) -> Iterator[int]:
-    """Where some passages begin in an answer."""
-    for value in values:
-        yield from answer.prints[value]

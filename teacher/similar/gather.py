@@ -74,7 +74,10 @@ def compare_class(folder: Path, archive: Path | None, numbers: Sequence[str]) ->
         for likeness in alike(number, answers[number], known[number]):
             first, second = (answer.author for answer in likeness.answers)
             pairs.setdefault((first, second), Pair((first, second))).found.append(likeness)
-    order = sorted(pairs.values(), key=lambda pair: (-pair.tokens, sort_key(pair)))
+    order = sorted(
+        pairs.values(),
+        key=lambda pair: (-pair.tokens, [(each.is_archived, each.name) for each in pair.authors]),
+    )
     counts = {
         number: (len(each), sum(len(answer.own) >= LEAST_OWN for answer in each))
         for number, each in answers.items()
@@ -124,11 +127,6 @@ def require_other_class(
             f"--archive {archive}: has {len(same)} of {len(mine)} submissions to the letter; "
             "is it the same class?"
         )
-
-
-def sort_key(pair: Pair) -> list[tuple[bool, str]]:
-    """An order of pairs that depends on nothing but their names."""
-    return [(author.is_archived, author.name) for author in pair.authors]
 
 
 def code_of(submission: Submission, number: str) -> str:
