@@ -14,6 +14,7 @@ from commands.companion.checking import wrong
 
 
 def metadata(num_classes: int) -> dict[str, object]:
+    """What a model.onnx of so many classes says of itself."""
     return {
         "classes": [f"class {k}" for k in range(num_classes)],
         "palette": [[k, 255 - k, 7] for k in range(num_classes)],
@@ -143,4 +144,5 @@ def _explain_crash(error: BaseException | None, given: str, photo: np.ndarray) -
 
 
 def normalised(photo: np.ndarray, channel: int) -> np.ndarray:
+    """What one channel of a photo, (H, W), is for the network."""
     return (photo[..., channel] / 255 - MEAN[channel]) / STD[channel]

@@ -45,6 +45,7 @@ def pattern_sample(void: bool = False) -> Sample:
 
 
 def flat_sample(color: Sequence[int], size: tuple[int, int] = SOURCE, label: int = DARK) -> Sample:
+    """A sample of one colour and one label."""
     image = np.empty((*size, 3), dtype=np.uint8)
     image[:] = color
     return Sample(image, np.full(size, label, dtype=np.uint8))
