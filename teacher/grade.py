@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -46,15 +46,6 @@ class Limits:
     megabytes: int = 3000
 
 
-@dataclass
-class Task:
-    """A submission under way: its marks so far, and how many TODOs are still tested."""
-
-    submission: Submission
-    mark: Mark
-    waiting: set[str] = field(default_factory=set)
-
-
 class Grading:
     """A grading: what is under way, and what is done.
 
@@ -78,7 +69,7 @@ class Grading:
         self.is_partial = is_partial
         self.solved, self.places = solved_texts(), all_parts()
         self.lab = digest_of_lab()
-        self.tasks: dict[str, Task] = {}
+        self.under_way: dict[str, tuple[Submission, Mark]] = {}
         self.marks: list[Mark] = []
         self.digests: dict[str, str] = {}
         self.names: dict[str, str] = {}
@@ -114,28 +105,27 @@ class Grading:
             submission.remarks[:0] = self.handed.remarks.get(name, [])
             self.digests[name] = self.digest(submission)
             recorded = self.recorded(name)
-            task = Task(submission, recorded or Mark(name, submission.remarks))
-            self.tasks[name] = task
-            jobs = [] if recorded else list(self.jobs_of(task))
+            mark = recorded or Mark(name, submission.remarks)
+            jobs = [] if recorded else list(self.jobs_of(submission, mark))
             self.bar.update(len(self.numbers) - len(jobs))
+            self.under_way[name] = submission, mark
             if not jobs:
-                self.finish(task)
+                self.finish(mark)
             yield from jobs
 
-    def jobs_of(self, task: Task) -> Iterator[Job]:
+    def jobs_of(self, submission: Submission, mark: Mark) -> Iterator[Job]:
         """What is to be tested of a submission; the TODOs that need no test are marked."""
         for number in self.numbers:
             own = [part for part in self.places if todo_of(part) == number]
-            untested = self.mark_untested(task.submission, number, own)
+            untested = self.mark_untested(submission, number, own)
             if untested is not None:
-                task.mark.todos.append(untested)
+                mark.todos.append(untested)
                 continue
-            parts = {part: task.submission.parts[part] for part in own}
+            parts = {part: submission.parts[part] for part in own}
             file = BY_NUMBER[number].file
             files = {file: graft(self.solved[file], file, parts)}
             factor = EXPORT_FACTOR if number == EXPORT else 1
-            task.waiting.add(number)
-            yield Job(f"{number} {task.submission.name}", files, (number,), factor)
+            yield Job(f"{number} {submission.name}", files, (number,), factor)
 
     def mark_untested(self, submission: Submission, number: str, own: list[str]) -> TodoMark | None:
         """The mark of a TODO, of these parts, that need not be tested; None for one that must."""
@@ -154,26 +144,24 @@ class Grading:
     def take(self, outcome: Outcome) -> None:
         """Notes what came of a job; writes a submission down when it was its last."""
         number, _, name = outcome.job.name.partition(" ")
-        task = self.tasks[name]
-        task.waiting.discard(number)
-        todo = mark_tested(outcome, number, task.submission)
+        submission, mark = self.under_way[name]
+        todo = mark_tested(outcome, number, submission)
         if todo.verdict != "passed":
-            todo.answer = task.submission.code_of(number)[:MAX_ANSWER]
+            todo.answer = submission.code_of(number)[:MAX_ANSWER]
             if self.is_partial and todo.verdict == "wrong":
                 grant_part(todo, outcome)
-        task.mark.todos.append(todo)
-        task.mark.seconds += outcome.seconds
+        mark.todos.append(todo)
+        mark.seconds += outcome.seconds
         self.bar.update(1)
-        if not task.waiting:
-            self.finish(task)
+        if len(mark.todos) == len(self.numbers):
+            self.finish(mark)
 
-    def finish(self, task: Task) -> None:
+    def finish(self, mark: Mark) -> None:
         """Writes down what is done: its record, its reports, and the CSV so far."""
-        mark = task.mark
         self.handed.label(mark)
         mark.todos.sort(key=lambda todo: self.numbers.index(todo.number))
         self.marks.append(mark)
-        del self.tasks[mark.submission]
+        del self.under_way[mark.submission]
         self.keep(mark)
         if self.output is not None:
             write_marks(self.output, self.marks, self.numbers)

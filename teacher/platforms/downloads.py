@@ -39,6 +39,7 @@ LARGEST_DOWNLOAD = 8 * 2**30
 LARGEST_RATIO = 20
 """How many times its size a zip within a zip may grow; honest ones hardly grow at all."""
 NAMES = {PurePosixPath(name).name for name in LAB_FILES}
+READ_NAMES = {PurePosixPath(name).name for name in READ}
 READERS = {"moodle": moodle.person_of, "canvas": canvas.person_of}
 
 
@@ -229,8 +230,7 @@ def is_work(inner: PurePosixPath) -> bool:
 
 def is_of_interest(inner: PurePosixPath) -> bool:
     """Whether a file is an archive, or called like one of the lab's."""
-    names = {PurePosixPath(name).name for name in READ}
-    return inner.name in names or inner.suffix.lower() in ARCHIVES
+    return inner.name in READ_NAMES or inner.suffix.lower() in ARCHIVES
 
 
 class Unpacker:
