@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import os
+import unicodedata
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -247,6 +248,23 @@ def test_a_gradebook_with_semicolons_and_two_names(tmp_path):
     assert filled.path.read_bytes() == text.replace("S;\n", "S;2,0\n").encode()
 
 
+def test_the_test_student_of_canvas_is_left_out_of_a_gradebook_with_two_names(tmp_path):
+    text = "LastName,FirstName,ID,Section,Lab (77)\n    Points Possible,,,,5\nB,Änne,1,S,\n"
+    path = write(tmp_path / "g.csv", f"{text}Student,Test,9,S,\n")
+    assert [row.name for row in read_sheet(path).rows] == ["Änne B"]
+
+
+def test_two_assignments_of_one_title_are_told_apart_by_their_numbers(tmp_path):
+    text = "Student,ID,Section,Lab (77),Lab (78)\n    Points Possible,,,5,9\nB,1,S,,\n"
+    path = write(tmp_path / "g.csv", text)
+    assert read_sheet(path, "78").grade == 4
+    words = r"'lab' is the title of 2; --assignment one of: 'Lab \(77\)', 'Lab \(78\)'"
+    with pytest.raises(LabError, match=words):
+        read_sheet(path, "lab")
+    with pytest.raises(LabError, match="'x' is not one of them; --assignment one of"):
+        read_sheet(path, "x")
+
+
 def test_words_to_a_mark_begin_with_a_digit():
     assert (
         in_words(mark("=x", 0, late=1)) == "0 of 5 points. Late by 1 day. Wrong: 5.1. To do: 5.2."
@@ -351,6 +369,13 @@ def test_two_students_of_one_name_keep_their_numbers(tmp_path):
     files = {f"Kim_{n}_assignsubmission_file/data.py": "" for n in (1, 2)}
     (tmp_path / "d.zip").write_bytes(packed(files))
     assert list(found([tmp_path / "d.zip"], tmp_path / "s")) == ["Kim (1)", "Kim (2)"]
+
+
+def test_names_that_differ_in_their_bytes_alone_keep_their_numbers(tmp_path):
+    names = [unicodedata.normalize(form, "Änne Berg") for form in ("NFC", "NFD")]
+    files = {f"{n}_{i}_assignsubmission_file_data.py": "" for i, n in enumerate(names, start=7)}
+    (tmp_path / "d.zip").write_bytes(packed(files))
+    assert list(found([tmp_path / "d.zip"], tmp_path / "s")) == ["Änne Berg (7)", "Änne Berg (8)"]
 
 
 def test_hostile_downloads_stay_in_their_folder(tmp_path):
@@ -468,6 +493,8 @@ def test_names_are_the_same_in_any_order():
         ("Vorname;Nachname;Nr\nÄnne;Berg;1\nBo;B;2\n", ["Bo, B, 2"], 2),
         ("x,y\nq,7\nz,9\n", ["z, 9"], 2),
         ("who,mail\nq,gh-anne@uni.de\nz,z@uni.de\n", ["z, z@uni.de"], 2),
+        ("Jméno,Pošta\nÄnne Berg,a@x\nBo,\nCy,c@x\n", ["Bo", "Cy, c@x"], 3),
+        ("Bo,\nÄnne Berg,a@x\nCy,c@x\n", ["Bo", "Cy, c@x"], 3),
     ],
 )
 def test_a_roster_says_who_is_missing(tmp_path, text, missing, count):

@@ -19,7 +19,7 @@ NAME = re.compile(r"(\w*?)(_LATE)?_(\d+)_(\d+)_(.+)")
 ANONYMOUS = re.compile(r"anon(_LATE)?_([A-Za-z0-9]+)_(\d+)_(.+)")
 TEXT = re.compile(r"(\w*?)(_LATE)?_(\d+)_(?:text|link)\.html")
 TITLE = re.compile(r"(.*) \((\d+)\)", re.DOTALL)
-TEST_STUDENT = "Student, Test"
+TEST_STUDENT = (["Student, Test"], ["Student", "Test"])
 RESUBMITTED = re.compile(r"-\d+(\.py)$")
 
 
@@ -82,7 +82,7 @@ def students_of(table: Table) -> list[tuple[int, str, str]] | None:
     found = []
     for row in range((points_row(table) or 0) + 1, len(table.rows)):
         cells = table.texts(row)
-        if len(cells) > names and cells[names].isdecimal() and cells[0] != TEST_STUDENT:
+        if len(cells) > names and cells[names].isdecimal() and cells[:names] not in TEST_STUDENT:
             name = " ".join(reversed(cells[:names])) if names == 2 else cells[0]
             found.append((row, cells[names], name))
     return found
@@ -111,5 +111,8 @@ def assignment_column(table: Table, points: int, assignment: str | None) -> int:
     if len(found) == 1:
         return next(iter(found))
     titles = shortened([f"'{each}'" for each in heads[first:] if TITLE.fullmatch(each)])
-    why = "which assignment is it?" if assignment is None else f"'{assignment}' is not one of them"
+    why = "which assignment is it?"
+    if assignment is not None:
+        is_there = f"is the title of {len(found)}" if found else "is not one of them"
+        why = f"'{assignment}' {is_there};"
     raise LabError(f"{table.path}: {why} --assignment one of: {titles or 'there is none'}")

@@ -161,13 +161,17 @@ def spellings(cells: list[str]) -> set[tuple[str, ...]]:
 
 
 def is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: by its words, or by digits and @ below it alone."""
+    """Whether the first row names the columns: by its words, or by digits and @ below it alone.
+
+    Cells may be empty below, as for a student without an address.
+    """
     words = {word for cell in rows[0] for word in cell.casefold().replace("_", " ").split()}
     if words & HEADERS:
         return True
-    telling = [number for number, cell in enumerate(rows[0]) if not has_number(cell)]
-    below = [cells for cells in rows[1:] if len(cells) == len(rows[0])]
-    return bool(below) and any(all(has_number(cells[n]) for cells in below) for n in telling)
+    telling = [number for number, cell in enumerate(rows[0]) if cell and not has_number(cell)]
+    same = [cells for cells in rows[1:] if len(cells) == len(rows[0])]
+    below = [[cells[number] for cells in same if cells[number]] for number in telling]
+    return any(column and all(map(has_number, column)) for column in below)
 
 
 def has_number(cell: str) -> bool:
