@@ -103,6 +103,7 @@ def assignment_column(table: Table, points: int, assignment: str | None) -> int:
         for n in range(first, min(len(heads), len(most)))
         if TITLE.fullmatch(heads[n]) and NUMBER.fullmatch(most[n])
     }
+    titles = shortened([f"'{heads[n]}'" for n in found])
     if assignment is not None:
         wanted = assignment.casefold()
         found = {
@@ -110,7 +111,6 @@ def assignment_column(table: Table, points: int, assignment: str | None) -> int:
         }
     if len(found) == 1:
         return next(iter(found))
-    titles = shortened([f"'{each}'" for each in heads[first:] if TITLE.fullmatch(each)])
     why = "which assignment is it?"
     if assignment is not None:
         is_there = f"is the title of {len(found)}" if found else "is not one of them"
