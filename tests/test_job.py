@@ -1037,6 +1037,18 @@ def test_run_in_the_queue_is_not_submitted_twice(lab):
     lab.submit("sweep", *words)
 
 
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="gives a folder away")
+def test_jobs_of_others_who_share_the_lab_are_asked_for(lab):
+    os.chown(lab.submit("submit", "--", "train", "--name", "one"), 12345, -1)
+    lab.write_program(
+        "squeue", '#!/bin/bash\n[[ $* == *--user=0,12345\\ * ]] && echo "41|RUNNING|x"\n'
+    )
+    assert re.split("  +", lab.call("status")[1].splitlines()[1])[:2] == ["41", "RUNNING"]
+    lab.write_program("scancel", '#!/bin/bash\necho "scancel: error: denied" >&2\nexit 1\n')
+    code, out, err = lab.call("cancel", "one")
+    assert (code, out, err) == (2, "", "error: scancel: denied\n")
+
+
 def queue(lab: Lab, *numbers: str) -> None:
     """Has these jobs run."""
     (lab.play / "queue").write_text("".join(f"{number}|RUNNING|None\n" for number in numbers))

@@ -243,9 +243,15 @@ def submit_script(script: Path, options: Sequence[str]) -> str:
 
 
 def queue_states(*, ended: bool) -> dict[str, str]:
-    """The state of the user's jobs by their number (`12`, `34_5`), lately ended ones if asked."""
+    """The state of jobs by their number (`12`, `34_5`), lately ended ones if asked.
+
+    They are those of the user, and of whoever else has submitted from this folder.
+    """
+    require_slurm()
+    users = {os.getuid(), *(folder.stat().st_uid for folder, _ in read_records())}
+    whose = f"--user={','.join(map(str, sorted(users)))}"
     states = ["--states=all"] if ended else []
-    lines = slurm("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r", *states)
+    lines = slurm("squeue", whose, "--noheader", "--array", "--format=%i|%T|%r", *states)
     found = {}
     for line in lines.splitlines():
         number, state, reason = line.split("|", 2)
