@@ -571,6 +571,46 @@ def test_a_class_of_sixty_is_filled_and_read_back(tmp_path, monkeypatch, capsys)
     assert (tmp_path / "m" / "missing.csv").read_text() == 'missing\n"Student 60, 60"\n'
 
 
+SIXTY = {
+    "German": (
+        "Student {0:02}_{0}_assignsubmission_file/lab.zip", (), ("0,00", "100,00"),
+        "\ufeffID;Name;Status;Bewertung;Bestwertung;Änderbar;Abgabe;Bewertet;Feedback\r\n",
+        'Teilnehmer/in{0};"Student ""{0:02}""";Abgegeben;{1};100,00;Ja;-;-;{2}\r\n', "\r\n",
+    ),
+    "English": (
+        "Student {0:02}_{0}_assignsubmission_file_lab.zip", (), ("0", "43"),
+        'Identifier,"Full name",Status,Grade,"Maximum Grade",Changeable,Sent,Graded,Comments\n',
+        '"Participant {0}","{0:02}, Student",Submitted,{1},43,Yes,-,-,{2}\n', "",
+    ),
+    "Canvas": (
+        "{0:02}student_LATE_{0}_9{0}_lab-1.zip", ("--assignment", "Lab"), ("0,00", "50,00"),
+        "\ufeffStudent;ID;SIS User ID;SIS Login ID;Section;Lab (77);Lab (late) (78);Final Score\n"
+        ";;;;;Manual Posting;;\n    Points Possible;;;;;50,00;10,00;(read only)\n",
+        '"{0:02}, Student";{0};00{0};;"Sem ""A""";{1};1,5;90,10\n', '"Student, Test";99;;;;;;\n',
+    ),
+}  # fmt: skip
+"""Of each list: the names in its download, options, worst and best mark, then its text."""
+
+
+@pytest.mark.parametrize("case", SIXTY)
+def test_sixty_marks_come_back_from_each_list_and_no_other_byte_changes(
+    tmp_path, monkeypatch, case
+):
+    monkeypatch.setattr("teacher.grade.run_jobs", stand_in)
+    name, options, (worst, best), head, row, end = SIXTY[case]
+    path, out = a_class(tmp_path / "d.zip", 60, name), tmp_path / "marks.csv"
+    sheet = write(
+        tmp_path / "s.csv", head + "".join(row.format(n, "", "") for n in range(60)) + end
+    )
+    words = ["grade", str(path), "--out", str(out), "--todos", "5.1", "--fill", str(sheet)]
+    assert run_command(build_parser(), [*words, *options]) == 0
+    marks = {line["id"]: line["total"] for line in csv.DictReader(out.open(encoding="utf-8"))}
+    assert len(marks) == 60 and set(marks.values()) == {"0", "2"}
+    cells = {"0": (worst, "0 of 2 points. Wrong: 5.1."), "2": (best, "2 of 2 points.")}
+    rows = "".join(row.format(n, *cells[marks[str(n)]]) for n in range(60))
+    assert (tmp_path / "s-filled.csv").read_bytes().decode() == head + rows + end
+
+
 def test_canvas_gets_feedback_under_the_names_it_gave(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("teacher.grade.run_jobs", stand_in)
     path = a_class(tmp_path / "d.zip", 2, "berg_LATE_482{0}_9{0}_lab.zip")
