@@ -136,6 +136,8 @@ def test_a_page_has_a_switch_for_dark_mode_and_a_style_for_paper(book):
     styles = "".join(path.read_text(encoding="utf-8") for path in book.rglob("*.css"))
     assert "prefers-color-scheme: dark" in styles or "prefers-color-scheme:dark" in styles
     assert ".skip-to-content, .toc-drawer { display: none; }" in styles
+    code = (book / "_static" / "pygments.css").read_text(encoding="utf-8")
+    assert ".nn {" in code and "underline" not in code  # what is underlined looks like a link
 
 
 def test_no_page_shows_the_cell_that_finds_the_lab_or_tells_of_this_machine(book):

@@ -21,6 +21,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # they come with their outputs
 
 html_theme = "furo"
+pygments_dark_style = "a11y-high-contrast-dark"  # as the light one; Furo's own underlines names
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_math_renderer = "mathml"
