@@ -498,6 +498,7 @@ def test_names_are_the_same_in_any_order():
         ("who,mail\nq,gh-anne@uni.de\nz,z@uni.de\n", ["z, z@uni.de"], 2),
         ("Jméno,Pošta\nÄnne Berg,a@x\nBo,\nCy,c@x\n", ["Bo", "Cy, c@x"], 3),
         ("Bo,\nÄnne Berg,a@x\nCy,c@x\n", ["Bo", "Cy, c@x"], 3),
+        ("Bo,x\nÄnne Berg,\n", ["Bo, x"], 2),
     ],
 )
 def test_a_roster_says_who_is_missing(tmp_path, text, missing, count):
