@@ -104,6 +104,8 @@ def test_the_page_shows_counts_causes_and_code(tmp_path, capsys):
     )
     assert "Bo &lt;b&gt;" in text and "Dora, Çelik" in text
     assert not re.findall(r'(?:src|href)="(?!#)', text) and "2 answers: given:" in text
+    assert run(write_grading(tmp_path / "one", CLASS[:1])) == 0
+    assert "class.html: 1 submission at a glance" in capsys.readouterr().out
 
 
 def test_the_page_shows_who_has_how_much_of_the_quiz_right(tmp_path):

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from teacher.page import counted
 from teacher.report.records import read_graded
 from teacher.report.show import class_page
 from utils import write_text
@@ -26,7 +27,7 @@ def report_command(args: argparse.Namespace) -> int:
     graded = read_graded(args.marks)
     output = args.output or graded.table.with_name(PAGE)
     write_text(output, class_page(graded))
-    print(f"{output}: {len(graded.marks)} submissions at a glance")
+    print(f"{output}: {counted(len(graded.marks), 'submission')} at a glance")
     if graded.missing:
         print(f"{len(graded.missing)} are not in it: their record is missing; grade again")
     print("next: read the answers there that no cause was named for")
