@@ -27,6 +27,8 @@ details { margin: .4rem 0; } summary { cursor: pointer; } svg { max-width: 100%;
 .bar { display: inline-block; height: .7rem; background: var(--accent); vertical-align: baseline; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
   gap: 0 1rem; } .pair > div { min-width: 0; }
+@media (max-width: 34rem) { table { font-size: .85rem; } th, td { padding-right: .4rem; }
+  tbody th { min-width: 5rem; } .bar { zoom: .6; } }
 """
 
 

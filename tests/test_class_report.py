@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict
 
 import pytest
+from chromium import Chromium, needs_chromium
 from made_class import editions, files_with, grade, teacher
 
 from teacher.grade import Limits
@@ -118,6 +119,17 @@ def test_the_page_shows_who_has_how_much_of_the_quiz_right(tmp_path):
     counts = [re.findall(r'<span class="number">(\d*)</span>', cells) for _, cells in rows]
     assert counts == [["", "", "", "2", "", "", "", "", "", "1"], [""] * 10]
     assert "The quiz" not in class_page(read_graded(write_grading(tmp_path, CLASS)))
+
+
+@needs_chromium
+def test_no_table_of_the_page_is_wider_than_a_phone(tmp_path):
+    folder = write_grading(tmp_path / "marks", CLASS)
+    run(folder)
+    with Chromium() as browser:
+        browser.look(390, 800, is_dark=False)
+        browser.open((folder / "class.html").as_uri())
+        fits = "[...document.querySelectorAll('.wide')].map(each => each.scrollWidth <= 358)"
+        assert browser.run(fits) == [True, True]
 
 
 def test_marks_are_counted_in_few_rows_and_each_once():
