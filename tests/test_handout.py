@@ -263,10 +263,11 @@ def script(path: Path, text: str) -> None:
 
 @linux
 def test_run_autograder_grades_the_submission_in_the_solved_lab(container):
-    script(container / "source" / "environment" / "bin" / "python", 'pwd; printf "%s\\n" "$@"')
+    python = container / "source" / "environment" / "bin" / "python"
+    script(python, 'pwd; printf "%s\\n" "$0" "$@"')
     done = subprocess.run(["./run_autograder"], cwd=container, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.splitlines() == [
-        str(container / "source" / "lab"), "-m", "teacher", "grade",
+        str(container / "source" / "lab"), str(python), "-m", "teacher", "grade",
         str(container / "submission"), "--gradescope", str(container / "results"),
     ]  # fmt: skip
 
