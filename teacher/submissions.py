@@ -144,8 +144,9 @@ def name_of(path: Path) -> str:
 
 
 def plain_text(name: str) -> str:
-    """A name for lists and files: printable, not too long."""
-    letters = "".join(letter if letter.isprintable() else "_" for letter in name)
+    """A name for lists and files: printable, composed, not too long."""
+    composed = unicodedata.normalize("NFC", name)
+    letters = "".join(letter if letter.isprintable() else "_" for letter in composed)
     return letters.strip()[:150] or "unnamed"
 
 

@@ -105,7 +105,7 @@ def test_the_page_shows_counts_causes_and_code(tmp_path, capsys):
     )
     assert "Bo &lt;b&gt;" in text and "Dora, Çelik" in text
     assert not re.findall(r'(?:src|href)="(?!#)', text) and "2 answers: given:" in text
-    assert run(write_grading(tmp_path / "one", CLASS[:1])) == 0
+    assert teacher("report", write_grading(tmp_path / "one", CLASS[:1])) == 0
     assert "class.html: 1 submission at a glance" in capsys.readouterr().out
 
 
@@ -124,7 +124,7 @@ def test_the_page_shows_who_has_how_much_of_the_quiz_right(tmp_path):
 @needs_chromium
 def test_no_table_of_the_page_is_wider_than_a_phone(tmp_path):
     folder = write_grading(tmp_path / "marks", CLASS)
-    run(folder)
+    assert teacher("report", folder) == 0
     with Chromium() as browser:
         browser.look(390, 800, is_dark=False)
         browser.open((folder / "class.html").as_uri())

@@ -603,8 +603,8 @@ def test_sixty_marks_come_back_from_each_list_and_no_other_byte_changes(
     sheet = write(
         tmp_path / "s.csv", head + "".join(row.format(n, "", "") for n in range(60)) + end
     )
-    words = ["grade", str(path), "--out", str(out), "--todos", "5.1", "--fill", str(sheet)]
-    assert run_command(build_parser(), [*words, *options]) == 0
+    words = ["grade", path, "--output", out, "--todos", "5.1", "--fill", sheet]
+    assert teacher(*words, *options) == 0
     marks = {line["id"]: line["total"] for line in csv.DictReader(out.open(encoding="utf-8"))}
     assert len(marks) == 60 and set(marks.values()) == {"0", "2"}
     cells = {"0": (worst, "0 of 2 points. Wrong: 5.1."), "2": (best, "2 of 2 points.")}

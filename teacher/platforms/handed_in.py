@@ -4,7 +4,6 @@ Of several submissions of a student the latest counts: the one of the download t
 within it the one with the larger number (Canvas) or the later date. With `best`, all are graded.
 """
 
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -134,9 +133,7 @@ def student_names(people: list[Person], sheet: Worksheet | None) -> dict[tuple[s
     names = {}
     for person in people:
         key = person.platform, person.id
-        names[key] = plain_text(
-            unicodedata.normalize("NFC", known.get(key) or person.name or person.id)
-        )
+        names[key] = plain_text(known.get(key) or person.name or person.id)
     counts = Counter(name.casefold() for name in names.values())
     return {
         key: f"{name} ({key[1]})" if counts[name.casefold()] > 1 else name
