@@ -319,6 +319,13 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the tables and pictures (default: comparison, beside the runs)",
     )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FILE",
+        help="table of others' scores, printed below and drawn over the labelled pixels; such as "
+        "docs/studies/half_published.tsv (default: none)",
+    )
 
 
 def add_track_arguments(parser: argparse.ArgumentParser) -> None:

@@ -57,7 +57,7 @@ def compare(args: argparse.Namespace) -> None:
 
     folders = find_runs(args.runs)
     output = args.output or folders[0].parent / "comparison"
-    print(compare_runs(args.runs, output, args.metric, TRAIN_DEFAULTS))
+    print(compare_runs(args.runs, output, args.metric, TRAIN_DEFAULTS, args.beside))
     print(f"as one page: {write_comparison(folders, output)}")
 
 

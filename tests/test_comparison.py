@@ -14,6 +14,7 @@ import pytest
 from commands.comparison import figures as comparison_figures
 from commands.comparison import runs as compared
 from commands.comparison import tables as comparison_text
+from commands.comparison.beside import read_beside
 from commands.comparison.tables import compare_runs
 from commands.train import TRAIN_DEFAULTS
 from support.engine.folder import HISTORY_COLUMNS
@@ -74,7 +75,7 @@ def figures():
 @pytest.fixture(autouse=True)
 def draw_on_request(request, monkeypatch):
     if "figures" not in request.fixturenames:
-        monkeypatch.setattr(comparison_text, "write_figures", lambda folder, made: [])
+        monkeypatch.setattr(comparison_text, "write_figures", lambda *_: [])
 
 
 @pytest.fixture
@@ -459,6 +460,86 @@ def test_stages_of_a_chain_are_repeats_over_their_seeds(tmp_path):
     assert [row["runs"] for row in rows] == ["2", "2"]
     assert float(rows[0]["macro_f1_mean"]) == pytest.approx(0.55)
     assert "finetune_from=stage1" in text and "One finished run only" not in text
+
+
+BESIDE = "setting\tlabelled_pixels\tmacro_f1\tmean_iou\n"
+OTHERS = f"# measured elsewhere\n{BESIDE}many a|b\t506880000\t\t0.249\nfew\t2e6\t0.3\t0.2\n"
+
+
+def half_and_whole(folder):
+    for name, pixels in (("half", 1_000_000), ("whole", 2_000_000)):
+        sparse = "half" if name == "half" else None
+        make_run(folder / name, config={"labelled_pixels": pixels}, sparse=sparse)
+    return folder
+
+
+def test_scores_of_others_stand_beside_ours(tmp_path):
+    (tmp_path / "o.tsv").write_text(OTHERS)
+    text = compare_runs([half_and_whole(tmp_path / "runs")], beside=tmp_path / "o.tsv")
+    assert "Not measured here: measured elsewhere\n" in text
+    assert r"| many a\|b   | 506.88 million  | –        | 0.249    |" in text
+    assert "| few         | 2.00 million    | 0.300    | 0.200    |" in text
+    assert text.split("the comparison is in")[0] in (
+        tmp_path / "runs" / "comparison" / "compare.md"
+    ).read_text(encoding="utf-8")
+    assert read_csv(tmp_path / "runs" / "comparison" / "compare.csv")[0]["runs"] == "1"
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_of_others_are_drawn_with_hollow_markers_where_they_are_known(tmp_path):
+    (tmp_path / "o.tsv").write_text(OTHERS)
+    runs = half_and_whole(tmp_path / "runs")
+    made = compared.make_comparison(
+        [compared.read_run(runs / name, {}) for name in ("half", "whole")], "macro_f1"
+    )
+    for beside, numbers in ((None, (0, 0)), (read_beside(tmp_path / "o.tsv"), (1, 2))):
+        figure = comparison_figures.draw_labels(made, made.settings, beside)
+        figure.savefig(io.BytesIO())
+        hollow = [
+            [line for line in axes.lines if line.get_fillstyle() == "none"] for axes in figure.axes
+        ]
+        assert tuple(map(len, hollow)) == numbers
+        assert [axes.get_xscale() for axes in figure.axes] == [
+            "log" if n else "linear" for n in numbers
+        ]
+        words = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert words[:2] == [setting.name for setting in made.settings]
+    assert [line.get_xydata().tolist() for line in hollow[1]] == [[[506.88, 0.249]], [[2.0, 0.2]]]
+    assert words[-3:] == ["measured elsewhere", "many a|b", "few"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "write a line"),
+        (BESIDE + "a\t1\t\t0.2\n", "write a line"),
+        ("# x\na\t1\t\t0.2\n", "write a line"),
+        ("# x\n" + BESIDE, "write a line"),
+        (f"# x\n{BESIDE}a\t1\t0.2\n", "line 3: needs setting, labelled_pixels, macro_f1, mean_iou"),
+        (f"# x\n\n{BESIDE}a\tone\t\t0.2\n", "line 4: could not convert"),
+        (f"# x\n{BESIDE}a\t\t\t0.2\n", "line 3: labelled_pixels must be a positive number"),
+        (f"# x\n{BESIDE}a\t0\t\t0.2\n", "line 3: labelled_pixels must be a positive number"),
+        (f"# x\n{BESIDE}a\tinf\t\t0.2\n", "line 3: labelled_pixels must be a positive number"),
+        (f"# x\n{BESIDE}a\t1\t\t24.9\n", "line 3: scores lie between 0 and 1"),
+        (f"# x\n{BESIDE}a\t1\t\tnan\n", "line 3: scores lie between 0 and 1"),
+    ],
+)
+def test_a_file_of_scores_that_is_none_is_refused(tmp_path, text, words):
+    (tmp_path / "o.tsv").write_text(text)
+    with pytest.raises(LabError, match=words) as error:
+        compare_runs([half_and_whole(tmp_path / "runs")], beside=tmp_path / "o.tsv")
+    assert str(tmp_path / "o.tsv") in str(error.value) and "\n" not in str(error.value)
+    assert not (tmp_path / "runs" / "comparison").exists()
+    with pytest.raises(LabError, match="no table of scores that can be read"):
+        read_beside(tmp_path)
+
+
+def test_the_published_scores_of_half_labels_can_be_read():
+    beside = read_beside(LAB / "docs" / "studies" / "half_published.tsv")
+    pixels = [images * 320 * 640 // part for images in (2475, 1237) for part in (1, 2)]
+    assert [row.labelled for row in beside.rows] == pixels
+    assert [row.scores["mean_iou"] for row in beside.rows] == [0.249, 0.243, 0.238, 0.229]
+    assert "one seed each" in beside.title
 
 
 def test_a_run_in_which_runs_lie_is_not_taken_for_them(tmp_path):

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from commands.comparison.beside import Beside
 from commands.comparison.runs import (
     CLASS_TITLES,
     FEW,
@@ -29,6 +30,8 @@ NAME_WIDTH = 44
 PANEL_WIDTH = 32
 PANEL_COLUMNS = 4
 MOST_CLASSES = 30
+MARKERS = "osD^v<>"
+"""Of the scores of others."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008), without the yellow that is pale on white."""
 
@@ -39,14 +42,14 @@ def shown_in_figures(comparison: Comparison) -> list[Setting]:
     return shown + [setting for setting in others if setting is comparison.baseline]
 
 
-def write_figures(folder: Path, comparison: Comparison) -> list[str]:
+def write_figures(folder: Path, comparison: Comparison, beside: Beside | None = None) -> list[str]:
     """Draws what can be drawn and removes what an earlier comparison left; returns the names."""
     shown = shown_in_figures(comparison)
     figures = {
         "curves.png": draw_curves(comparison, shown),
         "bars.png": draw_bars(comparison, shown),
         "classes.png": draw_classes(comparison, shown),
-        "labels.png": draw_labels(comparison, shown),
+        "labels.png": draw_labels(comparison, shown, beside),
     }
     for name, figure in figures.items():
         if figure is None:
@@ -200,8 +203,13 @@ def draw_classes(comparison: Comparison, shown: Sequence[Setting]) -> Figure | N
     return figure
 
 
-def draw_labels(comparison: Comparison, shown: Sequence[Setting]) -> Figure | None:
-    """Both scores over the labelled pixels; None where these do not differ or were not counted."""
+def draw_labels(
+    comparison: Comparison, shown: Sequence[Setting], beside: Beside | None = None
+) -> Figure | None:
+    """Both scores over the labelled pixels; None where these do not differ or were not counted.
+
+    Where scores of others stand, the axis is logarithmic: their data may be far larger.
+    """
     counts = {id(each): each.runs[0].labelled for each in shown if each.finished}
     if None in counts.values() or len(set(counts.values())) < 2:
         return None
@@ -211,15 +219,43 @@ def draw_labels(comparison: Comparison, shown: Sequence[Setting]) -> Figure | No
             if id(setting) not in counts:
                 continue
             score, labelled = setting.score(metric), counts[id(setting)] / 1e6
-            name = label(comparison, setting) if metric == comparison.metric else None
-            style = {"color": _color(place), "marker": "o", "capsize": 4, "label": name}
+            style = {"color": _color(place), "marker": "o", "capsize": 4}
             axes.errorbar(labelled, score.mean, yerr=score.deviation, **style)
-        axes.set_xlim(left=0)
+        _draw_beside(axes, beside, metric)
         axes.set_xlabel("labelled pixels of the training images, millions")
         axes.set_ylabel(f"validation {title}")
         _plain(axes, "both")
-    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
+    handles = [
+        Line2D([], [], marker="o", color=_color(place), label=label(comparison, setting))
+        for place, setting in enumerate(shown)
+        if id(setting) in counts
+    ]
+    if beside:
+        title = _label(beside.title, PANEL_WIDTH, most=5)
+        handles += [Line2D([], [], linestyle="none", label=name) for name in ("", title)]
+        for place, other in enumerate(beside.rows):
+            handles.append(Line2D([], [], **_hollow(place), label=_label(other.setting)))
+    figure.legend(handles=handles, loc="outside right upper", fontsize=9, frameon=False)
     return figure
+
+
+def _draw_beside(axes: Axes, beside: Beside | None, metric: str) -> None:
+    """Draws the scores of others, if there are any of the metric, with hollow markers."""
+    rows = beside.rows if beside else ()
+    known = {place: row for place, row in enumerate(rows) if row.scores[metric] is not None}
+    if not known:
+        axes.set_xlim(left=0)
+        return
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    for place, row in known.items():
+        axes.plot(row.labelled / 1e6, row.scores[metric], **_hollow(place))
+
+
+def _hollow(place: int) -> dict[str, str]:
+    """How the markers of others look."""
+    marker = MARKERS[place % len(MARKERS)]
+    return {"marker": marker, "color": "black", "fillstyle": "none", "linestyle": "none"}
 
 
 def class_rows_to_draw(

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from commands.comparison.beside import read_beside
 from commands.comparison.chains import named_sources
 from commands.comparison.figures import write_figures
+from commands.comparison.markdown import escaped, table_lines
 from commands.comparison.runs import (
     CLASS_TITLES,
     COSTS,
@@ -38,6 +40,7 @@ def compare_runs(
     output: str | Path | None = None,
     metric: str = "macro_f1",
     defaults: Mapping[str, Any] | None = None,
+    beside: Path | None = None,
 ) -> str:
     """Compares runs, and writes tables and figures.
 
@@ -47,6 +50,7 @@ def compare_runs(
         output: the folder for the files; by default `comparison` beside the runs.
         metric: `macro_f1` or `mean_iou`, by which settings are sorted and drawn.
         defaults: what an argument was for a run of a version that did not have it yet.
+        beside: a file with the scores of others, see `beside.py`.
 
     Returns:
         The table and the notes as Markdown, and where the files are.
@@ -56,6 +60,7 @@ def compare_runs(
     """
     if metric not in METRICS:
         raise LabError(f"--metric {metric}: choose one of {', '.join(METRICS)}")
+    others = read_beside(beside) if beside else None
     runs = [read_run(folder, defaults or {}) for folder in find_runs(paths)]
     runs = named_sources(runs)
     require_same_classes(runs)
@@ -63,8 +68,8 @@ def compare_runs(
         raise LabError(f"no epoch in the history.csv of any of the {len(runs)} runs; wait for one")
     comparison = make_comparison(runs, metric)
     folder = Path(output) if output else runs[0].folder.parent / "comparison"
-    written, drawn = write_tables(folder, comparison), write_figures(folder, comparison)
-    head = head_lines(comparison)
+    written, drawn = write_tables(folder, comparison), write_figures(folder, comparison, others)
+    head = head_lines(comparison) + (others.lines() if others else [])
     text = [f"# Comparison of {len(runs)} runs", "", *head, *body_lines(comparison, drawn)]
     write_text(folder / "compare.md", "\n".join(text) + "\n")
     files = ", ".join(["compare.md", *written, *drawn])
@@ -218,11 +223,11 @@ def head_lines(comparison: Comparison) -> list[str]:
                 *(cost_text(setting, key) for key in costs),
             ]
         )
-    lines = [*_table(header, rows), "", explanation(comparison), ""]
+    lines = [*table_lines(header, rows), "", explanation(comparison), ""]
     found = notes(comparison)
     if found:
         lines += ["What does not compare, or only with care:", ""]
-        lines += [f"- {_escape(note, keep='*')}" for note in found] + [""]
+        lines += [f"- {escaped(note, keep='*')}" for note in found] + [""]
     return lines + unfinished_lines(comparison)
 
 
@@ -249,7 +254,7 @@ def explanation(comparison: Comparison) -> str:
             f"{comparison.refer([comparison.baseline])}. A difference smaller than the deviations "
             "may be chance."
         )
-    return _escape(text)
+    return escaped(text)
 
 
 def unfinished_lines(comparison: Comparison) -> list[str]:
@@ -266,7 +271,7 @@ def unfinished_lines(comparison: Comparison) -> list[str]:
         rows.append([run_name(run, comparison.runs), names[id(run)], epoch, *scores])
     name = METRICS[comparison.metric]
     header = ["unfinished run", "setting", "last epoch", f"{name} then", f"best {name} so far"]
-    return [*_table(header, rows), "", "Unfinished runs are in no mean and no bar.", ""]
+    return [*table_lines(header, rows), "", "Unfinished runs are in no mean and no bar.", ""]
 
 
 def body_lines(comparison: Comparison, drawn: Sequence[str]) -> list[str]:
@@ -285,10 +290,10 @@ def body_lines(comparison: Comparison, drawn: Sequence[str]) -> list[str]:
             scores = [f"{best[f'val_{metric}']:.4f}" for metric in METRICS] if best else ["–", "–"]
             epoch = f"{best['epoch']:.0f}" if best else "–"
             rows.append([name, setting.title, str(run.arguments.get("seed")), epoch, *scores])
-    lines += [*_table(header, rows), "", "## Commands", ""]
+    lines += [*table_lines(header, rows), "", "## Commands", ""]
     for setting in comparison.settings:
         commands = [textwrap.indent(run.command(), "    ") for run in setting.runs]
-        lines += [_escape(setting.title), "", *commands, ""]
+        lines += [escaped(setting.title), "", *commands, ""]
     return lines[:-1]
 
 
@@ -303,7 +308,7 @@ def class_table(comparison: Comparison, key: str) -> list[str]:
         share = 100 * sum(comparison.pixels[name] for name in names) / total
         scores = [_with_difference(comparison, each, names, key, 3) for each in settings]
         rows.append([cut(label), percent(share), *scores])
-    return _table(["class", "pixels in %", *titles], rows)
+    return table_lines(["class", "pixels in %", *titles], rows)
 
 
 def _with_difference(
@@ -312,21 +317,6 @@ def _with_difference(
     difference = comparison.difference(setting, names, key)
     change = "" if difference is None else f" ({difference:+.{digits}f})"
     return setting.class_score(names, key).text(digits) + change
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns also line up as plain text."""
-    cells = [[_escape(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
-
-
-def _escape(text: str, keep: str = "") -> str:
-    """Text whose signs are no Markdown, those in `keep` aside."""
-    for sign in "\\|*`<":
-        text = text if sign in keep else text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
 
 
 def write_tables(folder: Path, comparison: Comparison) -> list[str]:
