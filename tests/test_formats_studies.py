@@ -12,7 +12,8 @@ from street_files import write_streets
 
 import main
 from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
-from support.formats.files import open_folder, open_source
+from support.formats.cityscapes import COARSE, FINE
+from support.formats.files import open_folder, open_source, select
 from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
 from support.formats.sparse import hide
@@ -112,6 +113,30 @@ def test_joined_splits_take_each_city_where_it_is(cityscapes):
     for split, cities in (("train+train", None), ("train+other", None), (both, ["rome"])):
         with pytest.raises(LabError):
             SegmentationDataset(cityscapes, split, cities)
+
+
+def test_joined_splits_open_no_more_files_than_the_limit_asks_for(tmp_path):
+    """Any limit takes what it would take of all files together, those of one split among them."""
+    names = {
+        "train": ("aa_1 aa_4 bb_2 cc_1 cc_2", FINE),
+        "train_extra": ("aa_0 aa_2 aa_3 dd_1 dd_2 dd_3", COARSE),
+    }
+    for split, (stems, layer) in names.items():
+        for stem in stems.split():
+            city = stem[:2]
+            write_image(tmp_path / f"leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png")
+            write(tmp_path / f"{layer}/{split}/{city}/{stem}_{layer}_labelIds.png", [[7] * 3] * 2)
+    every = open_source(tmp_path, "train+train_extra").samples
+    for limit in range(1, 13):
+        chosen = open_source(tmp_path, "train+train_extra", limit=limit).samples
+        assert chosen == select(every, limit)
+    for stem in ("cc_2", "dd_2", "dd_3"):  # garbage, but far behind
+        (path,) = tmp_path.glob(f"leftImg8bit/*/*/{stem}_*")
+        path.write_bytes(b"garbage")
+    chosen = open_source(tmp_path, "train+train_extra", limit=3).samples
+    assert [sample.name for sample in chosen] == ["aa_0", "bb_2", "cc_1"]
+    with pytest.raises(LabError):
+        open_source(tmp_path, "train+train_extra")
 
 
 # --------------------------------------------------------------------------------- Pascal Context

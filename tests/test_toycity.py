@@ -182,6 +182,24 @@ def test_a_set_is_varied_in_the_part_that_is_asked_for(tmp_path: Path) -> None:
     assert not is_complete(tmp_path / "toy", Recipe.of(0, SMALL, few["counts"]))
 
 
+@pytest.mark.parametrize(("part", "train", "number"), [(0.5, 7, 4), (0.2, 13, 3), (1.0, 6, 6)])
+def test_small_sets_have_as_many_varied_scenes_too(part: float, train: int, number: int) -> None:
+    recipe = Recipe.of(0, SMALL, {"train": train, "val": 3}, part)
+    varied = [scene for scene in recipe.scenes() if recipe.is_varied(*scene)]
+    assert len(varied) == number == recipe.marker()["varied"]
+    assert {split for split, *_ in varied} == {"train"}
+
+
+def test_every_city_has_its_part_of_the_varied_scenes() -> None:
+    recipe = Recipe.of(0, SMALL, {"train": 1200}, 0.75)
+    varied = [
+        (city.name, i) for _, city, i in recipe.scenes() if recipe.is_varied("train", city, i)
+    ]
+    for city in cities_of("train"):
+        numbers = [index for name, index in varied if name == city.name]
+        assert numbers == [index for index in range(240) if index % 4]  # 1, 2, 3, 5, 6, 7, ...
+
+
 def test_render_scene_rejects_an_unknown_city() -> None:
     with pytest.raises(ValueError, match="ahornau"):
         render_scene("atlantis", 0, 0, SMALL)

@@ -33,7 +33,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default=0.0,
         metavar="X",
         help="part of the training scenes in which light, colours and camera change beyond what is "
-        "realistic, 0 to 1 (rounded down in each city); for networks that are to see real ones",
+        "realistic, 0 to 1; for networks that are to see real ones",
     )
     add("--num-workers", type=int, default=argparse.SUPPRESS, metavar="N",
         help="processes; the files do not depend on it (default: one per processor)")  # fmt: skip

@@ -103,7 +103,7 @@ class Recipe:
             "seed": self.seed,
             "size": list(self.size),
             "counts": self.counts,
-            "varied": self.varied,
+            "varied": self.varied_among(self.train),
         }
 
     def scenes(self) -> list[tuple[str, City, int]]:
@@ -116,9 +116,20 @@ class Recipe:
                 scenes.append((split, cities[i % len(cities)], first + i // len(cities)))
         return scenes
 
-    def is_varied(self, split: str, index: int) -> bool:
-        """Whether a city's scene looks different; they are spread evenly among the others."""
-        return split == "train" and int((index + 1) * self.varied) > int(index * self.varied)
+    def varied_among(self, first: int) -> int:
+        """How many of the first so many training scenes are varied, city after city."""
+        return int(self.varied * first + 0.5)
+
+    def is_varied(self, split: str, city: City, index: int) -> bool:
+        """Whether a scene looks different; in its city such scenes are spread evenly."""
+        if split != "train" or not self.varied:
+            return False
+        cities = cities_of(split)
+        sizes = [len(range(place, self.train, len(cities))) for place in range(len(cities))]
+        place = cities.index(city)
+        before, here = sum(sizes[:place]), sizes[place]
+        number = self.varied_among(before + here) - self.varied_among(before)
+        return (index + 1) * number // here > index * number // here
 
 
 def is_complete(root: str | Path, recipe: Recipe | None = None) -> bool:
@@ -140,7 +151,7 @@ def is_complete(root: str | Path, recipe: Recipe | None = None) -> bool:
 
 def write_scene(root: Path, recipe: Recipe, split: str, city: City, index: int) -> np.ndarray:
     """Renders one scene, writes its two files, and returns its pixels per label id, (34,)."""
-    is_varied = recipe.is_varied(split, index)
+    is_varied = recipe.is_varied(split, city, index)
     image, labels = render_scene(city, recipe.seed, index, recipe.size, is_varied)
     stem = f"{city.name}_{index:06d}_{FRAME:06d}"
     layers = {folder.IMAGES: cv2.cvtColor(image, cv2.COLOR_RGB2BGR), folder.FINE: labels}

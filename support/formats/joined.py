@@ -32,8 +32,8 @@ class JoinedSplits:
         there = {name: folder.cities(name) for name in names}
         known = sorted({city for found in there.values() for city in found})
         require_known("city", cities or [], known, f"the splits {splits!r} of {folder.root}")
-        parts = [
-            folder.open(name, cities and [city for city in cities if city in there[name]], None)
+        parts = [  # as many of each are enough: among all samples none is drawn earlier
+            folder.open(name, cities and [city for city in cities if city in there[name]], limit)
             for name in names
             if not cities or set(cities) & set(there[name])
         ]
