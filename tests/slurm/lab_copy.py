@@ -86,11 +86,23 @@ class Lab:
 
     def submitted(self, *words: object) -> Job:
         """Runs a command of job.py that submits a job."""
+        (job,) = self.all_submitted(*words)
+        return job
+
+    def all_submitted(self, *words: object) -> list[Job]:
+        """Runs a command of job.py that submits several jobs; they come in the order of numbers."""
         before = set(self.folder.glob("jobs/*/job.json"))
         done = self.call(*words)
         assert done.returncode == 0, done.stderr
-        (path,) = set(self.folder.glob("jobs/*/job.json")) - before
-        return Job(path.parent)
+        new = set(self.folder.glob("jobs/*/job.json")) - before
+        return sorted((Job(path.parent) for path in new), key=lambda job: int(job.number))
+
+    def chain(self, *stages: str) -> list[Job]:
+        """Submits a chain of stages on the tiny streets."""
+        file = self.folder.parent / "chain of stages.txt"
+        file.write_text("".join(f"{stage}\n" for stage in stages))
+        words = ["--chain", file, "--time", 10, "--cpus", 1, "--", "train", *self.training]
+        return self.all_submitted("sweep", *words)
 
     def submit(self, *options: object, name: str, epochs: int) -> Job:
         """Submits a training on the tiny streets."""

@@ -150,6 +150,29 @@ def test_array_runs_two_at_a_time_and_one_fails_alone(cluster, lab):
     assert most_at_once(rows) == 2
 
 
+def test_a_stage_of_a_chain_begins_when_the_one_before_has_succeeded(cluster, lab):
+    stages = "--name first --epochs 3", "--name second --epochs 1 --train last"
+    first, second = lab.chain(*stages)
+    assert cluster.job(second.number)["Dependency"].startswith(f"afterok:{first.number}(")
+    assert lab.wait(second, "COMPLETED") and cluster.state(first.number) == "COMPLETED"
+    end, start = cluster.job(first.number)["EndTime"], cluster.job(second.number)["StartTime"]
+    assert datetime.fromisoformat(start) >= datetime.fromisoformat(end)
+    assert f"{first.run / 'best.pt'}: " in second.log() and "tensors taken over" in second.log()
+    best = torch.load(first.run / "best.pt", weights_only=True)["model"]
+    changed = [key for key, value in weights(second.run).items() if not value.equal(best[key])]
+    assert changed and len(changed) <= 2  # weight and bias of the last layer; the rest is frozen
+
+
+def test_nothing_of_a_chain_runs_behind_a_stage_that_fails(lab):
+    stages = "--name wrong1 --epochs 1 --lr 1e30", "--name never2 --epochs 1", "--name never3"
+    jobs = lab.chain(*stages)
+    assert [lab.wait(job, "FAILED", "CANCELLED") for job in jobs] == ["FAILED"] + 2 * ["CANCELLED"]
+    assert starts(jobs[0]) == 1
+    for job in jobs[1:]:
+        assert not job.log() and not job.run.exists()
+        assert "CANCELLED" in status_line(lab.call("status").stdout, job.number)
+
+
 def most_at_once(jobs):
     """How many jobs ran at the same time."""
     changes = [(datetime.fromisoformat(job["StartTime"]), 1) for job in jobs]
