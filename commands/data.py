@@ -34,6 +34,7 @@ from support.engine.loading import SeededSamples
 from support.formats.classes import ClassesError
 from support.formats.files import is_prepared, open_folder, open_source
 from support.formats.labels import LabelSet, Reading, suspicious_labels
+from support.formats.published import published_shares
 from support.plots import (
     figure_picture,
     picture_grid,
@@ -142,9 +143,13 @@ def stats(
     counts = count_pixels(dataset.targets("count"), len(names)).numpy()
     labelled, total = counts.sum(), sum(height * width for height, width in dataset.sizes)
     width = max([16, *(len(cut(name)) + 1 for name in names)])
-    print(f"{'class':<{width}}{'pixels':>14}{'share':>10}")
+    published = published_shares(dataset.labels)
+    beside = f"{'published':>11}" if published else ""
+    print(f"{'class':<{width}}{'pixels':>14}{'share':>10}{beside}")
     for k in np.argsort(-counts, kind="stable"):
-        print(f"{cut(names[k]):<{width}}{counts[k]:>14,}{counts[k] / max(labelled, 1):>10.3%}")
+        known = f"{published[names[k]]:>11.2%}" if names[k] in published else ""
+        share = counts[k] / max(labelled, 1)
+        print(f"{cut(names[k]):<{width}}{counts[k]:>14,}{share:>10.3%}{known}")
     void = 1 - labelled / total
     print(f"{'void':<{width}}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
     title = f"{as_shown(split)}: {len(dataset)} images; {void:.1%} of all pixels are void"

@@ -35,7 +35,7 @@ FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo", "checks"), "*.
 FOLDERS |= {
     "commands/mappings": "*.tsv",
     "commands/serving/page": "*",
-    "docs/studies": "*.txt",
+    "docs/studies": "*",
     "subject": "*.md",
     "subject/figures": "*.png",
     "pretrained": "*",

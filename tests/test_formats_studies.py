@@ -16,6 +16,7 @@ from support.formats.cityscapes import COARSE, FINE
 from support.formats.files import open_folder, open_source, select
 from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
+from support.formats.published import published_shares
 from support.formats.sparse import hide
 from support.formats.stanford import StanfordFolder, stanford_labels
 from utils import LabError, resize_labels
@@ -81,6 +82,13 @@ def test_fine_labels_are_read_where_there_are_any(cityscapes):
 def test_coarse_labels_train_and_fine_ones_validate(cityscapes):
     assert ids_of(cityscapes, "train", labels="coarse").tolist() == COARSE_IDS
     assert ids_of(cityscapes, "val", labels="coarse").tolist() == FINE_IDS
+
+
+def test_coarse_labels_do_not_validate(cityscapes):
+    shutil.rmtree(cityscapes / "gtFine_trainvaltest")
+    assert ids_of(cityscapes, "train").tolist() == COARSE_IDS
+    with pytest.raises(LabError, match=r"no gtFine/val/, and coarse labels do not validate"):
+        open_datasets(cityscapes, (2, 3))
 
 
 def test_the_broken_image_of_cityscapes_is_left_out_by_name(cityscapes):
@@ -309,6 +317,32 @@ def test_stanford_refuses_rooms_that_train_and_validate(stanford):
     assert len(open_datasets(stanford, (2, 3), reading=allowed, **chosen)[0]) == 2
     with pytest.raises(LabError, match="--fold 4"):
         open_datasets(stanford, (2, 3), reading=Reading(fold=4))
+
+
+@pytest.mark.parametrize(("more", "wall"), [([], "34.10%"), (["--with-background"], "33.67%")])
+def test_stats_prints_the_published_shares_of_stanford_beside_ours(
+    stanford, tmp_path, more, wall, capsys
+):
+    """Of 14 labels, or of 13 without the unknown; of a prepared copy too."""
+    words = ["stats", "--datadir", stanford, "--output", tmp_path / "s.png", *more]
+    assert main.main([*map(str, words)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["class", "pixels", "share", "published"]
+    (row,) = [line.split() for line in lines if line.startswith("wall ")]
+    assert row == ["wall", "5", "25.000%" if more else "33.333%", wall]
+    copy = tmp_path / "copy"
+    words = ["prepare", "--datadir", stanford, "--output", copy, "--size", 2, 3]
+    assert main.main([*map(str, words)]) == 0
+    words = ["stats", "--datadir", copy, "--output", tmp_path / "s.png"]
+    assert main.main([*map(str, words)]) == 0
+    assert "34.10%" in capsys.readouterr().out
+    assert sum(published_shares(stanford_labels(bool(more))).values()) == pytest.approx(1)
+
+
+def test_stats_has_no_such_column_where_nobody_has_counted(cityscapes, tmp_path, capsys):
+    words = ["stats", "--datadir", cityscapes, "--output", tmp_path / "s.png"]
+    assert main.main([*map(str, words)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["class", "pixels", "share"]
 
 
 def test_stanford_masks_must_be_rgb(stanford):

@@ -116,14 +116,19 @@ class CityscapesFolder(DataFolder):
         """Which labels of a split are read: the fine ones, where there are any to prefer.
 
         Raises:
-            LabError: when coarse ones are asked for and missing.
+            LabError: when coarse ones are asked for and missing, or fine ones to validate on.
         """
         fine, coarse = (split in _split_folders(self.root, layer) for layer in (FINE, COARSE))
-        if self.reading.labels == "coarse" and split.startswith("train"):
-            if not coarse:
-                raise LabError(f"{self.root} holds no {COARSE}/{split}/; unpack gtCoarse.zip there")
-            return COARSE
-        return COARSE if coarse and not fine else FINE
+        if not split.startswith("train"):
+            if coarse and not fine:
+                raise LabError(
+                    f"{self.root} holds no {FINE}/{split}/, and coarse labels do not validate; "
+                    "unpack gtFine_trainvaltest.zip there"
+                )
+            return FINE
+        if self.reading.labels == "coarse" and not coarse:
+            raise LabError(f"{self.root} holds no {COARSE}/{split}/; unpack gtCoarse.zip there")
+        return COARSE if self.reading.labels == "coarse" or (coarse and not fine) else FINE
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
