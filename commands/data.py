@@ -152,6 +152,8 @@ def stats(
         print(f"{cut(names[k]):<{width}}{counts[k]:>14,}{share:>10.3%}{known}")
     void = 1 - labelled / total
     print(f"{'void':<{width}}{total - labelled:>14,}{void:>10.3%} of all pixels, not learned")
+    if published:
+        print("published: of the whole data set, counted as support/formats/published.py says")
     title = f"{as_shown(split)}: {len(dataset)} images; {void:.1%} of all pixels are void"
     save_image(output, class_distribution(counts, names, palette, title))
     print(f"the shares in {len(dataset)} images are drawn in {output}")

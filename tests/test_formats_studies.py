@@ -84,6 +84,13 @@ def test_coarse_labels_train_and_fine_ones_validate(cityscapes):
     assert ids_of(cityscapes, "val", labels="coarse").tolist() == FINE_IDS
 
 
+def test_archives_may_lie_in_folders_of_the_layers_own_name(cityscapes):
+    (cityscapes / "leftImg8bit_trainvaltest").rename(cityscapes / "leftImg8bit")
+    (cityscapes / "gtFine_trainvaltest").rename(cityscapes / "gtFine")
+    assert open_folder(cityscapes).splits() == ["train", "train_extra", "val"]
+    assert ids_of(cityscapes, "train").tolist() == FINE_IDS
+
+
 def test_coarse_labels_do_not_validate(cityscapes):
     shutil.rmtree(cityscapes / "gtFine_trainvaltest")
     assert ids_of(cityscapes, "train").tolist() == COARSE_IDS
