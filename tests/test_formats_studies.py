@@ -98,11 +98,16 @@ def test_coarse_labels_do_not_validate(cityscapes):
         open_datasets(cityscapes, (2, 3))
 
 
-def test_the_broken_image_of_cityscapes_is_left_out_by_name(cityscapes):
+def test_the_broken_image_of_cityscapes_is_left_out_by_name(cityscapes, capsys):
     folder = open_folder(cityscapes)
     listing = folder.list_files("train_extra")
     assert [sample.name for sample in listing.samples] == ["bad-honnef_000000_000000"]
     assert "troisdorf_000000_000073" in folder.remarks[0] and not listing.faults
+    main.main(["check", "--datadir", str(cityscapes)])
+    lines = capsys.readouterr().out.splitlines()
+    (note,) = [line for line in lines if "troisdorf" in line]
+    assert note.startswith("note: ") and "_000073_leftImg8bit.png is left out" in note
+    assert "(3 pairs read)" in lines[-1]
 
 
 def test_fine_and_coarse_splits_train_together(cityscapes):
@@ -444,6 +449,14 @@ def test_what_a_sparse_target_shows_follows_from_its_name_alone():
         tuple(range(8)),
         tuple(range(8, 16)),
     }
+
+
+def test_which_half_is_visible_is_the_same_in_every_process():
+    halves = {"image0": "right", "image1": "left", "image2": "right", "image3": "right"}
+    halves |= {"straße": "left", "ulm_000001": "right", "b": "right"}
+    for name, side in halves.items():
+        is_left = bool((hide(WHOLE, "half", name, 255) != 255)[0, 0])
+        assert is_left == (side == "left"), name
 
 
 def test_a_scribble_runs_through_every_class_and_leaves_none():
