@@ -468,6 +468,15 @@ def test_a_scribble_runs_through_every_class_and_leaves_none():
     assert (hidden != 255).sum() < 0.2 * (target != 255).sum()
 
 
+def test_a_scribble_of_one_class_labels_no_other_that_lies_between():
+    between = np.full((60, 80), 255, dtype=np.uint8)
+    between[:, 10:70] = 0
+    both = np.where(between == 0, between, np.uint8(1))  # class 1 on the left and on the right
+    for name in ("a", "b", "c"):
+        alone = hide(between, "scribbles", name, 255)
+        assert ((hide(both, "scribbles", name, 255) == 0) == (alone == 0)).all()
+
+
 def test_sparse_targets_train_and_whole_ones_validate(cityscapes):
     train_set, val_set = open_datasets(cityscapes, (2, 3), sparse="points:2")
     assert (train_set.read_train_ids(0) != 255).sum() == 2
