@@ -13,6 +13,7 @@ from commands.mapping import READY, MappedSegmenter, read_mapping
 from commands.test_time import MultiScaleSegmenter, SlidingSegmenter
 from deploy import Segmenter
 from support.formats.ade20k import ADE20K
+from support.formats.camvid import CAMVID_11
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.labels import LabelSet
 from support.formats.pascal_voc import PASCAL_VOC
@@ -176,6 +177,14 @@ def test_the_ready_table_of_coco_covers_17_classes():
     ]
     targets = {target for _, target in lines}
     assert set(CITYSCAPES.names) - targets == {"pole", "rider"} and targets <= set(CITYSCAPES.names)
+
+
+@pytest.mark.parametrize(("name", "sources"), [("to_camvid", 18), ("to_camvid_single", 11)])
+def test_the_tables_of_the_study_cover_camvid(name, sources):
+    path = READY.parents[1] / "docs" / "studies" / f"{name}.tsv"
+    table = read_mapping(path, CITYSCAPES.names, CAMVID_11.names)
+    assert table.covered == (True,) * 11 and (table.of_sources >= 0).sum() == sources
+    assert table.targets[table.of_sources[CITYSCAPES.names.index("rider")]] == "Bicyclist"
 
 
 def test_the_command_evaluates_a_network_of_other_classes(tmp_path, capsys):
