@@ -391,10 +391,18 @@ def test_a_prepared_copy_refuses_to_be_read_in_another_way(stanford, tmp_path):
     assert main.main([*map(str, [*words, "--size", 2, 3])]) == 0
     assert open_folder(tmp_path / "copy").reading.fold == 2
     assert len(open_folder(tmp_path / "copy", Reading(fold=2)).splits()) == 2
-    with pytest.raises(LabError, match="was prepared with --fold 2, not 1"):
+    with pytest.raises(LabError, match="was prepared with --fold 2, not with --fold 1;"):
         open_folder(tmp_path / "copy", Reading(fold=1))
-    with pytest.raises(LabError, match="--with-background False, not True"):
+    with pytest.raises(LabError, match="with no --with-background, not with --with-background;"):
         open_folder(tmp_path / "copy", Reading(with_background=True))
+
+
+def test_a_copy_prepared_without_a_fold_is_of_the_first(stanford, tmp_path):
+    words = ["prepare", "--datadir", stanford, "--output", tmp_path / "copy", "--size", 2, 3]
+    assert main.main([*map(str, words)]) == 0
+    assert open_folder(tmp_path / "copy", Reading(fold=1)).splits() == ["train", "val"]
+    with pytest.raises(LabError, match="was prepared with --fold 1, not with --fold 3;"):
+        open_folder(tmp_path / "copy", Reading(fold=3))
 
 
 # ----------------------------------------------------------------------------- the ways of reading

@@ -33,11 +33,12 @@ class PreparedFolder(DataFolder):
     def __init__(self, root: Path, reading: Reading = USUAL) -> None:
         manifest = read_manifest(root)
         own = Reading.from_json(manifest["reading"])
-        for field, wanted, usual, is_so in zip(Reading._fields, reading, USUAL, own, strict=True):
+        known = own._replace(fold=own.fold or 1)
+        for field, wanted, usual, is_so in zip(Reading._fields, reading, USUAL, known, strict=True):
             if wanted not in (usual, is_so):
                 raise LabError(
-                    f"{root} was prepared with --{field.replace('_', '-')} {is_so}, not {wanted}; "
-                    "prepare the data anew"
+                    f"{root} was prepared with {flag_of(field, is_so)}, not with "
+                    f"{flag_of(field, wanted)}; prepare the data anew"
                 )
         super().__init__(root, own)
         self.manifest, self.labels = manifest, LabelSet.from_json(manifest["labels"])
@@ -54,6 +55,12 @@ class PreparedFolder(DataFolder):
     def open(self, split: str, cities: Sequence[str] | None, limit: int | None) -> "PreparedArrays":
         """Opens a split; None takes all cities, all images."""
         return PreparedArrays(self, split, cities, limit)
+
+
+def flag_of(field: str, value: object) -> str:
+    """A choice of a `Reading` as it is typed."""
+    flag = f"--{field.replace('_', '-')}"
+    return f"{flag} {value}" if not isinstance(value, bool) else flag if value else f"no {flag}"
 
 
 class PreparedArrays:
