@@ -508,6 +508,14 @@ def test_scores_of_others_are_drawn_with_hollow_markers_where_they_are_known(tmp
     assert words[-3:] == ["measured elsewhere", "many a|b", "few"]
 
 
+def test_compare_says_why_there_is_no_figure_over_labelled_pixels(tmp_path, figures):
+    text = compare_runs([half_and_whole(tmp_path)])
+    assert "labels.png" in text and "No figure over the labelled pixels" not in text
+    make_run(tmp_path / "third", config={"labelled_pixels": None}, loss="ce")
+    text = compare_runs([tmp_path])
+    assert "with class weights only, and not here: third." in text and "labels.png" not in text
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

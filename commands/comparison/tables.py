@@ -172,6 +172,12 @@ def class_notes(comparison: Comparison) -> list[str]:
             "Not in the validation images, so not among the classes: "
             f"{_listed([*map(cut, absent)], 8)}."
         )
+    uncounted = [run for run in runs if run.labelled is None]
+    if 0 < len(uncounted) < len(runs):
+        found.append(
+            "No figure over the labelled pixels: of whole targets they are counted with class "
+            f"weights only, and not here: {_named(uncounted, runs)}."
+        )
     if len(comparison.settings) > MOST_IN_FIGURES:
         found.append(f"The figures show the best {MOST_IN_FIGURES} settings and the baseline.")
     return found
