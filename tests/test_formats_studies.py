@@ -210,6 +210,15 @@ def test_check_reads_the_masks_of_context(tmp_path, capsys):
     assert "2008_000001.mat: no MATLAB file with a LabelMap" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("more", [[], ["--with-background"]])
+def test_a_prepared_copy_of_context_keeps_the_ids_beyond_a_byte(tmp_path, more):
+    root, copy = write_context(tmp_path / "voc"), tmp_path / "copy"
+    words = ["prepare", "--datadir", root, "--output", copy, "--size", 2, 3, *more]
+    assert main.main([*map(str, words)]) == 0
+    expected = ids_of(root, "train", with_background=bool(more)).tolist()
+    assert ids_of(copy, "train").tolist() == expected
+
+
 def test_context_takes_the_images_that_have_labels_and_prefers_a_toolkits_list(tmp_path):
     root = write_context(tmp_path)
     assert [sample.name for sample in open_source(root, "train").samples] == ["2008_000001"]
