@@ -501,6 +501,19 @@ def test_sparse_targets_train_and_whole_ones_validate(cityscapes):
     assert count_pixels(train_set.targets(), 19).sum() == 2  # class weights see the visible part
 
 
+def test_points_are_those_of_the_networks_size_and_drawn_before_any_transform(tmp_path):
+    for split in ("train", "val"):
+        write_image(tmp_path / f"leftImg8bit/{split}/aa/aa_1_leftImg8bit.png", (64, 48))
+        path = tmp_path / f"{FINE}/{split}/aa/aa_1_{FINE}_labelIds.png"
+        write(path, np.full((48, 64), 7))
+    train_set, _ = open_datasets(tmp_path, (12, 16), sparse="points:9")
+    seen = []
+    train_set.transform = lambda image, mask: seen.append(mask) or {"image": image, "mask": mask}
+    train_set[0]
+    assert seen[0].shape == (48, 64)
+    assert (resize_labels(seen[0], (12, 16)) == 0).sum() == 9
+
+
 @pytest.mark.parametrize("kind", ["third", "rows", "rows:0", "points:-1", "half:2"])
 def test_a_part_that_is_none_is_refused(kind, capsys):
     with pytest.raises(SystemExit, match="2"):
