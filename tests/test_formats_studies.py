@@ -94,7 +94,7 @@ def test_archives_may_lie_in_folders_of_the_layers_own_name(cityscapes):
 def test_coarse_labels_do_not_validate(cityscapes):
     shutil.rmtree(cityscapes / "gtFine_trainvaltest")
     assert ids_of(cityscapes, "train").tolist() == COARSE_IDS
-    with pytest.raises(LabError, match=r"no gtFine/val/, and coarse labels do not validate"):
+    with pytest.raises(LabError, match=r"coarse labels do not validate; add gtFine/val/"):
         open_datasets(cityscapes, (2, 3))
 
 

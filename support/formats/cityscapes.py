@@ -119,16 +119,12 @@ class CityscapesFolder(DataFolder):
             LabError: when coarse ones are asked for and missing, or fine ones to validate on.
         """
         fine, coarse = (split in _split_folders(self.root, layer) for layer in (FINE, COARSE))
-        if not split.startswith("train"):
-            if coarse and not fine:
-                raise LabError(
-                    f"{self.root} holds no {FINE}/{split}/, and coarse labels do not validate; "
-                    "unpack gtFine_trainvaltest.zip there"
-                )
-            return FINE
-        if self.reading.labels == "coarse" and not coarse:
+        trains, chosen = split.startswith("train"), self.reading.labels == "coarse"
+        if trains and chosen and not coarse:
             raise LabError(f"{self.root} holds no {COARSE}/{split}/; unpack gtCoarse.zip there")
-        return COARSE if self.reading.labels == "coarse" or (coarse and not fine) else FINE
+        if coarse and not fine and not trains:
+            raise LabError(f"{self.root}: coarse labels do not validate; add gtFine/{split}/")
+        return COARSE if trains and coarse and (chosen or not fine) else FINE
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""
