@@ -232,9 +232,10 @@ def test_context_names_what_a_toolkits_list_has_without_labels(tmp_path):
     root = write_context(tmp_path)
     lists = root / "VOC2010" / "ImageSets" / "SegmentationContext"
     lists.mkdir()
-    (lists / "val.txt").write_text("2008_000003\n")
-    (fault,) = open_folder(root).list_files("val").faults.values()
+    (lists / "val.txt").write_text("2008_000003\n2009_000001\n")
+    fault, absent = open_folder(root).list_files("val").faults.values()
     assert "2008_000003.jpg: image without its mask" in fault
+    assert "val.txt: names 2009_000001, which has neither an image nor a mask" in absent
     assert [s.name for s in open_source(root, "train").samples] == ["2008_000001"]  # VOC's list
 
 
