@@ -331,7 +331,8 @@ class OnnxSegmenter(Segmenter):
             super().__init__(read_metadata(self.session))
             check_signature(self.session, len(self.classes))
         except LabError as error:
-            raise LabError(f"{path}: {error}; give a model.onnx of `main.py train`") from error
+            cure = "give a model.onnx of `main.py train`, or of `export` without --argmax"
+            raise LabError(f"{path}: {error}; {cure}") from error
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """As `Segmenter.run`."""

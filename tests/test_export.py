@@ -68,6 +68,8 @@ def test_argmax_gives_ids_of_one_byte_for_any_size(run, tmp_path, capsys):
         assert (found == ids_of(logits, images).argmax(axis=1)).mean() > 0.999
     kept = {each.key for each in onnx.load(ids).metadata_props}
     assert {"classes", "palette", "mean", "std", "size", "label_ids", "reading"} <= kept
+    with pytest.raises(LabError, match="without --argmax"):
+        OnnxSegmenter(ids)
 
 
 def test_a_changed_file_that_says_something_else_is_refused(run, tmp_path, capsys, monkeypatch):
