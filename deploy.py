@@ -22,12 +22,12 @@ import numpy as np
 import onnxruntime
 
 from support.formats.labels import IGNORE_INDEX, USUAL, Reading
-from utils import LabError, atomic_path, check_image, resize_image
+from utils import MAX_SIDE, LabError, atomic_path, check_image, resize_image
 
 if TYPE_CHECKING:  # torch is imported inside the functions that need it: the others do without
     from torch import nn
 
-FORMAT_VERSION, MAX_SIDE = 1, 4096
+FORMAT_VERSION = 1
 METADATA_KEYS = ("format_version", "classes", "palette", "mean", "std", "size", "stride")
 OPTIONAL_KEYS = ("label_ids", "reading", "temperature")
 MAX_LOGIT_DIFFERENCE, MIN_EQUAL_LABELS = 1e-4, 0.999

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from commands.command_line import CommandLine, run_command
 from commands.train import add_train_arguments, model_sizes, opening_lines, training_options
 from support.formats.labels import Reading, reading_of
-from utils import LabError, python_command, seed_everything
+from utils import python_command, seed_everything
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -186,7 +186,6 @@ def open_run(
 ) -> "Run":  # fmt: skip
     """Checks that the parts of a run fit together, and opens its folder, new or resumed."""
     from data import MEAN, STD, label_warnings
-    from deploy import MAX_SIDE
     from metrics import LossMeter
     from support.engine.folder import git_commit, versions
     from support.engine.hardware import require_trainable
@@ -199,8 +198,6 @@ def open_run(
     smallest = [side // 2 for side in size] if options.small_share else size
     for images, shape in itertools.product(sampler.batch_sizes(), (size, smallest)):
         require_trainable(model, (images, 3, *shape), machine.autocast_dtype)
-    if max(size) > MAX_SIDE:
-        raise LabError(f"--img-size {size[0]} {size[1]}: lower both sides to at most {MAX_SIDE}")
     if options.clip_norm is not None:
         from support.engine.clipping import clip_gradients
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-MAX_IMAGE_PIXELS = 64_000_000
-"""The largest image that is opened, in pixels (8000 x 8000); a fixed limit bounds the memory."""
+MAX_IMAGE_PIXELS, MAX_SIDE = 64_000_000, 4096
+"""The largest image that is opened (8000 x 8000 pixels), and the longest side in a network."""
 
 USUAL_WHITES = {"F": (1, 255), "I": (255,)}
 """White in Pillow's float and 32-bit images: the first that no pixel exceeds, else 65535."""

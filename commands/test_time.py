@@ -24,14 +24,13 @@ import cv2
 import numpy as np
 
 from deploy import (
-    MAX_SIDE,
     Segmenter,
     check_image,
     network_size,
     scaled_size,
     upsample_argmax,
 )
-from utils import LabError
+from utils import MAX_SIDE, LabError
 
 DEFAULT_OVERLAP = 1 / 3
 MAX_OVERLAP = 0.9

@@ -20,7 +20,7 @@ from commands.command_line import (
     whole,
 )
 from support.formats.labels import LABEL_KINDS, VAL_SHARE
-from utils import LabError
+from utils import MAX_SIDE, LabError
 
 if TYPE_CHECKING:
     from data import SegmentationDataset
@@ -115,7 +115,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     sparse_help = "labelled part of each training target, the rest is void: half (left or right), "
     sparse_help += "rows:N or points:N (N random rows or pixels), scribbles (a line a class)"
     add("--sparse", sparse_help, "all of it", type=sparse_kind, metavar="PART")
-    size = {"nargs": 2, "type": partial(whole, least=2), "metavar": ("H", "W")}
+    size = {"nargs": 2, "type": partial(whole, least=2, most=MAX_SIDE)}
+    size["metavar"] = ("H", "W")
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
     add("--model", f"architecture: {', '.join(MODEL_NAMES)}", choices=MODEL_NAMES, metavar="NAME")
@@ -325,11 +326,10 @@ def opening_lines(
     """What is said before the first step: what will be done, and what may surprise."""
     state, limits, sampler, machine = run.state, run.limits, run.sampler, run.machine
     size, image_size = run.about_model["size"], train_set.sizes[0]  # (height, width) of each
-    numbers = [each.numel() / 1e6 for each in state.model.parameters()]
-    learning = [each.numel() / 1e6 for each in state.model.parameters() if each.requires_grad]
-    parameters = f"{sum(numbers):.2f} million parameters"
-    if len(learning) < len(numbers):
-        parameters += f", {sum(learning):.2f} of which learn"
+    cost = run.cost()
+    parameters = f"{cost['parameters'] / 1e6:.2f} million parameters"
+    if cost["learning"] < cost["parameters"]:
+        parameters += f", {cost['learning'] / 1e6:.2f} of which learn"
     lines = [
         f"{run.folder}: {limits.total_steps} steps of {sampler.division.in_words()} in "
         f"{machine.precision} on {machine.device}, {sampler.length} images to train on and "

@@ -366,7 +366,7 @@ TRAIN_FAULTS = {
     "epochs 0": (["--epochs", "0"], "--epochs"),
     "steps 0": (["--max-steps", "0"], "--max-steps"),
     "size 0": (["--img-size", "0", "32"], "--img-size"),
-    "size absurd": (["--img-size", "100000", "100000"], "--img-size"),
+    "size absurd": (["--img-size", "4097", "64"], "at most 4096"),
     "one pixel at the bottom": (["--img-size", "4", "4", "--batch-size", "1"], "--batch-size"),
     "too many blocks": (["--num-blocks", "40", "--batch-size", "7"], "40 blocks"),
     "one size": (["--img-size", "32"], "--img-size"),
@@ -569,7 +569,7 @@ def test_train_resume_refuses_a_last_pt_that_lacks_something(run, tmp_path, capf
 
 def test_train_says_what_to_lower_before_the_kernel_kills_it(streets, tmp_path, capfd):
     words = ["--datadir", streets, "--logdir", tmp_path / "runs", "--loss", "ce"]
-    huge = ["--img-size", 8000, 8000, "--base-channels", 64, "--batch-size", 4]
+    huge = ["--img-size", 4096, 4096, "--base-channels", 256, "--num-blocks", 1]
     assert call("train", *words, *huge) == 2
     errors = capfd.readouterr().err.strip().splitlines()
     assert errors[-1].startswith("error: out of memory") and "--batch-size" in errors[-1]

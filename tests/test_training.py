@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import pickle
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -199,11 +200,13 @@ def test_placed_batch_normalisation_gets_a_dense_gradient(is_placed):
     assert seen[0].is_contiguous(memory_format=torch.channels_last) == is_placed
 
 
-def test_a_placed_network_that_does_not_train_is_as_it_was():
-    network = place(nn.Sequential(nn.BatchNorm2d(3)), torch.device("cpu")).eval()
-    output = network(torch.zeros(1, 3, 4, 4))
-    assert output.requires_grad and not output._backward_hooks
-    assert network.train()(torch.zeros(1, 3, 4, 4))._backward_hooks
+def test_a_placed_network_without_gradients_is_as_it_was():
+    network = place(nn.Sequential(nn.BatchNorm2d(3)), torch.device("cpu"))
+    assert network(torch.zeros(1, 3, 4, 4))._backward_hooks
+    with torch.no_grad():
+        assert not network(torch.zeros(1, 3, 4, 4))._backward_hooks
+    again = pickle.loads(pickle.dumps(network)).eval()
+    assert torch.equal(again(torch.ones(1, 3, 4, 4)), network.eval()(torch.ones(1, 3, 4, 4)))
 
 
 def test_synchronised_batch_norm_is_not_rehearsed_where_it_cannot_run():

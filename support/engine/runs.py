@@ -367,7 +367,7 @@ class Run:
     def cost(self) -> dict[str, float | None]:
         """What the run took: parameters, those that learned, seconds in all and an epoch, GiB."""
         parameters = [*self.state.model.parameters()]
-        rate = self.state.history[-1]["images_per_second"]
+        rate = self.clock.rate()
         return {
             "parameters": sum(each.numel() for each in parameters),
             "learning": sum(each.numel() for each in parameters if each.requires_grad),
