@@ -520,12 +520,48 @@ def test_labelled_pixels_of_one_magnitude_are_plain_numbers(tmp_path):
         assert {"1", "3"} <= set(words) and not any("10" in word for word in words if word != "10")
 
 
+NO_LABELS = (
+    "- labels.png is not drawn: the finished runs have the same number of labelled pixels, or it "
+    "was not counted for all (of whole targets, with class weights only).\n"
+)
+
+
 def test_compare_says_why_there_is_no_figure_over_labelled_pixels(tmp_path, figures):
     text = compare_runs([half_and_whole(tmp_path)])
-    assert "labels.png" in text and "No figure over the labelled pixels" not in text
-    make_run(tmp_path / "third", config={"labelled_pixels": None}, loss="ce")
+    assert "labels.png" in text and "is not drawn" not in text
+    make_run(tmp_path / "third", finished=False, loss="ce")
     text = compare_runs([tmp_path])
-    assert "with class weights only, and not here: third." in text and "labels.png" not in text
+    assert ", labels.png" in text and "is not drawn" not in text
+    make_run(tmp_path / "fourth", loss="ce", seed=7)
+    text = compare_runs([tmp_path])
+    assert NO_LABELS in text and ", labels.png" not in text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_said"),
+    [
+        ({"loss": "ce"}, {"loss": "wce"}, False),
+        ({"sparse": "half"}, {}, True),
+        ({"limit_train": 40}, {"limit_train": 80}, True),
+        ({"split_train": ["train"]}, {"split_train": ["train", "train_extra"]}, True),
+        ({"loss": "ce"}, {"sparse": "half", "finished": False}, False),
+    ],
+)
+def test_labelled_pixels_are_spoken_of_where_runs_differ_in_labels(
+    tmp_path, first, second, is_said
+):
+    make_run(tmp_path / "first", **first)
+    make_run(tmp_path / "second", **second)
+    assert (NO_LABELS in compare_runs([tmp_path])) == is_said
+
+
+def test_scores_of_others_that_are_not_drawn_are_spoken_of(tmp_path, figures):
+    (tmp_path / "o.tsv").write_text(OTHERS)
+    for loss in ("ce", "wce"):
+        make_run(tmp_path / "runs" / loss, config={"labelled_pixels": 5}, loss=loss)
+    assert "labels.png" not in compare_runs([tmp_path / "runs"])
+    text = compare_runs([tmp_path / "runs"], beside=tmp_path / "o.tsv")
+    assert "| few " in text and NO_LABELS in text and ", labels.png" not in text
 
 
 @pytest.mark.parametrize(
