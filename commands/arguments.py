@@ -323,8 +323,8 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         "--beside",
         type=Path,
         metavar="FILE",
-        help="table of others' scores, printed below and drawn over the labelled pixels; such as "
-        "docs/studies/half_published.tsv (default: none)",
+        help="table of others' scores, printed below and, where runs differ in their labelled "
+        "pixels, drawn over these; such as docs/studies/half_published.tsv (default: none)",
     )
 
 

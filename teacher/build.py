@@ -35,7 +35,7 @@ FOLDERS = dict.fromkeys(("commands", "support", "toycity", "zoo", "checks"), "*.
 FOLDERS |= {
     "commands/mappings": "*.tsv",
     "commands/serving/page": "*",
-    "docs/studies": "*",
+    "docs/studies": "*.txt *.tsv",
     "subject": "*.md",
     "subject/figures": "*.png",
     "pretrained": "*",
@@ -96,8 +96,8 @@ def copy_files(folder: Path) -> None:
     """Copies what students get as it is, and their own README, Makefile, workflows and settings."""
     for name in COPIED:
         shutil.copy(LAB / name, folder / name)
-    for name, pattern in FOLDERS.items():
-        for path in sorted((LAB / name).rglob(pattern)):
+    for name, patterns in FOLDERS.items():
+        for path in sorted(path for each in patterns.split() for path in (LAB / name).rglob(each)):
             target = folder / path.relative_to(LAB)
             if path.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)

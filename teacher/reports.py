@@ -201,7 +201,7 @@ def quiz_lines(mark: Mark) -> list[str]:
     for chapter, title in sorted(TITLES.items()):
         own = [number for number in all_numbers([chapter]) if number in mark.quiz]
         if own:
-            tries = [f"{n} (try {mark.quiz[n]})" for n in own]
+            tries = [f"{n} at try {mark.quiz[n]}" for n in own]
             lines.append(f"    {chapter:>2} {title}: {', '.join(tries)}")
     return lines
 

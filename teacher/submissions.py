@@ -140,7 +140,7 @@ def name_of(path: Path) -> str:
     if path.suffix.lower() == ".zip" and not path.is_dir():
         name = path.stem
     name = name.encode("utf-8", "replace").decode("utf-8")  # names of files may be any bytes
-    return plain_text(unicodedata.normalize("NFC", name))
+    return plain_text(name)
 
 
 def plain_text(name: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from commands.comparison import figures as comparison_figures
 from commands.comparison import runs as compared
 from commands.comparison import tables as comparison_text
-from commands.comparison.beside import read_beside
+from commands.comparison.beside import Beside, Other, read_beside
 from commands.comparison.tables import compare_runs
 from commands.train import TRAIN_DEFAULTS
 from support.engine.folder import HISTORY_COLUMNS
@@ -499,21 +499,69 @@ def test_scores_of_others_are_drawn_with_hollow_markers_where_they_are_known(tmp
             [line for line in axes.lines if line.get_fillstyle() == "none"] for axes in figure.axes
         ]
         assert tuple(map(len, hollow)) == numbers
-        assert [axes.get_xscale() for axes in figure.axes] == [
-            "log" if n else "linear" for n in numbers
-        ]
+        assert [axes.get_xscale() for axes in figure.axes] == ["log" if beside else "linear"] * 2
+        assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
         words = [text.get_text() for text in figure.legends[0].get_texts()]
         assert words[:2] == [setting.name for setting in made.settings]
     assert [line.get_xydata().tolist() for line in hollow[1]] == [[[506.88, 0.249]], [[2.0, 0.2]]]
     assert words[-3:] == ["measured elsewhere", "many a|b", "few"]
 
 
+def test_labelled_pixels_of_one_magnitude_are_plain_numbers(tmp_path):
+    runs = half_and_whole(tmp_path)
+    made = compared.make_comparison(
+        [compared.read_run(runs / name, {}) for name in ("half", "whole")], "macro_f1"
+    )
+    near = Beside("near", [Other("a", 4e6, {"macro_f1": 0.5, "mean_iou": None})])
+    figure = comparison_figures.draw_labels(made, made.settings, near)
+    figure.savefig(io.BytesIO())
+    for axes in figure.axes:
+        words = [label.get_text() for label in axes.get_xticklabels(which="both")]
+        assert {"1", "3"} <= set(words) and not any("10" in word for word in words if word != "10")
+
+
+NO_LABELS = (
+    "- labels.png is not drawn: the finished runs have the same number of labelled pixels, or it "
+    "was not counted for all (of whole targets, with class weights only).\n"
+)
+
+
 def test_compare_says_why_there_is_no_figure_over_labelled_pixels(tmp_path, figures):
     text = compare_runs([half_and_whole(tmp_path)])
-    assert "labels.png" in text and "No figure over the labelled pixels" not in text
-    make_run(tmp_path / "third", config={"labelled_pixels": None}, loss="ce")
+    assert "labels.png" in text and "is not drawn" not in text
+    make_run(tmp_path / "third", finished=False, loss="ce")
     text = compare_runs([tmp_path])
-    assert "with class weights only, and not here: third." in text and "labels.png" not in text
+    assert ", labels.png" in text and "is not drawn" not in text
+    make_run(tmp_path / "fourth", loss="ce", seed=7)
+    text = compare_runs([tmp_path])
+    assert NO_LABELS in text and ", labels.png" not in text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_said"),
+    [
+        ({"loss": "ce"}, {"loss": "wce"}, False),
+        ({"sparse": "half"}, {}, True),
+        ({"limit_train": 40}, {"limit_train": 80}, True),
+        ({"split_train": ["train"]}, {"split_train": ["train", "train_extra"]}, True),
+        ({"loss": "ce"}, {"sparse": "half", "finished": False}, False),
+    ],
+)
+def test_labelled_pixels_are_spoken_of_where_runs_differ_in_labels(
+    tmp_path, first, second, is_said
+):
+    make_run(tmp_path / "first", **first)
+    make_run(tmp_path / "second", **second)
+    assert (NO_LABELS in compare_runs([tmp_path])) == is_said
+
+
+def test_scores_of_others_that_are_not_drawn_are_spoken_of(tmp_path, figures):
+    (tmp_path / "o.tsv").write_text(OTHERS)
+    for loss in ("ce", "wce"):
+        make_run(tmp_path / "runs" / loss, config={"labelled_pixels": 5}, loss=loss)
+    assert "labels.png" not in compare_runs([tmp_path / "runs"])
+    text = compare_runs([tmp_path / "runs"], beside=tmp_path / "o.tsv")
+    assert "| few " in text and NO_LABELS in text and ", labels.png" not in text
 
 
 @pytest.mark.parametrize(

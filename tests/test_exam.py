@@ -370,7 +370,7 @@ def test_reports_show_the_quiz_and_points_stay_as_they_are(tmp_path):
     mark = Mark("ada", quiz={"4a": 1, "4c": 3, "10b": 2}, quiz_remarks=["taken as <Ada>"])
     mark.quiz_name = "=1+1"
     text, page = as_text(mark), as_html(mark)
-    assert "Quiz: 3 of 50 right" in text and " 4 Metrics: 4a (try 1), 4c (try 3)" in text
+    assert "Quiz: 3 of 50 right" in text and " 4 Metrics: 4a at try 1, 4c at try 3" in text
     assert "taken as &lt;Ada&gt;" in page and "<Ada>" not in page and mark.total == 0
     write_gradescope(tmp_path, mark)
     assert "Quiz: 3 of 50" in (tmp_path / "results.json").read_text(encoding="utf-8")

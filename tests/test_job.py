@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import main as command_line
+from commands.slurm import jobs
 from commands.slurm.script import seconds_of
 from commands.slurm.sweeps import grid_lines, named, repeated
 from commands.slurm.trainings import JobError, options_of, safe_name
@@ -605,8 +606,8 @@ def test_missing_slurm_is_explained(lab):
 
 
 def test_silent_controller_is_an_error(lab):
-    jobs = lab.folder / "commands" / "slurm" / "jobs.py"
-    jobs.write_text(jobs.read_text().replace("ANSWER_SECONDS = 60", "ANSWER_SECONDS = 0.5"))
+    path = lab.folder / "commands" / "slurm" / "jobs.py"
+    path.write_text(path.read_text().replace("ANSWER_SECONDS = 60", "ANSWER_SECONDS = 0.5"))
     lab.commit()
     lab.write_program("sbatch", "#!/bin/bash\nexec sleep 20\n")
     code, _, err = lab.call("submit", "--", "train")
@@ -1035,6 +1036,17 @@ def test_run_in_the_queue_is_not_submitted_twice(lab):
     assert "belongs to job 41_1" in lab.refused("sweep", *words)
     (lab.play / "queue").write_text("")
     lab.submit("sweep", *words)
+
+
+def test_the_owners_of_all_job_folders_are_asked_for(tmp_path, monkeypatch):
+    asked, owner = [], tmp_path.stat().st_uid
+    monkeypatch.setattr(jobs, "require_slurm", lambda: None)
+    monkeypatch.setattr(jobs, "slurm", lambda *words: asked.append(words) or "7|RUNNING|None\n")
+    monkeypatch.setattr(jobs.os, "getuid", lambda: owner + 1, raising=False)
+    records = [(tmp_path / "removed by now", {}), (tmp_path, {})]
+    monkeypatch.setattr(jobs, "read_records", lambda: records)
+    assert jobs.queue_states(ended=False) == {"7": "RUNNING"}
+    assert asked[0][:2] == ("squeue", f"--user={owner},{owner + 1}")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="gives a folder away")

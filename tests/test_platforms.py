@@ -499,6 +499,10 @@ def test_names_are_the_same_in_any_order():
         ("Jméno,Pošta\nÄnne Berg,a@x\nBo,\nCy,c@x\n", ["Bo", "Cy, c@x"], 3),
         ("Bo,\nÄnne Berg,a@x\nCy,c@x\n", ["Bo", "Cy, c@x"], 3),
         ("Bo,x\nÄnne Berg,\n", ["Bo, x"], 2),
+        ("Bo,A\nÄnne Berg,\nCy,b2\n", ["Bo, A", "Cy, b2"], 3),
+        ("Bo,A,\nÄnne Berg,,\nCy,group 2,\n", ["Bo, A", "Cy, group 2"], 3),
+        ("Bo,group A\nÄnne Berg,group 1\nCy,group 2\n", ["Bo, group A", "Cy, group 2"], 3),
+        ("Jméno,Číslo\nÄnne Berg,12 34\nBo,\nCy,5\n", ["Bo", "Cy, 5"], 3),
     ],
 )
 def test_a_roster_says_who_is_missing(tmp_path, text, missing, count):

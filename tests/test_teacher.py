@@ -23,7 +23,7 @@ from commands.companion.markers import (
 from commands.companion.quiz import KEPT
 from commands.companion.todos import BY_NUMBER, TODOS
 from teacher import verify as verification
-from teacher.build import build
+from teacher.build import build, copy_files
 from teacher.catalogue import LAB, grafted, read_answers, solved_texts
 from teacher.sandbox import Job, Outcome, TestResult
 from teacher.submissions import read_submission
@@ -192,6 +192,18 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     with pytest.raises(LabError, match="choose a new folder"):
         build(tmp_path, EVERY)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_leftovers_of_editors_stay_out_of_an_edition(tmp_path, monkeypatch):
+    studies = tmp_path / "lab" / "docs" / "studies"
+    studies.mkdir(parents=True)
+    for name in ("a.txt", "b.tsv", "a.txt~", ".a.txt.swp", "#b.tsv#", "b.tsv.orig", "notes.md"):
+        (studies / name).touch()
+    for name, value in (("LAB", tmp_path / "lab"), ("COPIED", ()), ("THEIRS", {})):
+        monkeypatch.setattr(f"teacher.build.{name}", value)
+    copy_files(tmp_path / "edition")
+    found = [path.name for path in (tmp_path / "edition" / "docs" / "studies").iterdir()]
+    assert sorted(found) == ["a.txt", "b.tsv"]
 
 
 def workflow(edition: Path) -> dict:

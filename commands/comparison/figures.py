@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from commands.comparison.beside import Beside
 from commands.comparison.runs import (
@@ -208,20 +209,31 @@ def draw_labels(
 ) -> Figure | None:
     """Both scores over the labelled pixels; None where these do not differ or were not counted.
 
-    Where scores of others stand, the axis is logarithmic: their data may be far larger.
+    Where scores of others stand, the axes are logarithmic: their data may be far larger.
     """
     counts = {id(each): each.runs[0].labelled for each in shown if each.finished}
     if None in counts.values() or len(set(counts.values())) < 2:
         return None
+    others = beside.rows if beside else ()
+    is_wide = any(score is not None for row in others for score in row.scores.values())
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    for axes, (metric, title) in zip(figure.subplots(1, 2), METRICS.items(), strict=True):
+    panels = figure.subplots(1, 2, sharex=True)
+    for axes, (metric, title) in zip(panels, METRICS.items(), strict=True):
         for place, setting in enumerate(shown):
             if id(setting) not in counts:
                 continue
             score, labelled = setting.score(metric), counts[id(setting)] / 1e6
             style = {"color": _color(place), "marker": "o", "capsize": 4}
             axes.errorbar(labelled, score.mean, yerr=score.deviation, **style)
-        _draw_beside(axes, beside, metric)
+        for place, row in enumerate(others):
+            if row.scores[metric] is not None:
+                axes.plot(row.labelled / 1e6, row.scores[metric], **_hollow(place))
+        if is_wide:
+            axes.set_xscale("log")
+            axes.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}")
+            axes.xaxis.set_minor_formatter("")
+        else:
+            axes.set_xlim(left=0)
         axes.set_xlabel("labelled pixels of the training images, millions")
         axes.set_ylabel(f"validation {title}")
         _plain(axes, "both")
@@ -229,27 +241,20 @@ def draw_labels(
         Line2D([], [], marker="o", color=_color(place), label=label(comparison, setting))
         for place, setting in enumerate(shown)
         if id(setting) in counts
-    ]
-    if beside:
-        title = _label(beside.title, PANEL_WIDTH, most=5)
-        handles += [Line2D([], [], linestyle="none", label=name) for name in ("", title)]
-        for place, other in enumerate(beside.rows):
-            handles.append(Line2D([], [], **_hollow(place), label=_label(other.setting)))
+    ] + _beside_handles(beside)
     figure.legend(handles=handles, loc="outside right upper", fontsize=9, frameon=False)
     return figure
 
 
-def _draw_beside(axes: Axes, beside: Beside | None, metric: str) -> None:
-    """Draws the scores of others, if there are any of the metric, with hollow markers."""
-    rows = beside.rows if beside else ()
-    known = {place: row for place, row in enumerate(rows) if row.scores[metric] is not None}
-    if not known:
-        axes.set_xlim(left=0)
-        return
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    for place, row in known.items():
-        axes.plot(row.labelled / 1e6, row.scores[metric], **_hollow(place))
+def _beside_handles(beside: Beside | None) -> list[Line2D]:
+    """What the legend says of the scores of others."""
+    if not beside:
+        return []
+    title = _label(beside.title, PANEL_WIDTH, most=5)
+    handles = [Line2D([], [], linestyle="none", label=name) for name in ("", title)]
+    for place, other in enumerate(beside.rows):
+        handles.append(Line2D([], [], **_hollow(place), label=_label(other.setting)))
+    return handles
 
 
 def _hollow(place: int) -> dict[str, str]:

@@ -34,6 +34,12 @@ from commands.comparison.runs import (
 )
 from utils import LabError, cut, write_csv, write_text
 
+LABELS = {"sparse", "limit_train", "split_train"}
+NO_LABELS = (
+    "labels.png is not drawn: the finished runs have the same number of labelled pixels, or it was "
+    "not counted for all (of whole targets, with class weights only)."
+)
+
 
 def compare_runs(
     paths: Sequence[str | Path],
@@ -61,15 +67,16 @@ def compare_runs(
     if metric not in METRICS:
         raise LabError(f"--metric {metric}: choose one of {', '.join(METRICS)}")
     others = read_beside(beside) if beside else None
-    runs = [read_run(folder, defaults or {}) for folder in find_runs(paths)]
-    runs = named_sources(runs)
+    runs = named_sources([read_run(folder, defaults or {}) for folder in find_runs(paths)])
     require_same_classes(runs)
     if not any(run.history for run in runs):
         raise LabError(f"no epoch in the history.csv of any of the {len(runs)} runs; wait for one")
     comparison = make_comparison(runs, metric)
     folder = Path(output) if output else runs[0].folder.parent / "comparison"
     written, drawn = write_tables(folder, comparison), write_figures(folder, comparison, others)
-    head = head_lines(comparison) + (others.lines() if others else [])
+    found = notes(comparison)
+    found += [] if "labels.png" in drawn else labels_notes(comparison, beside)
+    head = head_lines(comparison, found) + (others.lines() if others else [])
     text = [f"# Comparison of {len(runs)} runs", "", *head, *body_lines(comparison, drawn)]
     write_text(folder / "compare.md", "\n".join(text) + "\n")
     files = ", ".join(["compare.md", *written, *drawn])
@@ -172,15 +179,16 @@ def class_notes(comparison: Comparison) -> list[str]:
             "Not in the validation images, so not among the classes: "
             f"{_listed([*map(cut, absent)], 8)}."
         )
-    uncounted = [run for run in runs if run.labelled is None]
-    if 0 < len(uncounted) < len(runs):
-        found.append(
-            "No figure over the labelled pixels: of whole targets they are counted with class "
-            f"weights only, and not here: {_named(uncounted, runs)}."
-        )
     if len(comparison.settings) > MOST_IN_FIGURES:
         found.append(f"The figures show the best {MOST_IN_FIGURES} settings and the baseline.")
     return found
+
+
+def labels_notes(comparison: Comparison, beside: Path | None) -> list[str]:
+    """Why scores are not drawn over the labelled pixels, if anybody may look for that."""
+    finished = [setting for setting in comparison.settings if setting.finished]
+    is_wanted = beside or not LABELS.isdisjoint(differing_arguments(finished))
+    return [NO_LABELS] if is_wanted else []
 
 
 def _short_commit(commit: str | None) -> str:
@@ -203,8 +211,8 @@ def _difference_note(
     return [f"{what}: {'; '.join(parts)}."]
 
 
-def head_lines(comparison: Comparison) -> list[str]:
-    """The table of the settings, the notes and the unfinished runs, as Markdown."""
+def head_lines(comparison: Comparison, found: Sequence[str]) -> list[str]:
+    """The table of the settings, the notes found and the unfinished runs, as Markdown."""
     header = ["#", "setting", "runs", *METRICS.values(), "epochs"]
     rare = comparison.class_rows[0] if comparison.class_rows else None
     if rare:
@@ -230,7 +238,6 @@ def head_lines(comparison: Comparison) -> list[str]:
             ]
         )
     lines = [*table_lines(header, rows), "", explanation(comparison), ""]
-    found = notes(comparison)
     if found:
         lines += ["What does not compare, or only with care:", ""]
         lines += [f"- {escaped(note, keep='*')}" for note in found] + [""]

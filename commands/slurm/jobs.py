@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -248,7 +249,10 @@ def queue_states(*, ended: bool) -> dict[str, str]:
     They are those of the user, and of whoever else has submitted from this folder.
     """
     require_slurm()
-    users = {os.getuid(), *(folder.stat().st_uid for folder, _ in read_records())}
+    users = {os.getuid()}
+    for folder, _ in read_records():
+        with suppress(OSError):  # removed since
+            users.add(folder.stat().st_uid)
     whose = f"--user={','.join(map(str, sorted(users)))}"
     states = ["--states=all"] if ended else []
     lines = slurm("squeue", whose, "--noheader", "--array", "--format=%i|%T|%r", *states)

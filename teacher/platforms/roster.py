@@ -161,19 +161,20 @@ def spellings(cells: list[str]) -> set[tuple[str, ...]]:
 
 
 def is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: by its words, or by digits and @ below it alone.
+    """Whether the first row names the columns: by its words, or by a column of numbers below.
 
-    Cells may be empty below, as for a student without an address.
+    Less than half of that column may be empty, as for students without an address. In doubt it is a
+    student: a heading among those who are missing is seen, a student who is left out is not.
     """
     words = {word for cell in rows[0] for word in cell.casefold().replace("_", " ").split()}
     if words & HEADERS:
         return True
-    telling = [number for number, cell in enumerate(rows[0]) if cell and not has_number(cell)]
+    telling = [number for number, cell in enumerate(rows[0]) if cell and not is_number(cell)]
     same = [cells for cells in rows[1:] if len(cells) == len(rows[0])]
     below = [[cells[number] for cells in same if cells[number]] for number in telling]
-    return any(column and all(map(has_number, column)) for column in below)
+    return any(2 * len(column) > len(same) and all(map(is_number, column)) for column in below)
 
 
-def has_number(cell: str) -> bool:
-    """Whether a cell is a number or an address rather than words."""
-    return "@" in cell or any(letter.isdigit() for letter in cell)
+def is_number(cell: str) -> bool:
+    """Whether a cell is an address or a number: `ab12` and `12 34` are, `group 2` is not."""
+    return "@" in cell or all(any(map(str.isdigit, word)) for word in cell.split())
