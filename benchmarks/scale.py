@@ -1,7 +1,8 @@
-"""What each command costs at the size of Cityscapes: seconds and memory over the number of images.
+"""What each command costs at the size of Cityscapes: CPU time and memory over the number of images.
 
 The folder is made up: a few pairs of 2048x1024 (`benchmarks.loading`), linked under as many names
-as asked for, an eighth of them to validate. Each command is a process of its own; the memory is the
+as asked for, an eighth of them to validate. Each command is a process of its own; the seconds are
+those of the processor, in it and its workers, which other programs change little; the memory is the
 largest that it, or one of its workers, held. The last column tells whether a command's seconds grow
 faster than the images: seconds per image at the largest number over those at the smallest.
 """
@@ -14,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.loading import PAIRS, write_pairs
@@ -35,23 +35,24 @@ def link_pairs(made: Path, root: Path, count: int) -> None:
 
 
 def run(*words: object) -> tuple[float, float]:
-    """Runs a command of main.py; returns its seconds and the GiB that it held at most.
+    """Runs a command of main.py; returns its CPU seconds and the GiB that it held at most.
 
     Raises:
         SystemExit: when it fails, with what it said.
     """
     command = [sys.executable, "-m", "benchmarks.scale", "--one", *map(str, words)]
-    start = time.perf_counter()
     done = subprocess.run(command, cwd=LAB, capture_output=True, text=True)
     if done.returncode > (words[0] == "check"):  # which finds the made-up masks odd
         raise SystemExit(f"{' '.join(map(str, words))}: {done.stderr[-500:]}")
-    return time.perf_counter() - start, float(done.stdout.strip().split("\n")[-1])
+    seconds, gibibytes = map(float, done.stdout.split()[-2:])
+    return seconds, gibibytes
 
 
 def run_here(words: list[str]) -> int:
-    """Runs the command in a child of this process, so that the memory is the child's alone."""
+    """Runs the command in a child of this process, so that what it used is the child's alone."""
     code = subprocess.run([sys.executable, "main.py", *words], stdout=subprocess.DEVNULL).returncode
-    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
     return code
 
 
