@@ -11,8 +11,10 @@ from scipy.io import savemat
 from street_files import write_streets
 
 import main
-from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
-from support.formats.cityscapes import COARSE, FINE
+from data import MEAN, STD, SegmentationDataset, count_pixels, encode_train_ids, open_datasets
+from deploy import export_onnx
+from models import UNet
+from support.formats.cityscapes import CITYSCAPES, COARSE, FINE
 from support.formats.files import open_folder, open_source, select
 from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
@@ -34,9 +36,9 @@ def write(path: Path, pixels: list, kind: type = np.uint8) -> None:
     Image.fromarray(np.array(pixels, dtype=kind)).save(path)
 
 
-def write_image(path: Path, size: tuple[int, int] = (3, 2)) -> None:
+def write_image(path: Path, size: tuple = (3, 2), color: tuple = (10, 20, 30)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (10, 20, 30)).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def ids_of(root: Path, split: str, index: int = 0, **reading: object) -> np.ndarray:
@@ -96,6 +98,34 @@ def test_coarse_labels_do_not_validate(cityscapes):
     assert ids_of(cityscapes, "train").tolist() == COARSE_IDS
     with pytest.raises(LabError, match=r"coarse labels do not validate; add gtFine/val/"):
         open_datasets(cityscapes, (2, 3))
+
+
+def test_coarse_labels_of_val_can_be_looked_at_and_prepared(cityscapes, tmp_path, capsys):
+    shutil.rmtree(cityscapes / "gtFine_trainvaltest")
+    assert ids_of(cityscapes, "val").tolist() == COARSE_IDS
+    write_image(next(cityscapes.rglob("ulm*_leftImg8bit.png")), (3, 2), (90, 20, 30))
+    write_image(next(cityscapes.rglob("bad*_leftImg8bit.png")), (3, 2), (10, 90, 30))
+    of_val = ["--split", "val", "--output", str(tmp_path / "out.png")]
+    for command, *more in (["show", *of_val], ["stats", *of_val], ["check"]):
+        assert main.main([command, "--datadir", str(cityscapes), *more]) == 0
+    assert "(3 pairs read)" in capsys.readouterr().out
+    copy = ["--output", str(tmp_path / "copy"), "--size", "2", "3"]
+    assert main.main(["prepare", "--datadir", str(cityscapes), *copy]) == 0
+    assert ids_of(tmp_path / "copy", "val").tolist() == COARSE_IDS
+
+
+def test_no_network_is_scored_on_coarse_labels(cityscapes, tmp_path, capsys):
+    """Those of splits that train aside, where a score shows what was learned by heart."""
+    shutil.rmtree(cityscapes / "gtFine_trainvaltest")
+    path, about = tmp_path / "model.onnx", CITYSCAPES.about_classes()
+    export_onnx(UNet(19, 1, 4), path, (4, 4), {**about, "mean": MEAN, "std": STD})
+    words = ["--datadir", str(cityscapes), "--split"]
+    for command in (["test", "--modelpath", path], ["errors", path], ["quantize", path]):
+        assert main.main([*map(str, command), *words, "val"]) == 2
+        assert "coarse labels do not validate; add gtFine/val/" in capsys.readouterr().err
+    command = ["test", "--modelpath", str(path), *words]
+    assert main.main([*command, "train+val"]) == 2
+    assert main.main([*command, "train"]) == 0
 
 
 def test_the_broken_image_of_cityscapes_is_left_out_by_name(cityscapes, capsys):

@@ -25,7 +25,7 @@ import numpy as np
 
 from support.formats.archives import ArchiveFolder
 from support.formats.colors import distinct_colors
-from support.formats.files import Listing
+from support.formats.files import Listing, PairedFiles
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
 from support.formats.listing import of_cities
 from utils import LabError, opened_image
@@ -88,11 +88,11 @@ class StanfordFolder(ArchiveFolder):
         """As `DataFolder.own_cities`: those of the fold."""
         return sorted({sample.city for sample in self.list_files(split).samples})
 
-    def require_apart(self, train: Sequence[str], val: Sequence[str]) -> None:
-        """As `DataFolder.require_apart`."""
-        shared = sorted({room_of(area) for area in train} & {room_of(area) for area in val})
+    def require_fair(self, val: PairedFiles, train: Sequence[str] = ()) -> None:
+        """As `DataFolder.require_fair`: areas that train and validate show other rooms."""
+        shared = sorted({room_of(area) for area in train} & {room_of(area) for area in val.cities})
         if shared and not self.reading.allow_shared_areas:
-            both = sorted({area for area in (*train, *val) if room_of(area) in shared})
+            both = sorted({area for area in (*train, *val.cities) if room_of(area) in shared})
             raise LabError(
                 f"{', '.join(both)} both train and validate, and show the same rooms: the score "
                 "would be of rooms that the network has seen; choose other --cities-train and "
