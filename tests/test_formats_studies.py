@@ -445,6 +445,17 @@ def test_a_copy_prepared_without_a_fold_is_of_the_first(stanford, tmp_path):
         open_folder(tmp_path / "copy", Reading(fold=3))
 
 
+@pytest.mark.parametrize("prepared_with", [[], ["--fold", "2"]])
+def test_a_prepared_copy_of_a_set_without_folds_knows_none(cityscapes, tmp_path, prepared_with):
+    words = ["prepare", "--datadir", cityscapes, "--output", tmp_path / "copy", "--size", 2, 3]
+    assert main.main([*map(str, words), *prepared_with]) == 0
+    assert open_folder(tmp_path / "copy").reading.fold is None
+    with pytest.raises(LabError, match=r"--fold 1 is for Stanford 2D-3D-S, .* Cityscapes; leave"):
+        open_folder(tmp_path / "copy", Reading(fold=1))
+    with pytest.raises(LabError, match="--fold 2 is for Stanford 2D-3D-S"):
+        open_folder(tmp_path / "copy", Reading(fold=2))
+
+
 # ----------------------------------------------------------------------------- the ways of reading
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from support.formats.files import MANIFEST_NAME, DataFolder, Listing, Sample, select
 from support.formats.labels import USUAL, LabelSet, Reading
+from support.formats.stanford import NAME as WITH_FOLDS
 from utils import LabError, require_known
 
 FORMAT_VERSION = 3
@@ -33,6 +34,14 @@ class PreparedFolder(DataFolder):
     def __init__(self, root: Path, reading: Reading = USUAL) -> None:
         manifest = read_manifest(root)
         own = Reading.from_json(manifest["reading"])
+        labels = LabelSet.from_json(manifest["labels"])
+        has_folds = labels.name == WITH_FOLDS
+        if reading.fold and not has_folds:
+            raise LabError(
+                f"--fold {reading.fold} is for {WITH_FOLDS}, and {root} is a copy of "
+                f"{labels.name}; leave out --fold"
+            )
+        own = own if has_folds else own._replace(fold=None)
         known = own._replace(fold=own.fold or 1)
         for field, wanted, usual, is_so in zip(Reading._fields, reading, USUAL, known, strict=True):
             if wanted not in (usual, is_so):
@@ -41,7 +50,7 @@ class PreparedFolder(DataFolder):
                     f"{flag_of(field, wanted)}; prepare the data anew"
                 )
         super().__init__(root, own)
-        self.manifest, self.labels = manifest, LabelSet.from_json(manifest["labels"])
+        self.manifest, self.labels = manifest, labels
 
     def splits(self) -> list[str]:
         """As `DataFolder.splits`."""

@@ -30,6 +30,7 @@ from support.formats.labels import IGNORE_INDEX, Label, LabelSet
 from support.formats.listing import of_cities
 from utils import LabError, opened_image
 
+NAME = "Stanford 2D-3D-S"
 NAMES = ("beam", "board", "bookcase", "ceiling", "chair", "clutter", "column", "door", "floor")
 NAMES += ("sofa", "table", "wall", "window")
 UNKNOWN, MISSING = "<UNK>", 255
@@ -46,7 +47,7 @@ def stanford_labels(with_background: bool) -> LabelSet:
     for k, (name, color) in enumerate(zip(NAMES, colors, strict=True)):
         rows.append(Label(name, k + 1, k + first, "room", color))
     rows.append(Label("missing", MISSING, IGNORE_INDEX, "void", (64, 64, 64)))
-    return LabelSet("Stanford 2D-3D-S", tuple(rows))
+    return LabelSet(NAME, tuple(rows))
 
 
 def room_of(area: str) -> str:
