@@ -112,6 +112,20 @@ def test_coarse_labels_of_val_can_be_looked_at_and_prepared(cityscapes, tmp_path
     copy = ["--output", str(tmp_path / "copy"), "--size", "2", "3"]
     assert main.main(["prepare", "--datadir", str(cityscapes), *copy]) == 0
     assert ids_of(tmp_path / "copy", "val").tolist() == COARSE_IDS
+    copy_of_copy = ["--output", str(tmp_path / "second"), "--size", "2", "3"]
+    assert main.main(["prepare", "--datadir", str(tmp_path / "copy"), *copy_of_copy]) == 0
+    for folder in (tmp_path / "copy", tmp_path / "second"):
+        with pytest.raises(LabError, match="'val' was prepared from labels that do not validate"):
+            open_datasets(folder, (2, 3))
+
+
+def test_a_copy_whose_manifest_does_not_say_what_is_unscored_is_read(cityscapes, tmp_path):
+    words = ["prepare", "--datadir", cityscapes, "--output", tmp_path / "copy", "--size", 2, 3]
+    assert main.main([*map(str, words)]) == 0
+    manifest = json.loads((tmp_path / "copy/prepared.json").read_text())
+    assert manifest.pop("unscored") == []
+    (tmp_path / "copy/prepared.json").write_text(json.dumps(manifest))
+    assert len(open_datasets(tmp_path / "copy", (2, 3))[1]) == 1
 
 
 def test_no_network_is_scored_on_coarse_labels(cityscapes, tmp_path, capsys):
