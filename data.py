@@ -322,7 +322,7 @@ def open_datasets(
         folder, "+".join(split_train), cities_train, limit_train or limit, changes, sparse=sparse,
         sparse_size=tuple(size))  # fmt: skip
     val_set = SegmentationDataset(folder, "val", cities_val, limit, eval_transforms(size))
-    folder.require_apart(train_set.cities, val_set.cities)
+    folder.require_fair(val_set.source, train_set.cities)
     return require_labels(train_set), require_labels(val_set)
 
 

@@ -48,6 +48,7 @@ def report_split(
     """
     root = resolve_datadir(datadir)
     dataset = SegmentationDataset(root, split, cities, limit, reading=reading)
+    dataset.source.folder.require_fair(dataset.source)
     predictions, table, to_targets = output if save_predictions else None, None, None
     if mapping is None:
         require_classes(segmenter, dataset)

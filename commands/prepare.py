@@ -67,6 +67,15 @@ def read_known_ids(source: Source, index: int) -> np.ndarray:
     return label_ids
 
 
+def may_validate(source: Source) -> bool:
+    """Whether a network may be scored on a split."""
+    try:
+        source.folder.require_fair(source)
+    except LabError:
+        return False
+    return True
+
+
 @contextmanager
 def ended_in_order() -> Iterator[None]:
     """Has SIGTERM and SIGHUP (a closed terminal) clean up as Ctrl-C does, unless ignored."""
@@ -120,6 +129,7 @@ def prepare(sources: Sequence[Source], output: Path, size: tuple[int, int]) -> N
             "labels": sources[0].labels.to_json(),
             "reading": sources[0].folder.reading._asdict(),
             "splits": {source.split: source.samples for source in sources},
+            "unscored": [source.split for source in sources if not may_validate(source)],
         }
         (partial / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         if output.exists():

@@ -77,6 +77,7 @@ def quantize_model(
     require_float32(model)
     train_set = SegmentationDataset(root, "train", limit=images, reading=segmenter.reading)
     dataset = SegmentationDataset(root, split, limit=limit, reading=segmenter.reading)
+    dataset.source.folder.require_fair(dataset.source)
     require_classes(segmenter, dataset)
     paths = dict(zip(KINDS, (model, *(model.with_suffix(f".{k}.onnx") for k in ("fp16", "int8"))),
                      strict=True))  # fmt: skip

@@ -765,6 +765,7 @@ def test_prepared_data_notices_arrays_of_another_kind(prepared, name):
         ("splits", {"train": [["aachen", 7]]}, "prepared.json: damaged"),
         ("labels", {"classes": []}, "prepared.json: damaged"),
         ("reading", {"fold": "one"}, "prepared.json: damaged"),
+        ("unscored", "val", "prepared.json: damaged"),
     ],
 )
 def test_prepared_data_notices_a_manifest_that_is_none(prepared, key, value, said):

@@ -11,8 +11,10 @@ from scipy.io import savemat
 from street_files import write_streets
 
 import main
-from data import SegmentationDataset, count_pixels, encode_train_ids, open_datasets
-from support.formats.cityscapes import COARSE, FINE
+from data import MEAN, STD, SegmentationDataset, count_pixels, encode_train_ids, open_datasets
+from deploy import export_onnx
+from models import UNet
+from support.formats.cityscapes import CITYSCAPES, COARSE, FINE
 from support.formats.files import open_folder, open_source, select
 from support.formats.labels import Reading
 from support.formats.pascal_context import CLASSES, PascalContextFolder, context_labels
@@ -34,9 +36,9 @@ def write(path: Path, pixels: list, kind: type = np.uint8) -> None:
     Image.fromarray(np.array(pixels, dtype=kind)).save(path)
 
 
-def write_image(path: Path, size: tuple[int, int] = (3, 2)) -> None:
+def write_image(path: Path, size: tuple = (3, 2), color: tuple = (10, 20, 30)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (10, 20, 30)).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def ids_of(root: Path, split: str, index: int = 0, **reading: object) -> np.ndarray:
@@ -96,6 +98,48 @@ def test_coarse_labels_do_not_validate(cityscapes):
     assert ids_of(cityscapes, "train").tolist() == COARSE_IDS
     with pytest.raises(LabError, match=r"coarse labels do not validate; add gtFine/val/"):
         open_datasets(cityscapes, (2, 3))
+
+
+def test_coarse_labels_of_val_can_be_looked_at_and_prepared(cityscapes, tmp_path, capsys):
+    shutil.rmtree(cityscapes / "gtFine_trainvaltest")
+    assert ids_of(cityscapes, "val").tolist() == COARSE_IDS
+    write_image(next(cityscapes.rglob("ulm*_leftImg8bit.png")), (3, 2), (90, 20, 30))
+    write_image(next(cityscapes.rglob("bad*_leftImg8bit.png")), (3, 2), (10, 90, 30))
+    of_val = ["--split", "val", "--output", str(tmp_path / "out.png")]
+    for command, *more in (["show", *of_val], ["stats", *of_val], ["check"]):
+        assert main.main([command, "--datadir", str(cityscapes), *more]) == 0
+    assert "(3 pairs read)" in capsys.readouterr().out
+    copy = ["--output", str(tmp_path / "copy"), "--size", "2", "3"]
+    assert main.main(["prepare", "--datadir", str(cityscapes), *copy]) == 0
+    assert ids_of(tmp_path / "copy", "val").tolist() == COARSE_IDS
+    copy_of_copy = ["--output", str(tmp_path / "second"), "--size", "2", "3"]
+    assert main.main(["prepare", "--datadir", str(tmp_path / "copy"), *copy_of_copy]) == 0
+    for folder in (tmp_path / "copy", tmp_path / "second"):
+        with pytest.raises(LabError, match="'val' was prepared from labels that do not validate"):
+            open_datasets(folder, (2, 3))
+
+
+def test_a_copy_whose_manifest_does_not_say_what_is_unscored_is_read(cityscapes, tmp_path):
+    words = ["prepare", "--datadir", cityscapes, "--output", tmp_path / "copy", "--size", 2, 3]
+    assert main.main([*map(str, words)]) == 0
+    manifest = json.loads((tmp_path / "copy/prepared.json").read_text())
+    assert manifest.pop("unscored") == []
+    (tmp_path / "copy/prepared.json").write_text(json.dumps(manifest))
+    assert len(open_datasets(tmp_path / "copy", (2, 3))[1]) == 1
+
+
+def test_no_network_is_scored_on_coarse_labels(cityscapes, tmp_path, capsys):
+    """Those of splits that train aside, where a score shows what was learned by heart."""
+    shutil.rmtree(cityscapes / "gtFine_trainvaltest")
+    path, about = tmp_path / "model.onnx", CITYSCAPES.about_classes()
+    export_onnx(UNet(19, 1, 4), path, (4, 4), {**about, "mean": MEAN, "std": STD})
+    words = ["--datadir", str(cityscapes), "--split"]
+    for command in (["test", "--modelpath", path], ["errors", path], ["quantize", path]):
+        assert main.main([*map(str, command), *words, "val"]) == 2
+        assert "coarse labels do not validate; add gtFine/val/" in capsys.readouterr().err
+    command = ["test", "--modelpath", str(path), *words]
+    assert main.main([*command, "train+val"]) == 2
+    assert main.main([*command, "train"]) == 0
 
 
 def test_the_broken_image_of_cityscapes_is_left_out_by_name(cityscapes, capsys):
@@ -413,6 +457,17 @@ def test_a_copy_prepared_without_a_fold_is_of_the_first(stanford, tmp_path):
     assert open_folder(tmp_path / "copy", Reading(fold=1)).splits() == ["train", "val"]
     with pytest.raises(LabError, match="was prepared with --fold 1, not with --fold 3;"):
         open_folder(tmp_path / "copy", Reading(fold=3))
+
+
+@pytest.mark.parametrize("prepared_with", [[], ["--fold", "2"]])
+def test_a_prepared_copy_of_a_set_without_folds_knows_none(cityscapes, tmp_path, prepared_with):
+    words = ["prepare", "--datadir", cityscapes, "--output", tmp_path / "copy", "--size", 2, 3]
+    assert main.main([*map(str, words), *prepared_with]) == 0
+    assert open_folder(tmp_path / "copy").reading.fold is None
+    with pytest.raises(LabError, match=r"--fold 1 is for Stanford 2D-3D-S, .* Cityscapes; leave"):
+        open_folder(tmp_path / "copy", Reading(fold=1))
+    with pytest.raises(LabError, match="--fold 2 is for Stanford 2D-3D-S"):
+        open_folder(tmp_path / "copy", Reading(fold=2))
 
 
 # ----------------------------------------------------------------------------- the ways of reading

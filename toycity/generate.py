@@ -103,7 +103,7 @@ class Recipe:
             "seed": self.seed,
             "size": list(self.size),
             "counts": self.counts,
-            "varied": self.varied_among(self.train),
+            "varied": self.number_varied,
         }
 
     def scenes(self) -> list[tuple[str, City, int]]:
@@ -116,19 +116,21 @@ class Recipe:
                 scenes.append((split, cities[i % len(cities)], first + i // len(cities)))
         return scenes
 
-    def varied_among(self, first: int) -> int:
-        """How many of the first so many training scenes are varied, city after city."""
-        return int(self.varied * first + 0.5)
+    @property
+    def number_varied(self) -> int:
+        """How many training scenes are varied; with `train`, it says which ones."""
+        return int(self.varied * self.train + 0.5)
 
     def is_varied(self, split: str, city: City, index: int) -> bool:
-        """Whether a scene looks different; in its city such scenes are spread evenly."""
-        if split != "train" or not self.varied:
+        """Whether a scene looks different; over the cities and in each, such are spread evenly."""
+        total = self.number_varied
+        if split != "train" or not total:
             return False
         cities = cities_of(split)
         sizes = [len(range(place, self.train, len(cities))) for place in range(len(cities))]
         place = cities.index(city)
         before, here = sum(sizes[:place]), sizes[place]
-        number = self.varied_among(before + here) - self.varied_among(before)
+        number = total * (before + here) // self.train - total * before // self.train
         return (index + 1) * number // here > index * number // here
 
 

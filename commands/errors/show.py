@@ -64,6 +64,7 @@ def show_errors(
     divisor = kept_temperature(segmenter, path) if calibrated else 1.0
     chosen = segmenter.reading._replace(**reading)
     dataset = SegmentationDataset(resolve_datadir(datadir), split, cities, limit, reading=chosen)
+    dataset.source.folder.require_fair(dataset.source)
     require_classes(segmenter, dataset)
     of_model = "" if path.name == "model.onnx" else f"_{path.stem}"
     output = output or path.parent / f"errors_{split}{of_model}"

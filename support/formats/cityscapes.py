@@ -25,7 +25,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.formats.files import DataFolder, Listing, Sample, subfolders
+from support.formats.files import DataFolder, Listing, PairedFiles, Sample, subfolders
 from support.formats.labels import Label, LabelSet
 from utils import LabError, shortened
 
@@ -113,18 +113,18 @@ class CityscapesFolder(DataFolder):
         return [f"note: {path} is left out: the archive holds garbage in its place"]
 
     def label_layer(self, split: str) -> str:
-        """Which labels of a split are read: the fine ones, where there are any to prefer.
-
-        Raises:
-            LabError: when coarse ones are asked for and missing, or fine ones to validate on.
-        """
+        """Which labels are read: fine ones first; `LabError` if wanted coarse ones are missing."""
         fine, coarse = (split in _split_folders(self.root, layer) for layer in (FINE, COARSE))
-        trains, chosen = split.startswith("train"), self.reading.labels == "coarse"
-        if trains and chosen and not coarse:
+        is_chosen = self.reading.labels == "coarse" and split.startswith("train")
+        if is_chosen and not coarse:
             raise LabError(f"{self.root} holds no {COARSE}/{split}/; unpack gtCoarse.zip there")
-        if coarse and not fine and not trains:
-            raise LabError(f"{self.root}: coarse labels do not validate; add gtFine/{split}/")
-        return COARSE if trains and coarse and (chosen or not fine) else FINE
+        return COARSE if coarse and (is_chosen or not fine) else FINE
+
+    def require_fair(self, val: PairedFiles, train: Sequence[str] = ()) -> None:
+        """As `DataFolder.require_fair`: coarse labels do not validate."""
+        for split in val.split.split("+"):
+            if not split.startswith("train") and self.label_layer(split) == COARSE:
+                raise LabError(f"{self.root}: coarse labels do not validate; add gtFine/{split}/")
 
     def list_files(self, split: str, cities: Sequence[str] | None = None) -> Listing:
         """As `DataFolder.list_files`."""

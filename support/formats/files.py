@@ -113,8 +113,8 @@ class DataFolder:
             raise LabError(self.faults[0])
         return PairedFiles(self, split, cities, limit)
 
-    def require_apart(self, train: Sequence[str], val: Sequence[str]) -> None:
-        """Raises `LabError` where cities that train and validate may not be chosen together."""
+    def require_fair(self, val: "PairedFiles", train: Sequence[str] = ()) -> None:
+        """Raises `LabError` where a split must not validate, or not beside cities that train."""
 
     def blame(self, place: str | Path, error: LabError) -> LabError:
         """Makes the line to show of what `LabelSet.require_known` says of a mask."""

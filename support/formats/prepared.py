@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from support.formats.files import MANIFEST_NAME, DataFolder, Listing, Sample, select
+from support.formats.files import MANIFEST_NAME, DataFolder, Listing, PairedFiles, Sample, select
 from support.formats.labels import USUAL, LabelSet, Reading
+from support.formats.stanford import NAME as WITH_FOLDS
 from utils import LabError, require_known
 
 FORMAT_VERSION = 3
@@ -33,6 +34,14 @@ class PreparedFolder(DataFolder):
     def __init__(self, root: Path, reading: Reading = USUAL) -> None:
         manifest = read_manifest(root)
         own = Reading.from_json(manifest["reading"])
+        labels = LabelSet.from_json(manifest["labels"])
+        has_folds = labels.name == WITH_FOLDS
+        if reading.fold and not has_folds:
+            raise LabError(
+                f"--fold {reading.fold} is for {WITH_FOLDS}, and {root} is a copy of "
+                f"{labels.name}; leave out --fold"
+            )
+        own = own if has_folds else own._replace(fold=None)
         known = own._replace(fold=own.fold or 1)
         for field, wanted, usual, is_so in zip(Reading._fields, reading, USUAL, known, strict=True):
             if wanted not in (usual, is_so):
@@ -41,7 +50,7 @@ class PreparedFolder(DataFolder):
                     f"{flag_of(field, wanted)}; prepare the data anew"
                 )
         super().__init__(root, own)
-        self.manifest, self.labels = manifest, LabelSet.from_json(manifest["labels"])
+        self.manifest, self.labels = manifest, labels
 
     def splits(self) -> list[str]:
         """As `DataFolder.splits`."""
@@ -51,6 +60,15 @@ class PreparedFolder(DataFolder):
         """As `DataFolder.list_files`, but that a sample has no files of its own."""
         found = [Sample(*names) for names in self.manifest["splits"][split]]
         return Listing(sorted({sample.city for sample in found} - {""}), {}, {}, {})
+
+    def require_fair(self, val: PairedFiles, train: Sequence[str] = ()) -> None:
+        """As `DataFolder.require_fair`: labels that did not validate do not in a copy either."""
+        for split in val.split.split("+"):
+            if split in self.manifest["unscored"]:
+                raise LabError(
+                    f"{self.root}: split {split!r} was prepared from labels that do not validate, "
+                    "coarse ones; prepare the data anew, with fine ones"
+                )
 
     def open(self, split: str, cities: Sequence[str] | None, limit: int | None) -> "PreparedArrays":
         """Opens a split; None takes all cities, all images."""
@@ -126,7 +144,7 @@ class PreparedArrays:
 
 
 def read_manifest(root: Path) -> dict:
-    """Reads a manifest: `size` (height, width), `splits` -> names of samples, and `labels`.
+    """Reads a manifest: `size` (height, width), `splits` -> names of samples, `labels`, `unscored`.
 
     Raises:
         LabError: when it is damaged or of another version.
@@ -142,6 +160,8 @@ def read_manifest(root: Path) -> dict:
                 raise ValueError("its size is not two whole numbers")
             if not all(isinstance(part, str) for city, name in samples for part in (city, name)):
                 raise ValueError("its samples are not pairs of names")
+            if not isinstance(manifest.setdefault("unscored", []), list):
+                raise ValueError("its unscored splits are not a list")
             LabelSet.from_json(manifest["labels"])
             Reading.from_json(manifest["reading"])
             return manifest

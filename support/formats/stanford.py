@@ -25,11 +25,12 @@ import numpy as np
 
 from support.formats.archives import ArchiveFolder
 from support.formats.colors import distinct_colors
-from support.formats.files import Listing
+from support.formats.files import Listing, PairedFiles
 from support.formats.labels import IGNORE_INDEX, Label, LabelSet
 from support.formats.listing import of_cities
 from utils import LabError, opened_image
 
+NAME = "Stanford 2D-3D-S"
 NAMES = ("beam", "board", "bookcase", "ceiling", "chair", "clutter", "column", "door", "floor")
 NAMES += ("sofa", "table", "wall", "window")
 UNKNOWN, MISSING = "<UNK>", 255
@@ -46,7 +47,7 @@ def stanford_labels(with_background: bool) -> LabelSet:
     for k, (name, color) in enumerate(zip(NAMES, colors, strict=True)):
         rows.append(Label(name, k + 1, k + first, "room", color))
     rows.append(Label("missing", MISSING, IGNORE_INDEX, "void", (64, 64, 64)))
-    return LabelSet("Stanford 2D-3D-S", tuple(rows))
+    return LabelSet(NAME, tuple(rows))
 
 
 def room_of(area: str) -> str:
@@ -88,11 +89,11 @@ class StanfordFolder(ArchiveFolder):
         """As `DataFolder.own_cities`: those of the fold."""
         return sorted({sample.city for sample in self.list_files(split).samples})
 
-    def require_apart(self, train: Sequence[str], val: Sequence[str]) -> None:
-        """As `DataFolder.require_apart`."""
-        shared = sorted({room_of(area) for area in train} & {room_of(area) for area in val})
+    def require_fair(self, val: PairedFiles, train: Sequence[str] = ()) -> None:
+        """As `DataFolder.require_fair`: areas that train and validate show other rooms."""
+        shared = sorted({room_of(area) for area in train} & {room_of(area) for area in val.cities})
         if shared and not self.reading.allow_shared_areas:
-            both = sorted({area for area in (*train, *val) if room_of(area) in shared})
+            both = sorted({area for area in (*train, *val.cities) if room_of(area) in shared})
             raise LabError(
                 f"{', '.join(both)} both train and validate, and show the same rooms: the score "
                 "would be of rooms that the network has seen; choose other --cities-train and "
