@@ -115,8 +115,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     sparse_help = "labelled part of each training target, the rest is void: half (left or right), "
     sparse_help += "rows:N or points:N (N random rows or pixels), scribbles (a line a class)"
     add("--sparse", sparse_help, "all of it", type=sparse_kind, metavar="PART")
-    size = {"nargs": 2, "type": partial(whole, least=2, most=MAX_SIDE)}
-    size["metavar"] = ("H", "W")
+    size = {"nargs": 2, "type": partial(whole, least=2, most=MAX_SIDE), "metavar": ("H", "W")}
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
     add("--model", f"architecture: {', '.join(MODEL_NAMES)}", choices=MODEL_NAMES, metavar="NAME")
