@@ -51,15 +51,15 @@ UNSET += ("base_channels", "weights", "sparse")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"epochs": 6, "optimizer": "muon", "small_share": 0.75, "evaluate_every": 3},
-    "plain": {"epochs": 11, "optimizer": "adamw", "small_share": 0.0, "evaluate_every": 1},
+    "fast": {"optimizer": "muon", "scheduler": "poly", "small_share": 0.75, "evaluate_every": 3},
+    "plain": {"optimizer": "adamw", "scheduler": "cosine", "small_share": 0.0, "evaluate_every": 1},
 }
-"""Defaults that go together. Beside another number of epochs, each is evaluated."""
+EPOCHS = {"fast": 5, "plain": 11}
+"""Defaults that go together. Where --epochs or --max-steps is given, each epoch is evaluated."""
 LEAST_TO_HALVE = 128
 """Pixels that both sides of the images need for the recipe to begin with half of them."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     **RECIPES["fast"],
-    "epochs": None,
     "img_size": [128, 256],
     "model": "unet",
     "pretrained": False,
@@ -71,7 +71,6 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "accumulate": 1,
     "lr": 3e-3,
     "weight_decay": 1e-2,
-    "scheduler": "cosine",
     "split_train": ["train"],
     "val_share": VAL_SHARE,
     "with_background": False,
@@ -178,7 +177,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     recipe_help = "defaults: fast, or plain, as in the textbook"
     recipe_default = "fast for a unet from random weights, else plain"
     add("--recipe", recipe_help, recipe_default, choices=RECIPES)
-    add("--epochs", "passes over the images", "fast 6, plain 11", **COUNT)
+    add("--epochs", "passes over the images", "fast 5, plain 11", **COUNT)
     add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
     minutes_help = "minutes within which the run ends, over all its sessions, export included"
     add("--max-minutes", minutes_help, "no limit", **MINUTES)
@@ -191,7 +190,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lr", "highest learning rate", **RATE)
     add("--weight-decay", "pull of the weights towards 0", **WEIGHT)
     add("--clip-norm", "shorten gradients whose norm is larger than this", "never", **RATE)
-    add("--scheduler", "how the rate falls", choices=SCHEDULER_NAMES)
+    add("--scheduler", "how the rate falls", "fast poly, plain cosine", choices=SCHEDULER_NAMES)
     warm_up, kind = "fraction of the steps in which the rate first rises", {"type": below_one}
     add("--warm-up", warm_up, "0.05; none for constant", metavar="X", **kind)
     share_help = "fraction of the steps, the first ones, on images of half the size"
@@ -259,7 +258,9 @@ def training_options(
         recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if given.keys() & {"epochs", "max_steps"}:
-            options |= {"epochs": None, "evaluate_every": 1}
+            options["evaluate_every"] = 1
+        else:
+            options["epochs"] = EPOCHS[recipe]
         is_small = min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE
         if is_small or given.get("sparse", "half") != "half":  # half-size images would lose them
             options["small_share"] = 0.0

@@ -585,14 +585,14 @@ def test_train_leaves_no_run_without_a_checkpoint(streets, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], (options.RECIPES["fast"]["epochs"], "muon", 3)),
+        ([], (options.EPOCHS["fast"], "muon", 3)),
         (["--epochs", "3"], (3, "muon", 1)),
         (["--max-steps", "9"], (None, "muon", 1)),
         (["--max-steps", "9", "--evaluate-every", "2"], (None, "muon", 2)),
         (["--recipe", "plain"], (11, "adamw", 1)),
         (["--finetune-from", "runs/a"], (11, "adamw", 1)),
         (["--model", "my_fcn"], (11, "adamw", 1)),
-        (["--finetune-from", "runs/a", "--recipe", "fast", "--optimizer", "sgd"], (6, "sgd", 3)),
+        (["--finetune-from", "runs/a", "--recipe", "fast", "--optimizer", "sgd"], (5, "sgd", 3)),
     ],
 )
 def test_a_recipe_gives_defaults_that_flags_change(words, expected):
@@ -601,6 +601,7 @@ def test_a_recipe_gives_defaults_that_flags_change(words, expected):
     assert resumed is None
     assert (found.epochs, found.optimizer, found.evaluate_every) == expected
     is_plain = found.recipe == "plain"
+    assert found.scheduler == ("cosine" if is_plain else "poly")
     assert found.small_share == options.RECIPES["plain" if is_plain else "fast"]["small_share"]
 
 
