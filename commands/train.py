@@ -54,8 +54,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "fast": {"optimizer": "muon", "scheduler": "poly", "small_share": 0.75, "evaluate_every": 3},
     "plain": {"optimizer": "adamw", "scheduler": "cosine", "small_share": 0.0, "evaluate_every": 1},
 }
-EPOCHS = {"fast": 5, "plain": 11}
 """Defaults that go together. Where --epochs or --max-steps is given, each epoch is evaluated."""
+EPOCHS = {"fast": 5, "plain": 11}
 LEAST_TO_HALVE = 128
 """Pixels that both sides of the images need for the recipe to begin with half of them."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {

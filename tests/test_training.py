@@ -622,6 +622,33 @@ def test_orthogonal_makes_all_singular_values_about_one(shape):
     assert found.diagonal().min() > 0.6 and found.diagonal().max() < 1.3
 
 
+def test_orthogonal_is_four_steps_from_the_largest_row_sum():
+    """The bound is exact where all singular values are equal; each is then p(p(p(p(1))))."""
+    rows = 7 * torch.linalg.qr(torch.randn(576, 64, dtype=torch.float64))[0].mT
+    value = 1.0
+    for _ in range(4):
+        value *= 3.4445 - 4.7750 * value**2 + 2.0315 * value**4
+    assert torch.allclose(orthogonal(rows), value * rows / 7, atol=1e-9)
+
+
+def test_orthogonal_of_nothing_is_nothing():
+    assert torch.equal(orthogonal(torch.zeros(4, 9)), torch.zeros(4, 9))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_muon_keeps_a_momentum_and_looks_ahead_of_it(layout):
+    """Two steps with gradients g and h: the second goes along h + 0.8 (0.8 g + h)."""
+    first, second = torch.randn(2, 4, 3, 3, 3)
+    start = torch.randn(4, 3, 3, 3)
+    layer = nn.ParameterList([start.clone(memory_format=layout)])
+    muon = build_optimizer("muon", layer, 0.01, 0.0)
+    for gradient in (first, second):
+        layer[0].grad = gradient.clone(memory_format=layout)
+        muon.step()
+    ways = orthogonal(first.flatten(1)) + orthogonal((1.8 * second + 0.64 * first).flatten(1))
+    assert torch.allclose(layer[0], start - 0.1 * ways.view_as(start), atol=1e-5)
+
+
 def test_muon_moves_convolutions_by_the_direction_alone_and_the_rest_as_adamw():
     weights = {
         "wide": torch.randn(4, 3, 3, 3),

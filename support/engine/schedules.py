@@ -54,12 +54,12 @@ class Muon(AdamW):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About U Vᵀ of the matrix U S Vᵀ, (M, N): all but tiny singular values become about 1.
+    """About U Vᵀ of the matrix U S Vᵀ, (M, N) float32: large singular values become about 1.
 
     Four steps of the Newton-Schulz iteration with Muon's coefficients. They are polynomials in
     G = X Xᵀ, so that they are multiplied there, where the matrices are small, and with X at the
     end. G's largest absolute row sum bounds its eigenvalues (Horn and Johnson, "Matrix Analysis",
-    theorem 5.6.9) much closer than X's Frobenius norm does: that saves Muon's fifth step.
+    theorem 5.6.9), in wide layers closer than X's Frobenius norm: that saves Muon's fifth step.
     """
     x = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
     gram = x @ x.mT
