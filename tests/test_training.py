@@ -612,7 +612,7 @@ def test_a_run_with_few_evaluations_goes_on_where_it_was(tmp_path, stop):
 # ------------------------------------------------------------------------------------------- muon
 
 
-@pytest.mark.parametrize("shape", [(4, 27), (16, 9), (8, 8), (64, 576)])
+@pytest.mark.parametrize("shape", [(4, 27), (16, 9), (8, 8)])
 def test_orthogonal_makes_all_singular_values_about_one(shape):
     """The iteration is made to end between 0.7 and 1.2, in the same directions."""
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

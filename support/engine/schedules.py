@@ -46,7 +46,7 @@ class Muon(AdamW):
             if not state:  # AdamW wants a step to be there when a state is loaded
                 state |= {"step": torch.tensor(0.0), "momentum": torch.zeros_like(weight)}
             momentum = state["momentum"].mul_(MUON_MOMENTUM).add_(weight.grad)
-            ahead = weight.grad.add(momentum, alpha=MUON_MOMENTUM).movedim(1, -1)  # as it lies
+            ahead = weight.grad.add(momentum, alpha=MUON_MOMENTUM).movedim(1, -1)  # as in memory
             direction = orthogonal(ahead.flatten(1)).view_as(ahead).movedim(-1, 1)
             weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=group["lr"])
             weight.grad = None
