@@ -17,6 +17,7 @@ import itertools
 import shlex
 import sys
 from contextlib import nullcontext
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 from commands.command_line import CommandLine, run_command
 from commands.train import add_train_arguments, model_sizes, opening_lines, training_options
 from support.formats.labels import Reading, reading_of
-from utils import python_command, seed_everything
+from utils import seed_everything
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -83,7 +84,7 @@ def train(args: argparse.Namespace) -> None:
     from data import get_dataloaders, open_datasets
     from deploy import export_onnx
     from losses import build_loss
-    from support.engine.hardware import pick_machine
+    from support.engine.hardware import Machine, pick_autocast_dtype, pick_device
     from support.engine.loading import count_steps, workers_of
     from support.engine.processes import joined_processes
     from support.engine.schedules import Schedule, build_optimizer
@@ -95,7 +96,8 @@ def train(args: argparse.Namespace) -> None:
         plan = training_options(args, processes.count, folder)
         options, resumed = processes.broadcast(plan)
         seed_everything(options.seed)
-        machine = pick_machine(options.device, options.precision, processes)
+        device = pick_device(options.device, processes.local_rank)
+        machine = Machine(device, pick_autocast_dtype(options.precision, device), processes)
         with processes.first_of_node_first():  # the toy streets may have to be made
             train_set, val_set = open_datasets(
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
@@ -213,7 +215,8 @@ def open_run(
     }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,
-        config["labels"], meter=LossMeter(machine.processes.sum),
+        config["labels"], deepcopy(model) if options.average else None, options.average,
+        meter=LossMeter(machine.processes.sum),
     )  # fmt: skip
     limits = Limits(
         scheduler.horizon, options.evaluate_every, options.patience, options.max_minutes,
@@ -242,19 +245,9 @@ def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
     """What a finished run says, once its report is there: scores, folder, what comes next."""
     if is_dry:
         return "dry run passed: data, training, evaluation and export work; nothing was kept"
-    from commands.report.run import write_report
+    from commands.report.run import what_next, write_report
 
-    report = write_report(folder)
-    summary = (folder / "summary.txt").read_text(encoding="utf-8").strip()
-    python, model = python_command(), shlex.quote(str(folder / "model.onnx"))
-    datadir = "" if datadir is None else f" --datadir {shlex.quote(datadir)}"
-    return (
-        f"\n{summary}\n"
-        f"everything is in {folder}; look at {report} first, then:\n"
-        f"  curves      {python} -m tensorboard.main --logdir {shlex.quote(str(folder.parent))}\n"
-        f"  evaluate    {python} main.py test --modelpath {model}{datadir} --split val\n"
-        f"  your photo  {python} main.py test --modelpath {model} --image photo.jpg"
-    )
+    return what_next(folder, write_report(folder), datadir)
 
 
 COMMANDS = {

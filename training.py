@@ -175,8 +175,8 @@ def fit(
         )  # fmt: skip
         if not run.wants_evaluation:
             continue
-        val_loss, matrix = evaluate(  # the bare model: `model` may be wrapped for several processes
-            run.state.model, run.watched(val_loader), criterion, device, run.num_classes,
+        val_loss, matrix = evaluate(  # `model` may be wrapped, or be averaged over the steps
+            run.state.kept_model, run.watched(val_loader), criterion, device, run.num_classes,
             autocast_dtype=dtype, meter=LossMeter(run.processes.sum), ignore_index=IGNORE_INDEX,
         )  # fmt: skip
         run.record(epoch, train_loss, val_loss, matrix)

@@ -12,11 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.timing import print_table, take_turns
+from benchmarks.timing import machine_of, print_table, take_turns
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_machine, place
-from support.engine.processes import Processes
+from support.engine.hardware import place
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
 from utils import seed_everything
@@ -26,7 +25,7 @@ NUM_CLASSES = len(CITYSCAPES)
 
 def step_of(model: nn.Module, args: argparse.Namespace) -> Callable[[], None]:
     """A training step on images that are there already."""
-    machine = pick_machine(args.device, "auto", Processes())
+    machine = machine_of(args.device)
     model = place(model, machine.device)
     optimizer = build_optimizer("adamw", model, 1e-3, 1e-2)
     criterion = build_loss("wce", torch.ones(NUM_CLASSES)).to(machine.device)

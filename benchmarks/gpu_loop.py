@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.timing import machine_of
 from data import SegmentationDataset, get_dataloaders, resolve_datadir, train_transforms
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_machine, place
-from support.engine.processes import Processes
+from support.engine.hardware import place
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
 from training import train_one_epoch
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     args = parser.parse_args()
     seed_everything(0)
-    machine, size = pick_machine(args.device, "auto", Processes()), tuple(args.size)
+    machine, size = machine_of(args.device), tuple(args.size)
     device, workers = machine.device, machine.num_workers(args.num_workers, args.batch_size, size)
     dataset = SegmentationDataset(
         resolve_datadir(args.datadir), "train", transform=train_transforms(size)

@@ -15,10 +15,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.timing import machine_of
 from losses import build_loss
 from models import UNet
-from support.engine.hardware import pick_machine, place
-from support.engine.processes import Processes
+from support.engine.hardware import place
 from support.engine.schedules import build_optimizer
 from support.formats.cityscapes import CITYSCAPES
 from utils import seed_everything
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     seed_everything(0)
-    machine = pick_machine("cpu", "auto", Processes())
+    machine = machine_of("cpu")
     dtype = machine.autocast_dtype
     limit = product_rate(dtype or torch.float32, args.rounds)
     print(f"threads: {torch.get_num_threads()}; a matrix product of {machine.precision} reaches "

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import torch
 
+from support.engine.hardware import Machine, pick_autocast_dtype, pick_device
+from support.engine.processes import Processes
+
 
 def take_turns(
     contestants: dict[str, Callable[[], object]], rounds: int = 9, warm_up: int = 2
@@ -51,3 +54,9 @@ def print_table(
         ratio = statistics.median(b / v for b, v in zip(base, values, strict=True))
         rate = amount / statistics.median(values)
         print(f"  {name:<44}{rate:>12,.1f} {unit}/s{ratio:>9.2f}x")
+
+
+def machine_of(device: str) -> Machine:
+    """What `main.py train --device` finds there, alone and with its usual precision."""
+    found = pick_device(device)
+    return Machine(found, pick_autocast_dtype("auto", found), Processes())

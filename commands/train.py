@@ -51,15 +51,17 @@ UNSET += ("base_channels", "weights", "sparse")
 UNSET += ("aux_weights", "class_weights", "gamma", "finetune_from", "epochs", "max_steps")
 UNSET += ("max_minutes", "patience", "clip_norm", "warm_up", "num_workers", "name", "recipe")
 RECIPES: dict[str, dict[str, Any]] = {
-    "fast": {"optimizer": "muon", "scheduler": "poly", "small_share": 0.75, "evaluate_every": 3},
-    "plain": {"optimizer": "adamw", "scheduler": "cosine", "small_share": 0.0, "evaluate_every": 1},
+    "fast": {"optimizer": "muon", "scheduler": "poly", "small_share": 0.7, "average": 0.15},
+    "plain": {"optimizer": "adamw", "scheduler": "cosine", "small_share": 0.0, "average": 0.0},
 }
-"""Defaults that go together. Where --epochs or --max-steps is given, each epoch is evaluated."""
-EPOCHS = {"fast": 5, "plain": 11}
+"""Defaults that go together."""
+EPOCHS = {"fast": (4, 2), "plain": (11, 1)}
+"""Those of each recipe, and how many lie between two evaluations, where no length is given."""
 LEAST_TO_HALVE = 128
 """Pixels that both sides of the images need for the recipe to begin with half of them."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     **RECIPES["fast"],
+    "evaluate_every": 1,
     "img_size": [128, 256],
     "model": "unet",
     "pretrained": False,
@@ -177,7 +179,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     recipe_help = "defaults: fast, or plain, as in the textbook"
     recipe_default = "fast for a unet from random weights, else plain"
     add("--recipe", recipe_help, recipe_default, choices=RECIPES)
-    add("--epochs", "passes over the images", "fast 5, plain 11", **COUNT)
+    add("--epochs", "passes over the images", "fast 4, plain 11", **COUNT)
     add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
     minutes_help = "minutes within which the run ends, over all its sessions, export included"
     add("--max-minutes", minutes_help, "no limit", **MINUTES)
@@ -191,13 +193,15 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weight-decay", "pull of the weights towards 0", **WEIGHT)
     add("--clip-norm", "shorten gradients whose norm is larger than this", "never", **RATE)
     add("--scheduler", "how the rate falls", "fast poly, plain cosine", choices=SCHEDULER_NAMES)
-    warm_up, kind = "fraction of the steps in which the rate first rises", {"type": below_one}
-    add("--warm-up", warm_up, "0.05; none for constant", metavar="X", **kind)
-    share_help = "fraction of the steps, the first ones, on images of half the size"
     share = {"type": below_one, "metavar": "X"}
-    add("--small-share", share_help, "fast 0.75, from 128 pixels on; plain 0", **share)
+    warm_up_help = "fraction of the steps in which the rate first rises"
+    add("--warm-up", warm_up_help, "0.05; none for constant", **share)
+    share_help = "fraction of the steps, the first ones, on images of half the size"
+    add("--small-share", share_help, "fast 0.7, from 128 pixels on; plain 0", **share)
+    average_help = "evaluate and export the weights' mean over about this fraction of the steps"
+    add("--average", average_help, "fast 0.15; plain 0, the weights alone", **share)
     every_help = "epochs between two evaluations; one comes at the end in any case"
-    every_default = "1; fast 3, if neither --epochs nor --max-steps is given"
+    every_default = "1; fast 2, if neither --epochs nor --max-steps is given"
     add("--evaluate-every", every_help, every_default, **COUNT)
     add("--seed", "seed of all random choices", type=partial(whole, least=0), metavar="N")
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
@@ -257,10 +261,8 @@ def training_options(
         is_fast &= given.get("train", "all") == "all" and given.get("backbone_lr_factor", 1) == 1
         recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
-        if given.keys() & {"epochs", "max_steps"}:
-            options["evaluate_every"] = 1
-        else:
-            options["epochs"] = EPOCHS[recipe]
+        if not given.keys() & {"epochs", "max_steps"}:
+            options["epochs"], options["evaluate_every"] = EPOCHS[recipe]
         is_small = min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE
         if is_small or given.get("sparse", "half") != "half":  # half-size images would lose them
             options["small_share"] = 0.0

@@ -87,6 +87,7 @@ def what_remains(run: Path) -> dict[str, object]:
     pictures = {tag: [event.step for event in log.Images(tag)] for tag in tags["images"]}
     return {
         "weights": last["model"],
+        "average": last["average"],
         "optimizer": last["optimizer"]["state"],
         "best": best["model"],
         "history": rows,

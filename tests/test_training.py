@@ -1,5 +1,6 @@
 """The training loop: one epoch, the evaluation, and runs that are stopped and go on."""
 
+import copy
 import csv
 import itertools
 import json
@@ -270,6 +271,7 @@ def begin(
     scheduler: str = "cosine",
     horizon: int = 9,
     started: float | None = None,
+    average: float = 0.0,
     **limits,
 ) -> tuple[Callable[[], None], TrainingState]:
     """A small run of three steps per epoch, new or gone on with where its folder is there.
@@ -282,14 +284,16 @@ def begin(
     schedule = Schedule(scheduler, optimizer, horizon)
     machine = Machine(torch.device("cpu"), None, Processes())
     state = TrainingState(
-        model, optimizer, schedule, machine.scaler(), images_per_step=4, labels={}
-    )
+        model, optimizer, schedule, machine.scaler(), images_per_step=4, labels={},
+        average=copy.deepcopy(model) if average else None, average_share=average,
+    )  # fmt: skip
 
-    def stop_in_time(*_):
-        if state.step + model.training == stop_at and model.training is in_training:
+    def stop_in_time(network, _):
+        if state.step + network.training == stop_at and network.training is in_training:
             signal.raise_signal(signal.SIGTERM)
 
-    model.register_forward_pre_hook(stop_in_time)
+    for each in {model, state.kept_model}:
+        each.register_forward_pre_hook(stop_in_time)
     loaders = squares_batches()
     options = {"logdir": str(run.parent), "name": run.name, "model": "unet", "loss": "wce"}
     labels = {"name": "squares", "classes": []}
@@ -343,13 +347,14 @@ def test_fit_writes_a_row_per_epoch_and_ends_at_the_step(tmp_path):
     [(1, True), (2, True), (3, True), (4, True), (8, True), (3, False), (8, False)],
 )
 def test_fit_goes_on_bit_for_bit_after_a_signal(tmp_path, stop_at, in_training):
-    state = train(tmp_path / "whole", 8)
-    go, stopped = begin(tmp_path / "parts", 8, None, stop_at, in_training)
+    state = train(tmp_path / "whole", 8, average=0.4)
+    go, stopped = begin(tmp_path / "parts", 8, None, stop_at, in_training, average=0.4)
     with pytest.raises(Interrupted) as interrupted:
         go()
     assert stopped.step == stop_at and interrupted.value.code == 143
-    resumed = train(tmp_path / "parts", 8)
+    resumed = train(tmp_path / "parts", 8, average=0.4)
     assert torch.equal(weights_of(state.model), weights_of(resumed.model))
+    assert torch.equal(weights_of(state.average), weights_of(resumed.average))
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
 
 
@@ -359,6 +364,35 @@ def test_fit_with_more_steps_goes_on_inside_the_last_epoch(tmp_path):
     longer = train(tmp_path / "parts", 8)
     assert torch.equal(weights_of(state.model), weights_of(longer.model))
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
+
+
+def test_fit_evaluates_and_keeps_the_average(tmp_path):
+    state = train(tmp_path / "run", 8, average=0.5)
+    best = load_checkpoint(tmp_path / "run" / "best.pt")
+    assert best["step"] == 8 and not torch.equal(*map(weights_of, (state.model, state.average)))
+    assert all(map(torch.equal, best["model"].values(), state.average.state_dict().values()))
+    _, matrix = evaluate(
+        state.average, squares_batches()[1], WeightedCrossEntropy(), "cpu", len(CITYSCAPES)
+    )
+    assert torch.equal(matrix, best["matrix"])
+
+
+def test_the_average_weighs_later_steps_more():
+    """With a share of 1/k, step t of T has the weight C(t - 1, k - 1) / C(T, k)."""
+    model, k, values = nn.BatchNorm2d(1), 4, [3.0, -1.0, 4.0, 1.0, -5.0, 9.0, 2.0, 6.0, 5.0]
+    state = TrainingState(model, None, None, None, 1, {}, copy.deepcopy(model), 1 / k)
+    for value in values:
+        nn.init.constant_(model.weight, value)
+        nn.init.constant_(model.running_mean, -value)
+        model.num_batches_tracked += 1
+        state.count_step()
+    weights = [math.comb(t, k - 1) / math.comb(len(values), k) for t in range(len(values))]
+    expected = sum(weight * value for weight, value in zip(weights, values, strict=True))
+    assert sum(weights) == pytest.approx(1) and state.step == len(values)
+    assert state.average.weight.item() == pytest.approx(expected)
+    assert state.average.running_mean.item() == pytest.approx(-expected)
+    assert state.average.num_batches_tracked == len(values)
+    assert state.kept_model is state.average
 
 
 class Explodes(WeightedCrossEntropy):

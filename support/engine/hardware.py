@@ -68,12 +68,6 @@ class Machine:
         return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype == torch.float16)
 
 
-def pick_machine(device: str, precision: str, processes: Processes) -> Machine:
-    """Finds the device and the precision, as `pick_device` and `pick_autocast_dtype`."""
-    found = pick_device(device, processes.local_rank)
-    return Machine(found, pick_autocast_dtype(precision, found), processes)
-
-
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
     """Finds the device: `auto` takes cuda, else mps, else the CPU.
 

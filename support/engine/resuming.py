@@ -95,8 +95,11 @@ def load_state(state: TrainingState, path: Path, processes: Processes) -> None:
         if begun != now:
             raise ValueError("another optimiser")
         state.model.load_state_dict(last["model"])
-        if not all(tensor.isfinite().all() for tensor in last["model"].values()):
+        weights = [*last["model"].values(), *(last["average"] or {}).values()]
+        if not all(tensor.isfinite().all() for tensor in weights):
             raise ValueError("weights that are not numbers")
+        if state.average is not None:
+            state.average.load_state_dict(last["average"])
         state.optimizer.load_state_dict(last["optimizer"])
         state.scheduler.load_state_dict(last["scheduler"])
         state.scaler.load_state_dict(last["scaler"])

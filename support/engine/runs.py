@@ -174,7 +174,7 @@ class Run:
             return
         position = self.state.step % self.sampler.steps_per_epoch
         self.clock.images += self.sampler.images_of_step(position)
-        self.state.step += 1
+        self.state.count_step()
         if self.state.step % self.look_every == 0:
             self.look()
         self.bar.update()
@@ -228,7 +228,7 @@ class Run:
 
         The processes decide together, so those with a batch less ask as often as the others.
         """
-        self.processes.align_buffers(self.state.model)
+        self.processes.align_buffers(self.state.kept_model)
         self.evaluation_started = time.perf_counter()
         batches = iter(loader)
         for position in range(self.processes.maximum([len(loader)])[0]):
@@ -292,7 +292,7 @@ class Run:
 
         Inside an epoch, those before stay: a run that is given more steps takes this row back.
         """
-        best = {**self.about_model, "model": self.state.model.state_dict(), "matrix": matrix}
+        best = {**self.about_model, "model": self.state.kept_model.state_dict(), "matrix": matrix}
         best |= {"score": row["val_macro_f1"], "epoch": row["epoch"], "step": row["step"]}
         save_checkpoint(self.folder / best_name(row), best)
         if before is not None and not self.is_due:
@@ -308,7 +308,7 @@ class Run:
         self.log.scalars(values, row["step"])
         picture = confusion_picture(matrix.numpy(), names)
         self.log.picture("confusion", picture, row["step"])
-        panel = self.panels.paint(self.state.model.eval(), self.machine.device)
+        panel = self.panels.paint(self.state.kept_model.eval(), self.machine.device)
         self.log.picture("samples", panel, row["step"])
 
     def _say(self, row: Mapping[str, float], is_best: bool) -> None:

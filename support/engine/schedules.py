@@ -94,15 +94,11 @@ def build_optimizer(
     if name != "muon":
         options["fused"] = True  # one kernel for all
     learning = [each for each in model.parameters() if each.requires_grad]
-    if backbone_factor == 1.0:
-        return OPTIMIZERS[name](learning, **options)
-    if name == "muon":
-        raise LabError("--backbone-lr-factor goes with adam, adamw and sgd; say --optimizer adamw")
-    head = {id(each) for each in model.head_parameters()}
-    in_head = [each for each in learning if id(each) in head]
-    others = [each for each in learning if id(each) not in head]
-    groups = [{"params": in_head}, {"params": others, "lr": backbone_factor * lr}]
-    return OPTIMIZERS[name](groups, **options)
+    if backbone_factor != 1.0:
+        from support.engine.weights import with_slower_backbone  # late: mostly all learn alike
+
+        learning = with_slower_backbone(model, learning, name, backbone_factor * lr)
+    return OPTIMIZERS[name](learning, **options)
 
 
 WARM_UP = 0.05

@@ -81,7 +81,8 @@ class TrainingState:
     """Everything that a run changes as it goes, and so everything that resuming needs.
 
     `images_per_step` says what a step's position in the epoch means, `labels` is the label set as
-    JSON, and `seconds` how long the run has taken so far, over all its sessions.
+    JSON, and `seconds` how long the run has taken so far, over all its sessions. `average` has the
+    weights averaged over about the fraction `average_share` of the steps so far; None for none.
     """
 
     model: nn.Module
@@ -90,12 +91,34 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     images_per_step: int
     labels: Mapping[str, Any]
+    average: nn.Module | None = None
+    average_share: float = 0.0
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
     step: int = 0
     best_score: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
     meter: LossMeter = field(default_factory=LossMeter)
+
+    @property
+    def kept_model(self) -> nn.Module:
+        """The network that is evaluated, kept and exported."""
+        return self.model if self.average is None else self.average
+
+    @torch.no_grad()
+    def count_step(self) -> None:
+        """Counts a step, and takes its weights into the average, which forgets the first ones.
+
+        Source: Shamir and Zhang, "Stochastic gradient descent for non-smooth optimization" (ICML
+        2013, section 4): "polynomial-decay averaging", with a share that falls as 1 / step.
+        """
+        self.step += 1
+        if self.average is None:
+            return
+        share = min(1.0, 1.0 / (self.average_share * self.step))
+        tensors = self.average.state_dict().values(), self.model.state_dict().values()
+        for mean, new in zip(*tensors, strict=True):
+            mean.lerp_(new, share) if mean.is_floating_point() else mean.copy_(new)
 
     @property
     def is_evaluated(self) -> bool:
@@ -121,8 +144,8 @@ class TrainingState:
         if not processes.is_first:
             return
         whole = {name: value for name, value in vars(self).items() if name != "meter"}
-        parts = ("model", "optimizer", "scheduler", "scaler")
-        whole |= {name: whole[name].state_dict() for name in parts}
+        parts = ("model", "average", "optimizer", "scheduler", "scaler")
+        whole |= {name: whole[name].state_dict() for name in parts if whole[name] is not None}
         whole |= {"random": [random for random, _ in of_all], "loss_sums": [x for _, x in of_all]}
         save_checkpoint(path, whole)
 

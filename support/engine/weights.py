@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -185,6 +186,22 @@ def freeze(model: nn.Module, part: str, num_classes: int) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in learning)
     fix_batch_norm(model, only_frozen=True)
+
+
+def with_slower_backbone(
+    model: nn.Module, learning: Sequence[nn.Parameter], optimizer: str, lr: float
+) -> list[dict[str, Any]]:
+    """The parameters that learn in two groups: those of the head, and all others with rate `lr`.
+
+    Raises:
+        LabError: for an optimiser that has groups of its own.
+    """
+    if optimizer == "muon":
+        raise LabError("--backbone-lr-factor goes with adam, adamw and sgd; say --optimizer adamw")
+    head = {id(each) for each in model.head_parameters()}
+    in_head = [each for each in learning if id(each) in head]
+    others = [each for each in learning if id(each) not in head]
+    return [{"params": in_head}, {"params": others, "lr": lr}]
 
 
 def is_scoring(module: nn.Module, num_classes: int) -> bool:

@@ -88,6 +88,33 @@ def unknown_ids(label_ids: np.ndarray, labels: LabelSet) -> str:
     )
 
 
+def suspicions(
+    where: str, number: int, found: Sequence[str], is_void: bool, labels: LabelSet
+) -> list[str]:
+    """The lines to print on targets that can be read and yet are probably wrong.
+
+    Args:
+        where: the split.
+        number: how many targets of it were read.
+        found: the places of those that look like train ids.
+        is_void: whether no pixel of any has a class.
+    """
+    lines = []
+    if found:
+        lines.append(
+            f"warning: {where}: {len(found)} of the {number} targets read look like train ids, not "
+            f"label ids (none above {len(labels) - 1}, most pixels void), first {found[0]}; "
+            f"{labels.cure}"
+        )
+    if is_void:
+        lines.append(
+            f"warning: {where}: every pixel of the {number} targets read is void, so that nothing "
+            f"can be learned or scored; take other images, or {labels.cure} (a benchmark often "
+            "keeps the labels of its test split to itself)"
+        )
+    return lines
+
+
 def not_in_layout(root: Path, has_images: bool, has_labels: bool) -> str:
     """What a folder that was taken for one of Cityscapes lacks, and what it has instead."""
     folders = (IMAGE_FOLDER, has_images), (FINE, has_labels)

@@ -182,21 +182,14 @@ def suspicious_labels(
         labels: the set of the data folder.
         has_train_ids: whether there are files of train ids that may have been taken instead.
     """
-    lines, number = [], len(counts)
     found = [place for place, pixels in counts.items() if look_like_train_ids(pixels, labels)]
-    if found and has_train_ids:
-        lines.append(
-            f"warning: {where}: {len(found)} of the {number} targets read look like train ids, not "
-            f"label ids (none above {len(labels) - 1}, most pixels void), first {found[0]}; "
-            f"{labels.cure}"
-        )
-    if counts and not any(map(labels.has_class, counts.values())):
-        lines.append(
-            f"warning: {where}: every pixel of the {number} targets read is void, so that nothing "
-            f"can be learned or scored; take other images, or {labels.cure} (a benchmark often "
-            "keeps the labels of its test split to itself)"
-        )
-    return lines
+    found = found if has_train_ids else []
+    is_void = bool(counts) and not any(map(labels.has_class, counts.values()))
+    if not found and not is_void:
+        return []
+    from support.formats.faults import suspicions  # late: mostly there is none
+
+    return suspicions(where, len(counts), found, is_void, labels)
 
 
 # -------------------------------------------------------------------- how a folder is read
