@@ -175,7 +175,7 @@ def fit(
         )  # fmt: skip
         if not run.wants_evaluation:
             continue
-        val_loss, matrix = evaluate(  # `model` may be wrapped, or be averaged over the steps
+        val_loss, matrix = evaluate(  # `model` may be wrapped; this is it bare, or its average
             run.state.kept_model, run.watched(val_loader), criterion, device, run.num_classes,
             autocast_dtype=dtype, meter=LossMeter(run.processes.sum), ignore_index=IGNORE_INDEX,
         )  # fmt: skip

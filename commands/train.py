@@ -60,7 +60,7 @@ EPOCHS = {"fast": (4, 2), "plain": (11, 1)}
 LEAST_TO_HALVE = 128
 """Pixels that both sides of the images need for the recipe to begin with half of them."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
-    **RECIPES["fast"],
+    **RECIPES["plain"],
     "evaluate_every": 1,
     "img_size": [128, 256],
     "model": "unet",
@@ -198,7 +198,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warm-up", warm_up_help, "0.05; none for constant", **share)
     share_help = "fraction of the steps, the first ones, on images of half the size"
     add("--small-share", share_help, "fast 0.7, from 128 pixels on; plain 0", **share)
-    average_help = "evaluate and export the weights' mean over about this fraction of the steps"
+    average_help = "evaluate and export the weights' mean over this fraction of the steps so far"
     add("--average", average_help, "fast 0.15; plain 0, the weights alone", **share)
     every_help = "epochs between two evaluations; one comes at the end in any case"
     every_default = "1; fast 2, if neither --epochs nor --max-steps is given"

@@ -186,11 +186,14 @@ def test_compare_takes_the_first_run_given_as_baseline(sweep):
 
 
 def test_settings_ignore_what_does_not_matter(tmp_path):
-    make_run(tmp_path / "a", seed=0, device="cpu", num_workers=2, datadir="/here/city")
-    make_run(tmp_path / "b", seed=1, logdir="x", name="b", save_minutes=3, datadir="/there/city")
+    whole = {"small_share": 0.0, "average": 0.0}
+    make_run(tmp_path / "a", seed=0, device="cpu", num_workers=2, datadir="/here/city", **whole)
+    there = {"logdir": "x", "name": "b", "save_minutes": 3, "datadir": "/there/city"}
+    make_run(tmp_path / "b", seed=1, **there, **whole)
     older = make_run(tmp_path / "c", seed=2)
     config = json.loads((older / "config.json").read_text())
-    del config["arguments"]["lr"], config["arguments"]["limit"]
+    for key in ("lr", "limit", *whole):
+        del config["arguments"][key]
     (older / "config.json").write_text(json.dumps(config))
     compare_runs([tmp_path], tmp_path / "out", defaults=TRAIN_DEFAULTS)
     (row,) = read_csv(tmp_path / "out" / "compare.csv")
