@@ -215,8 +215,8 @@ def open_run(
     }
     state = TrainingState(
         model, optimizer, scheduler, scaler, sampler.division.images_per_step,
-        config["labels"], deepcopy(model) if options.average else None, options.average,
-        meter=LossMeter(machine.processes.sum),
+        config["labels"], average=deepcopy(model) if options.average else None,
+        average_share=options.average, meter=LossMeter(machine.processes.sum),
     )  # fmt: skip
     limits = Limits(
         scheduler.horizon, options.evaluate_every, options.patience, options.max_minutes,
@@ -245,7 +245,8 @@ def closing_lines(folder: Path, datadir: str | None, is_dry: bool) -> str:
     """What a finished run says, once its report is there: scores, folder, what comes next."""
     if is_dry:
         return "dry run passed: data, training, evaluation and export work; nothing was kept"
-    from commands.report.run import what_next, write_report
+    from commands.command_line.advice import what_next
+    from commands.report.run import write_report
 
     return what_next(folder, write_report(folder), datadir)
 

@@ -7,6 +7,7 @@ each epoch. Saving every ten minutes besides costs what is printed in the last c
 """
 
 import argparse
+import copy
 import statistics
 import tempfile
 import time
@@ -39,6 +40,8 @@ def make_state(base_channels: int) -> TrainingState:
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         images_per_step=4,
         labels=CITYSCAPES.to_json(),
+        average=copy.deepcopy(model),
+        average_share=0.15,
     )
 
 

@@ -1,4 +1,7 @@
-"""Fair timing: contestants take turns, so that a slow minute of the machine hits all of them."""
+"""Fair timing: contestants take turns, so that a slow minute of the machine hits all of them.
+
+And the machine that they are timed on, as training finds it.
+"""
 
 import statistics
 import time

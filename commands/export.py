@@ -87,7 +87,8 @@ def network_of_run(run: Path, weights: Path | None) -> tuple[nn.Module, dict[str
     path = run / "best.pt"
     if weights is not None:
         path = run / weights if (run / weights).is_file() else weights
-    state = load_checkpoint(path, ("model",))["model"]
+    state = load_checkpoint(path, ("model",))
+    state = state.get("average") or state["model"]
     try:
         network = build_model(best["name"], len(best["classes"]), **best["options"])
         network.load_state_dict(state)

@@ -55,8 +55,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plain": {"optimizer": "adamw", "scheduler": "cosine", "small_share": 0.0, "average": 0.0},
 }
 """Defaults that go together."""
-EPOCHS = {"fast": (4, 2), "plain": (11, 1)}
-"""Those of each recipe, and how many lie between two evaluations, where no length is given."""
+RECIPE_EPOCHS = {"fast": (4, 2), "plain": (11, 1)}
+"""Unless a length is given: a recipe's epochs, and how many lie between two evaluations."""
 LEAST_TO_HALVE = 128
 """Pixels that both sides of the images need for the recipe to begin with half of them."""
 TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
@@ -120,7 +120,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--img-size", "height and width that the network sees, pixels", f"{height} {width}", **size)
     add = partial(add_with_default, parser.add_argument_group("model"))
     add("--model", f"architecture: {', '.join(MODEL_NAMES)}", choices=MODEL_NAMES, metavar="NAME")
-    blocks, channels = map(sizes_in_words, ("num_blocks", "base_channels"))
+    blocks, channels = (
+        ", ".join(f"{name} {sizes[key]}" for name, sizes in DEFAULT_SIZES.items())
+        for key in ("num_blocks", "base_channels")
+    )
     add("--num-blocks", "number of poolings of unet and my_fcn", blocks, **COUNT)
     width_help = "channels of their first block; the paper's 64 want a GPU"
     add("--base-channels", width_help, channels, **COUNT)
@@ -198,7 +201,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warm-up", warm_up_help, "0.05; none for constant", **share)
     share_help = "fraction of the steps, the first ones, on images of half the size"
     add("--small-share", share_help, "fast 0.7, from 128 pixels on; plain 0", **share)
-    average_help = "evaluate and export the weights' mean over this fraction of the steps so far"
+    average_help = "evaluate and export a mean of the weights: this last fraction counts two thirds"
     add("--average", average_help, "fast 0.15; plain 0, the weights alone", **share)
     every_help = "epochs between two evaluations; one comes at the end in any case"
     every_default = "1; fast 2, if neither --epochs nor --max-steps is given"
@@ -262,7 +265,7 @@ def training_options(
         recipe = given.setdefault("recipe", "fast" if is_fast else "plain")
         options = TRAIN_DEFAULTS | RECIPES[recipe]
         if not given.keys() & {"epochs", "max_steps"}:
-            options["epochs"], options["evaluate_every"] = EPOCHS[recipe]
+            options["epochs"], options["evaluate_every"] = RECIPE_EPOCHS[recipe]
         is_small = min(given.get("img_size", options["img_size"])) < LEAST_TO_HALVE
         if is_small or given.get("sparse", "half") != "half":  # half-size images would lose them
             options["small_share"] = 0.0
@@ -315,11 +318,6 @@ def complete_model_options(options: dict[str, Any]) -> dict[str, Any]:
 def model_sizes(options: dict[str, Any]) -> dict[str, int]:
     """The sizes that the model's constructor takes."""
     return {key: options[key] for key in DEFAULT_SIZES.get(options["model"], {})}
-
-
-def sizes_in_words(key: str) -> str:
-    """The defaults of a size of the models that have it, such as `unet 4, my_fcn 3`."""
-    return ", ".join(f"{name} {sizes[key]}" for name, sizes in DEFAULT_SIZES.items())
 
 
 def opening_lines(

@@ -18,6 +18,7 @@ import models
 from commands.export import add_argmax, label_set, published_network
 from deploy import OnnxSegmenter
 from support.engine.folder import load_checkpoint
+from support.engine.weights import read_weights
 from utils import LabError
 
 
@@ -50,9 +51,12 @@ def test_another_checkpoint_of_the_run_and_another_size_are_taken(run, tmp_path)
     assert export("--run", run, "--weights", "last.pt", "--size", 64, 96, "--output", output) == 0
     assert OnnxSegmenter(output).size == (64, 96)
     state = load_checkpoint(run / "best.pt")
-    torch.save({"model": {k: 0 * v for k, v in state["model"].items()}}, tmp_path / "zero.pt")
-    assert export("--run", run, "--weights", tmp_path / "zero.pt", "--output", output) == 0
-    assert not ids_of(output, np.ones((1, 3, 32, 64), np.float32)).any()
+    zeros, weights = {k: 0 * v for k, v in state["model"].items()}, tmp_path / "zero.pt"
+    for checkpoint in ({"model": zeros}, {"model": state["model"], "average": zeros}):
+        torch.save(checkpoint, weights)
+        assert export("--run", run, "--weights", weights, "--output", output) == 0
+        assert not ids_of(output, np.ones((1, 3, 32, 64), np.float32)).any()
+        assert not any(value.any() for value in read_weights(weights).values())
 
 
 def test_argmax_gives_ids_of_one_byte_for_any_size(run, tmp_path, capsys):

@@ -366,8 +366,16 @@ def test_fit_with_more_steps_goes_on_inside_the_last_epoch(tmp_path):
     assert history_of(tmp_path / "whole") == history_of(tmp_path / "parts")
 
 
-def test_fit_evaluates_and_keeps_the_average(tmp_path):
+def test_fit_evaluates_paints_and_keeps_the_average(tmp_path, monkeypatch):
+    used, paint = [], Panels.paint
+    monkeypatch.setattr(
+        Panels,
+        "paint",
+        lambda panels, model, *words: used.append(model) or paint(panels, model, *words),
+    )
+    monkeypatch.setattr(Processes, "align_buffers", lambda _, model: used.append(model))
     state = train(tmp_path / "run", 8, average=0.5)
+    assert len(used) == 6 and all(model is state.average for model in used)
     best = load_checkpoint(tmp_path / "run" / "best.pt")
     assert best["step"] == 8 and not torch.equal(*map(weights_of, (state.model, state.average)))
     assert all(map(torch.equal, best["model"].values(), state.average.state_dict().values()))
@@ -393,6 +401,30 @@ def test_the_average_weighs_later_steps_more():
     assert state.average.running_mean.item() == pytest.approx(-expected)
     assert state.average.num_batches_tracked == len(values)
     assert state.kept_model is state.average
+
+
+def test_a_module_with_two_names_is_averaged_once():
+    model = nn.Linear(1, 1, bias=False)
+    model.again = model.weight
+    twice = nn.Sequential(model, model)
+    state = TrainingState(twice, None, None, None, 1, {}, copy.deepcopy(twice), 0.5)
+    for value in (0.0, 0.0, 3.0):
+        nn.init.constant_(model.weight, value)
+        state.count_step()
+    assert state.average[1].weight.item() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("damage", ["missing", "nan"])
+def test_fit_does_not_go_on_with_a_damaged_average(tmp_path, damage):
+    train(tmp_path / "run", 3, average=0.5)
+    last = load_checkpoint(tmp_path / "run" / "last.pt")
+    if damage == "missing":
+        del last["average"]
+    else:
+        next(iter(last["average"].values())).fill_(math.nan)
+    torch.save(last, tmp_path / "run" / "last.pt")
+    with pytest.raises(LabError, match=r"last\.pt: does not fit"):
+        train(tmp_path / "run", 6, average=0.5)
 
 
 class Explodes(WeightedCrossEntropy):

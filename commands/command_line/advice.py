@@ -1,7 +1,9 @@
-"""What the user may do: about an error of torch or the system, about the size of training."""
+"""What the user may do: about an error of torch or the system, about a size, after a training."""
 
 import re
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def line_about(text: str) -> str | None:
@@ -40,4 +42,20 @@ def distortion(size: Sequence[int], image_size: Sequence[int]) -> str:
     return (
         f"note: --img-size {size[0]} {size[1]} distorts images of "
         f"{image_size[0]}x{image_size[1]}; --img-size {better[0]} {better[1]} would not"
+    )
+
+
+def what_next(folder: Path, report: Path, datadir: str | None) -> str:
+    """Lines for the terminal: what a run scored, where everything is, and what to type next."""
+    from utils import python_command  # late: job.py's Python may have no numpy
+
+    summary = (folder / "summary.txt").read_text(encoding="utf-8").strip()
+    python, model = python_command(), shlex.quote(str(folder / "model.onnx"))
+    datadir = "" if datadir is None else f" --datadir {shlex.quote(datadir)}"
+    return (
+        f"\n{summary}\n"
+        f"everything is in {folder}; look at {report} first, then:\n"
+        f"  curves      {python} -m tensorboard.main --logdir {shlex.quote(str(folder.parent))}\n"
+        f"  evaluate    {python} main.py test --modelpath {model}{datadir} --split val\n"
+        f"  your photo  {python} main.py test --modelpath {model} --image photo.jpg"
     )

@@ -1,7 +1,6 @@
 """The page of one run: what it scored, how it got there, what it confuses, how it was made."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from commands.command_line.run_folder import read_config, read_cost, read_history
 from commands.report.curves import curves
 from commands.report.page import escaped, number, page, picture, section, table
-from utils import LabError, python_command, write_text
+from utils import LabError, write_text
 
 REPORT = "report.html"
 MOST_IN_MATRIX = 40
@@ -41,20 +40,6 @@ def write_report(folder: Path) -> Path:
     path = folder / REPORT
     write_text(path, page(f"Run {folder.resolve().name}", parts))
     return path
-
-
-def what_next(folder: Path, report: Path, datadir: str | None) -> str:
-    """Lines for the terminal: what a run scored, where everything is, and what to type next."""
-    summary = (folder / "summary.txt").read_text(encoding="utf-8").strip()
-    python, model = python_command(), shlex.quote(str(folder / "model.onnx"))
-    datadir = "" if datadir is None else f" --datadir {shlex.quote(datadir)}"
-    return (
-        f"\n{summary}\n"
-        f"everything is in {folder}; look at {report} first, then:\n"
-        f"  curves      {python} -m tensorboard.main --logdir {shlex.quote(str(folder.parent))}\n"
-        f"  evaluate    {python} main.py test --modelpath {model}{datadir} --split val\n"
-        f"  your photo  {python} main.py test --modelpath {model} --image photo.jpg"
-    )
 
 
 def curve_part(history: Sequence[dict[str, float]]) -> str:

@@ -93,12 +93,12 @@ def build_optimizer(
     options = {"lr": lr, "weight_decay": weight_decay}
     if name != "muon":
         options["fused"] = True  # one kernel for all
-    learning = [each for each in model.parameters() if each.requires_grad]
+    params = [each for each in model.parameters() if each.requires_grad]
     if backbone_factor != 1.0:
         from support.engine.weights import with_slower_backbone  # late: mostly all learn alike
 
-        learning = with_slower_backbone(model, learning, name, backbone_factor * lr)
-    return OPTIMIZERS[name](learning, **options)
+        params = with_slower_backbone(model, params, name, backbone_factor * lr)
+    return OPTIMIZERS[name](params, **options)
 
 
 WARM_UP = 0.05

@@ -107,18 +107,22 @@ class TrainingState:
 
     @torch.no_grad()
     def count_step(self) -> None:
-        """Counts a step, and takes its weights into the average, which forgets the first ones.
+        """Counts a step, and takes its weights (and BatchNorm's statistics) into the average.
 
-        Source: Shamir and Zhang, "Stochastic gradient descent for non-smooth optimization" (ICML
-        2013, section 4): "polynomial-decay averaging", with a share that falls as 1 / step.
+        Those of step t get the share min(1, k / t), k = 1 / `average_share`, and count as t^(k - 1)
+        in the end: "polynomial-decay averaging" (Shamir and Zhang, "Stochastic gradient descent for
+        non-smooth optimization", ICML 2013, section 4), but for the first k steps, which do not.
         """
         self.step += 1
         if self.average is None:
             return
         share = min(1.0, 1.0 / (self.average_share * self.step))
-        tensors = self.average.state_dict().values(), self.model.state_dict().values()
-        for mean, new in zip(*tensors, strict=True):
-            mean.lerp_(new, share) if mean.is_floating_point() else mean.copy_(new)
+        means = *self.average.parameters(), *self.average.buffers()  # each once; names may share
+        for mean, new in zip(means, (*self.model.parameters(), *self.model.buffers()), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(new, share)
+            else:  # a count of batches
+                mean.copy_(new)
 
     @property
     def is_evaluated(self) -> bool:
@@ -143,7 +147,7 @@ class TrainingState:
         of_all = processes.gather((random_states(), sums))
         if not processes.is_first:
             return
-        whole = {name: value for name, value in vars(self).items() if name != "meter"}
+        whole = {key: v for key, v in vars(self).items() if key not in ("meter", "average_share")}
         parts = ("model", "average", "optimizer", "scheduler", "scaler")
         whole |= {name: whole[name].state_dict() for name in parts if whole[name] is not None}
         whole |= {"random": [random for random, _ in of_all], "loss_sums": [x for _, x in of_all]}

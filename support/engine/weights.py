@@ -13,8 +13,8 @@ from utils import LabError
 MOST_NAMED = 12
 LEAST_FRACTION = 0.01
 """Of a model's numbers: where not even these fit, the file is of another model."""
-WRAPPINGS = ("model", "state_dict")
-"""Under which key a checkpoint holds its weights: ours, and the usual one."""
+WRAPPINGS = ("average", "model", "state_dict")
+"""Under which key a checkpoint holds its weights: last.pt's average, ours, and the usual one."""
 
 
 def load_weights(

@@ -41,6 +41,12 @@ def turned_or_other_size(
     return ""
 
 
+def not_grey(mask: Path, mode: str) -> str:
+    """That a mask is of a mode of Pillow's in which no ids are read."""
+    what = "with an alpha channel" if mode == "LA" else "a colour map?"
+    return f"{mask}: a target must be a grey PNG of label ids; this one is of mode {mode} ({what})"
+
+
 def without_partner(
     read: Sequence[dict[Sample, Path]], others: Sequence[dict[Sample, Path]], label_suffix: str
 ) -> dict[Sample, str]:
@@ -88,16 +94,17 @@ def unknown_ids(label_ids: np.ndarray, labels: LabelSet) -> str:
     )
 
 
-def suspicions(
+def lines_about(
     where: str, number: int, found: Sequence[str], is_void: bool, labels: LabelSet
 ) -> list[str]:
-    """The lines to print on targets that can be read and yet are probably wrong.
+    """The lines of `suspicious_labels`, once it is known what is wrong.
 
     Args:
         where: the split.
         number: how many targets of it were read.
         found: the places of those that look like train ids.
         is_void: whether no pixel of any has a class.
+        labels: the set of the data folder.
     """
     lines = []
     if found:

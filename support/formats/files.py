@@ -321,11 +321,9 @@ def read_grey_ids(path: Path, modes: Sequence[str] = GREY_MODES) -> np.ndarray:
     with opened_image(path) as image:
         require_mask_kind(image, path)
         if image.mode not in modes:
-            what = "with an alpha channel" if image.mode == "LA" else "a colour map?"
-            raise LabError(
-                f"{path}: a target must be a grey PNG of label ids; this one is of mode "
-                f"{image.mode} ({what})"
-            )
+            from support.formats.faults import not_grey  # late: most masks are
+
+            raise LabError(not_grey(path, image.mode))
         tiles = image.tile
         ids = np.array(image)
         require_upright(image, path)

@@ -183,13 +183,12 @@ def suspicious_labels(
         has_train_ids: whether there are files of train ids that may have been taken instead.
     """
     found = [place for place, pixels in counts.items() if look_like_train_ids(pixels, labels)]
-    found = found if has_train_ids else []
     is_void = bool(counts) and not any(map(labels.has_class, counts.values()))
-    if not found and not is_void:
+    if not (found and has_train_ids) and not is_void:
         return []
-    from support.formats.faults import suspicions  # late: mostly there is none
+    from support.formats.faults import lines_about  # late: mostly there is nothing to say
 
-    return suspicions(where, len(counts), found, is_void, labels)
+    return lines_about(where, len(counts), found * has_train_ids, is_void, labels)
 
 
 # -------------------------------------------------------------------- how a folder is read
