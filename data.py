@@ -25,7 +25,6 @@ from support.engine.loading import (
     StepDivision,
     TargetsOnly,
     require_batches,
-    start_worker,
 )
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import DataFolder, open_folder, open_source
@@ -376,6 +375,10 @@ def get_dataloaders(
         division = DividedSteps(batch_size, accumulate, rank, processes)
     require_batches(len(train_set), division, num_workers)
     cv2.setNumThreads(0)  # for small pictures threads cost more than they save
+
+    start_worker = None
+    if num_workers:
+        from support.engine.room import start_worker  # late: most runs here have no worker
 
     def build(dataset: Dataset, sampler: Iterable[tuple[int, int]]) -> DataLoader:
         return DataLoader(

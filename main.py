@@ -84,7 +84,7 @@ def train(args: argparse.Namespace) -> None:
     from data import get_dataloaders, open_datasets
     from deploy import export_onnx
     from losses import build_loss
-    from support.engine.hardware import Machine, pick_autocast_dtype, pick_device
+    from support.engine.hardware import Machine, keep_freed_memory, pick_autocast_dtype, pick_device
     from support.engine.loading import count_steps, workers_of
     from support.engine.processes import joined_processes
     from support.engine.schedules import Schedule, build_optimizer
@@ -96,6 +96,7 @@ def train(args: argparse.Namespace) -> None:
         plan = training_options(args, processes.count, folder)
         options, resumed = processes.broadcast(plan)
         seed_everything(options.seed)
+        keep_freed_memory()
         device = pick_device(options.device, processes.local_rank)
         machine = Machine(device, pick_autocast_dtype(options.precision, device), processes)
         with processes.first_of_node_first():  # the toy streets may have to be made

@@ -165,8 +165,7 @@ def add_reading_arguments(add: Callable[..., None], otherwise: str) -> None:
     """
     share_help = "part of the images that validates where the folder has no split for it"
     add("--val-share", share_help, otherwise.format(VAL_SHARE), type=fraction, metavar="X")
-    background_help = "what a set counts as background is a class too (Pascal Context: 60 "
-    background_help += "classes, Stanford: 14)"
+    background_help = "learn a set's background as a class too (Pascal Context: 60, Stanford: 14)"
     add("--with-background", background_help, otherwise.format("off"), **SWITCH)
     fold_help = "which of the official divisions of Stanford 2D-3D-S"
     add("--fold", fold_help, otherwise.format(1), type=whole, metavar="N")
@@ -180,8 +179,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """The part of `train` about the loop, the machine and the run's folder."""
     add = partial(add_with_default, parser.add_argument_group("training"))
     recipe_help = "defaults: fast, or plain, as in the textbook"
-    recipe_default = "fast for a unet from random weights, else plain"
-    add("--recipe", recipe_help, recipe_default, choices=RECIPES)
+    add("--recipe", recipe_help, "fast for a unet from random weights, else plain", choices=RECIPES)
     add("--epochs", "passes over the images", "fast 4, plain 11", **COUNT)
     add("--max-steps", "optimiser steps; with --epochs, whichever ends first", "no limit", **COUNT)
     minutes_help = "minutes within which the run ends, over all its sessions, export included"

@@ -26,7 +26,8 @@ import main
 from commands.prepare import prepare
 from support.engine.accumulation import DividedSteps
 from support.engine.augmentation import strengthened
-from support.engine.loading import EpochSampler, SeededSamples, start_worker, workers_of
+from support.engine.loading import EpochSampler, SeededSamples, workers_of
+from support.engine.room import start_worker
 from support.formats.cityscapes import CITYSCAPES
 from support.formats.files import open_folder, open_source
 from support.plots import to_picture

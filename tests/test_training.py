@@ -5,8 +5,12 @@ import csv
 import itertools
 import json
 import math
+import os
 import pickle
+import platform
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -799,3 +803,27 @@ def test_a_size_that_distorts_is_named_with_a_better_one():
     assert distortion((128, 256), (100, 300)) == (
         "note: --img-size 128 256 distorts images of 100x300; --img-size 128 384 would not"
     )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc's")
+@pytest.mark.parametrize("keeps", [True, False])
+def test_freed_memory_is_kept_for_the_next_step(keeps):
+    """Counted are page faults: of 64 MB, each new page of 4 KB (or 2 MB) makes one."""
+    code = (
+        "import resource, torch\n"
+        "from support.engine.hardware import keep_freed_memory\n"
+        f"{'keep_freed_memory()' if keeps else ''}\n"
+        "def step():\n"
+        "    torch.zeros(2**24).add_(1)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "step()\n"
+        "before = step()\n"
+        "print(step() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parent.parent,
+        env=os.environ | {"PYTHONPATH": ".", "GLIBC_TUNABLES": ""},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (int(done.stdout) < 16) == keeps

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -195,17 +194,6 @@ def require_batches(num_images: int, division: StepDivision, num_workers: int) -
             f"({num_images} images): lower --batch-size{several}, or take more data (--limit, "
             "--cities-train)"
         )
-
-
-def start_worker(worker_id: int) -> None:
-    """Prepares a loader's worker process: its threads, and its signals.
-
-    A terminal and Slurm send their signals to every process; only the parent acts on them, to save
-    and then to stop the workers (`workers_of`). A worker whose parent is gone ends by itself.
-    """
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    cv2.setNumThreads(0)  # the workers are the parallel part
 
 
 def count_steps(loader: DataLoader, epochs: int | None, max_steps: int | None) -> int:

@@ -1,9 +1,14 @@
-"""What loader workers need of the system: shared memory for their batches, and open files."""
+"""What loader workers need: shared memory for their batches, open files, and a good beginning."""
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
+
+import cv2
+
+from support.engine.loading import STOP_SIGNALS
 
 SHARED_MEMORY = Path("/dev/shm")
 BYTES_PER_PIXEL = 20
@@ -31,3 +36,14 @@ def room_for_workers(pixels: int) -> tuple[int, str]:
         rooms.append((free // FILES_PER_WORKER, hint))
     most, scarce = min(rooms)
     return max(0, most), scarce
+
+
+def start_worker(worker_id: int) -> None:
+    """Prepares a loader's worker process: its threads, and its signals.
+
+    A terminal and Slurm send their signals to every process; only the parent acts on them, to save
+    and then to stop the workers (`workers_of`). A worker whose parent is gone ends by itself.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    cv2.setNumThreads(0)  # the workers are the parallel part

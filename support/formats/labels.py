@@ -153,9 +153,6 @@ class LabelSet:
         return cls(name, labels)
 
 
-# -------------------------------------------------------------------------- what looks wrong
-
-
 def look_like_train_ids(counts: np.ndarray, labels: LabelSet) -> bool:
     """Whether a target is more likely one of train ids, with 0 for void, than one of label ids.
 
