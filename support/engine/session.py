@@ -111,7 +111,7 @@ class TrainingState:
 
         Those of step t get the share min(1, k / t), k = 1 / `average_share`, and count as t^(k - 1)
         in the end: "polynomial-decay averaging" (Shamir and Zhang, "Stochastic gradient descent for
-        non-smooth optimization", ICML 2013, section 4), but for the first k steps, which do not.
+        non-smooth optimization", ICML 2013, section 4), but for those before step k, which do not.
         """
         self.step += 1
         if self.average is None:
