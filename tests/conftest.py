@@ -30,6 +30,17 @@ def _forks_may_compute() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _freed_memory_goes_back(request: pytest.FixtureRequest) -> None:
+    """Keeps trainings in this process from holding on to their memory until it ends.
+
+    The grader's children would have their share in it: more than the limit that tests give them.
+    """
+    patch = pytest.MonkeyPatch()
+    request.addfinalizer(patch.undo)
+    patch.setattr("support.engine.hardware.keep_freed_memory", lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _event_files_sort_by_age() -> None:
     """Has TensorBoard read the event files that this process writes in the order of their writing.
 
