@@ -3,9 +3,10 @@
     python -m benchmarks.on_gpu --camvid FOLDER
     python -m benchmarks.on_gpu --rehearse       on the CPU: that every part runs, no figures
 
-The loop against the step alone, compilation on and off, the zoo beside its references, and a
-training on CamVid at 480x360 (or the toy streets without the folder). A part that fails or takes
-too long is reported, and the next one begins.
+As many toy streets as Cityscapes has images, the loop on them against the step alone, compilation
+on and off, the zoo beside its references, a training on CamVid at 480x360 (or the toy streets
+without the folder), and the default training. A part that fails or takes too long is reported, and
+the next one begins.
 """
 
 import argparse
@@ -22,21 +23,28 @@ def parts(camvid: Path | None, rehearse: bool, folder: str) -> dict[str, list[st
     """What to run: a title → the words after `python`."""
     tiny = ["--device", "cpu", "--size", "64", "64", "--rounds", "1", "--batch-size", "2"]
     small = [*tiny, "--base-channels", "8"]
+    train, val = ("8", "2") if rehearse else ("2975", "100")
+    toys = ["-m", "toycity", "--output", f"{folder}/toys", "--train", train, "--val", val]
     loop = [*small, "--steps", "3", "--num-workers", "0"] if rehearse else []
     zoo = ["--device", "cuda", "--size", "256", "256", "--rounds", "5"]
     zoo = [*tiny, "--models", "segformer_b0"] if rehearse else zoo
-    training = ["main.py", "train", "--logdir", folder, "--name", "run", "--img-size"]
-    if rehearse:
-        training += ["64", "64", "--device", "cpu", "--max-steps", "3", "--limit", "8"]
-    else:
-        training += ["360", "480", "--base-channels", "64", "--batch-size", "8", "--epochs", "30"]
-        training += ["--recipe", "plain", "--max-minutes", "4"]
-    training += ["--datadir", str(camvid)] if camvid else []
+    default = ["main.py", "train", "--logdir", folder, "--name", "default"]
+    short = ["--img-size", "64", "64", "--device", "cpu", "--max-steps", "3", "--limit", "8"]
+    default += short if rehearse else []
+    camvid_run = ["main.py", "train", "--logdir", folder, "--name", "camvid", "--recipe", "plain"]
+    long = ["--img-size", "360", "480", "--base-channels", "64", "--batch-size", "8"]
+    camvid_run += short if rehearse else [*long, "--epochs", "30", "--max-minutes", "4"]
+    camvid_run += ["--datadir", str(camvid)] if camvid else []
     return {
-        "the loop against the step alone": ["-m", "benchmarks.gpu_loop", *loop],
+        "toy streets": toys,
+        "the loop against the step alone": [
+            *("-m", "benchmarks.gpu_loop", "--datadir", f"{folder}/toys"),
+            *loop,
+        ],
         "compilation on and off": ["-m", "benchmarks.compiled", *(small if rehearse else [])],
         "the zoo beside its references": ["-m", "benchmarks.zoo", *zoo],
-        "a training": training,
+        "a training on CamVid": camvid_run,
+        "the default training": default,
     }
 
 
