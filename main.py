@@ -131,6 +131,10 @@ def train(args: argparse.Namespace) -> None:
 
                 loop = in_parts(run, labels.ignore_index, *loop)
             model, train_loader, criterion, optimizer, scheduler = loop
+            if options.compile:
+                from support.engine.compiling import Compiled
+
+                model = Compiled(model, processes)
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience", "save_minutes", "device")
 CHANGEABLE_ON_RESUME += ("batch_size", "accumulate", "num_workers", "datadir", "logdir", "name")
+CHANGEABLE_ON_RESUME += ("compile",)
 """What a resumed run may do otherwise. Batch size and accumulation may change together alone: the
 images of a step must stay as many as they were, over all processes."""
 

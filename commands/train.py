@@ -82,6 +82,7 @@ TRAIN_DEFAULTS: dict[str, Any] = dict.fromkeys(UNSET) | {
     "seed": 0,
     "device": "auto",
     "precision": "auto",
+    "compile": False,
     "logdir": "runs",
     "save_minutes": 10.0,
 }
@@ -208,6 +209,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
+    add("--compile", "let torch.compile make kernels: half a minute at first", "off", **SWITCH)
     workers_help = "workers that load images, 0 for none; fewer where shared memory is short"
     workers = {"type": partial(whole, least=0, most=MAX_WORKERS), "metavar": "N"}
     add("--num-workers", workers_help, "by the machine", **workers)

@@ -9,7 +9,7 @@ from PIL import Image
 from support.formats.cityscapes import FINE, IMAGE_FOLDER, IMAGE_SUFFIX
 from support.formats.files import REMOVE_TAG, Sample
 from support.formats.labels import LabelSet
-from utils import orientation_of, shortened
+from utils import LabError, orientation_of, shortened
 
 MANY_VALUES = 20
 """Unknown ids or colours in a mask, above which it was probably saved with smoothing."""
@@ -39,6 +39,15 @@ def turned_or_other_size(
             f"lies as the image is stored or as it is shown; {REMOVE_TAG}"
         )
     return ""
+
+
+def require_mask_kind(mask: Image.Image, path: Path) -> None:
+    """Raises `LabError` unless an opened mask is a PNG file, whose numbers are as they were."""
+    if mask.format != "PNG":
+        cure = "; save the mask as PNG"
+        if mask.format == "JPEG":
+            cure = ", which changes numbers and blurs borders; export the mask anew as PNG"
+        raise LabError(f"{path}: not a PNG file, but {mask.format}{cure}")
 
 
 def not_grey(mask: Path, mode: str) -> str:

@@ -98,7 +98,10 @@ class DataFolder:
     def mask_head(self, path: Path) -> tuple[tuple[int, int], bool]:
         """The size (height, width) of a mask, and whether it holds colours; reads its head."""
         with opened_image(path) as mask:
-            require_mask_kind(mask, path)
+            if mask.format != "PNG":
+                from support.formats.faults import require_mask_kind  # late: most masks are
+
+                require_mask_kind(mask, path)
             return (mask.height, mask.width), mask.mode in COLOR_MODES
 
     def cities(self, split: str) -> list[str]:
@@ -319,25 +322,16 @@ def read_grey_ids(path: Path, modes: Sequence[str] = GREY_MODES) -> np.ndarray:
         LabError: when the file is unreadable, truncated, absurdly large, or of none of the `modes`.
     """
     with opened_image(path) as image:
-        require_mask_kind(image, path)
-        if image.mode not in modes:
-            from support.formats.faults import not_grey  # late: most masks are
+        if image.format != "PNG" or image.mode not in modes:
+            from support.formats.faults import not_grey, require_mask_kind  # late: most masks are
 
+            require_mask_kind(image, path)
             raise LabError(not_grey(path, image.mode))
         tiles = image.tile
         ids = np.array(image)
         require_upright(image, path)
     ids = ids // SCALED_BY.get(tiles[0].args, 1)
     return ids.astype(np.uint8) if ids.max(initial=0) < 256 else ids.astype(np.uint16)
-
-
-def require_mask_kind(mask: Image.Image, path: Path) -> None:
-    """Raises `LabError` unless an opened mask is a PNG file, whose numbers are as they were."""
-    if mask.format != "PNG":
-        cure = "; save the mask as PNG"
-        if mask.format == "JPEG":
-            cure = ", which changes numbers and blurs borders; export the mask anew as PNG"
-        raise LabError(f"{path}: not a PNG file, but {mask.format}{cure}")
 
 
 def require_upright(mask: Image.Image, path: Path) -> None:

@@ -26,6 +26,7 @@ from support.formats.classes import (
     require_distinct_colors,
 )
 from support.formats.color_masks import read_color_mask
+from support.formats.faults import require_mask_kind
 from support.formats.files import (
     COLOR_MODES,
     ID_MODES,
@@ -33,7 +34,6 @@ from support.formats.files import (
     Listing,
     Sample,
     read_grey_ids,
-    require_mask_kind,
     subfolders,
 )
 from support.formats.labels import USUAL, Reading

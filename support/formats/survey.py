@@ -12,8 +12,8 @@ from tqdm import tqdm
 from support.formats.classes import CLASSES_NAME, ClassesError, name_of
 from support.formats.color_masks import require_opaque
 from support.formats.colors import Color
-from support.formats.faults import MANY_VALUES
-from support.formats.files import COLOR_MODES, ID_MODES, read_grey_ids, require_mask_kind
+from support.formats.faults import MANY_VALUES, require_mask_kind
+from support.formats.files import COLOR_MODES, ID_MODES, read_grey_ids
 from support.formats.labels import IGNORE_INDEX, LabelSet
 from utils import VOID_COLOR, LabError, opened_image, python_command, shortened
 
