@@ -93,8 +93,7 @@ def train(args: argparse.Namespace) -> None:
 
     scratch = TemporaryDirectory() if args.dry_run else nullcontext()
     with joined_processes() as processes, StopRequest(processes) as stop, scratch as folder:
-        plan = training_options(args, processes.count, folder)
-        options, resumed = processes.broadcast(plan)
+        options, resumed = processes.broadcast(training_options(args, processes.count, folder))
         seed_everything(options.seed)
         keep_freed_memory()
         device = pick_device(options.device, processes.local_rank)
@@ -104,15 +103,14 @@ def train(args: argparse.Namespace) -> None:
                 options.datadir, options.img_size, options.cities_train, options.cities_val,
                 options.limit, Reading(**reading_of(vars(options))), options.augment,
                 options.split_train, options.sparse, options.limit_train)  # fmt: skip
-        labels = train_set.labels
         workers = machine.num_workers(options.num_workers, options.batch_size, options.img_size)
         train_loader, val_loader = get_dataloaders(
             train_set, val_set, options.batch_size, workers, options.seed, machine.has_gpu,
             options.accumulate, processes.rank, processes.count,
         )  # fmt: skip
-        model = build_network(options, labels.names, machine, is_new=resumed is None)
+        model = build_network(options, train_set.labels.names, machine, is_new=resumed is None)
         weights, labelled = weigh_classes(train_set, options.class_weights, processes)
-        criterion = build_loss(options.loss, weights, options.gamma, labels.ignore_index)
+        criterion = build_loss(options.loss, weights, options.gamma, train_set.labels.ignore_index)
         criterion = zoo.with_auxiliary(criterion, model, options.aux_weights).to(machine.device)
         optimizer = build_optimizer(
             options.optimizer, model, options.lr, options.weight_decay, options.backbone_lr_factor
@@ -129,12 +127,12 @@ def train(args: argparse.Namespace) -> None:
             if not run.sampler.division.is_whole:  # steps of several batches or processes
                 from support.engine.accumulation import in_parts
 
-                loop = in_parts(run, labels.ignore_index, *loop)
+                loop = in_parts(run, train_set.labels.ignore_index, *loop)
             model, train_loader, criterion, optimizer, scheduler = loop
             if options.compile:
                 from support.engine.compiling import Compiled
 
-                model = Compiled(model, processes)
+                model = Compiled(model, run)
             fit(model, train_loader, val_loader, criterion, optimizer, scheduler, run)
             if processes.is_first:
                 export_onnx(run.best_model(), run.onnx_path, options.img_size, run.about_model)

@@ -209,7 +209,8 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
-    add("--compile", "let torch.compile make kernels: half a minute at first", "off", **SWITCH)
+    compile_help = "faster steps by torch.compile, after half a minute or more"
+    add("--compile", compile_help, "off", action=argparse.BooleanOptionalAction)
     workers_help = "workers that load images, 0 for none; fewer where shared memory is short"
     workers = {"type": partial(whole, least=0, most=MAX_WORKERS), "metavar": "N"}
     add("--num-workers", workers_help, "by the machine", **workers)
