@@ -92,7 +92,7 @@ def test_without_a_compiler_it_ends_in_a_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for compilers in /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for compilers with ps")
 def test_a_ctrl_c_ends_no_compiler(tmp_path):
     """It goes to all programs of a terminal: the run ends after its step, the cache is whole."""
     words = ["--datadir", write_streets(tmp_path / "streets"), "--logdir", tmp_path, *SMALL]
@@ -103,14 +103,12 @@ def test_a_ctrl_c_ends_no_compiler(tmp_path):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
-    def is_compiling() -> bool:
-        listed = subprocess.run(
-            ["ps", "-o", "args=", "-g", str(child.pid)], capture_output=True, text=True, check=False
-        )
-        return "cc1plus" in listed.stdout and str(tmp_path / "cache") in listed.stdout
-
-    while not is_compiling() and child.poll() is None:
-        time.sleep(0.05)
+    compilers: set[str] = set()
+    while len(compilers) < 6 and child.poll() is None:  # the first ones only try the processor out
+        words = ["ps", "-o", "pid=,comm=", "-g", str(child.pid)]
+        listed = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        compilers |= {line for line in listed.splitlines() if "cc1plus" in line}
+        time.sleep(0.02)
     os.killpg(child.pid, signal.SIGINT)
     said = child.communicate()[1]
     assert child.returncode == 130 and "stopped at step 1 of 4, saved in" in said, said

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
+from torch._functorch import config
 from tqdm import tqdm
 
 from support.engine.loading import STOP_SIGNALS
@@ -47,7 +48,8 @@ class Compiled(nn.Module):
         # in which torch.compile warns on a CPU that there is no GPU
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         try:
-            with unheard_by_compilers():
+            # the backward pass now too, not at the first gradient
+            with unheard_by_compilers(), config.patch(force_non_lazy_backward_lowering=True):
                 output = self.model(images)
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
