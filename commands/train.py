@@ -209,7 +209,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", "where to train; auto takes a GPU if there is one", choices=DEVICE_NAMES)
     precision_help = "type of the forward pass; auto takes bf16 where the hardware is made for it"
     add("--precision", precision_help, choices=PRECISION_NAMES)
-    compile_help = "faster steps by torch.compile, after half a minute or more"
+    compile_help = "faster steps on a GPU by torch.compile, after half a minute or more"
     add("--compile", compile_help, "off", action=argparse.BooleanOptionalAction)
     workers_help = "workers that load images, 0 for none; fewer where shared memory is short"
     workers = {"type": partial(whole, least=0, most=MAX_WORKERS), "metavar": "N"}
