@@ -25,7 +25,8 @@ def parts(camvid: Path | None, rehearse: bool, folder: str) -> dict[str, list[st
     small = [*tiny, "--base-channels", "8"]
     train, val = ("8", "2") if rehearse else ("2975", "100")
     toys = ["-m", "toycity", "--output", f"{folder}/toys", "--train", train, "--val", val]
-    loop = [*small, "--steps", "3", "--num-workers", "0"] if rehearse else []
+    loop = ["-m", "benchmarks.gpu_loop", "--datadir", f"{folder}/toys"]
+    loop += [*small, "--steps", "3", "--num-workers", "0"] if rehearse else []
     zoo = ["--device", "cuda", "--size", "256", "256", "--rounds", "5"]
     zoo = [*tiny, "--models", "segformer_b0"] if rehearse else zoo
     default = ["main.py", "train", "--logdir", folder, "--name", "default"]
@@ -37,10 +38,7 @@ def parts(camvid: Path | None, rehearse: bool, folder: str) -> dict[str, list[st
     camvid_run += ["--datadir", str(camvid)] if camvid else []
     return {
         "toy streets": toys,
-        "the loop against the step alone": [
-            *("-m", "benchmarks.gpu_loop", "--datadir", f"{folder}/toys"),
-            *loop,
-        ],
+        "the loop against the step alone": loop,
         "compilation on and off": ["-m", "benchmarks.compiled", *(small if rehearse else [])],
         "the zoo beside its references": ["-m", "benchmarks.zoo", *zoo],
         "a training on CamVid": camvid_run,

@@ -1,6 +1,7 @@
 """What all of the project's tests share."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -30,14 +31,14 @@ def _forks_may_compute() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _freed_memory_goes_back(request: pytest.FixtureRequest) -> None:
+def _freed_memory_goes_back() -> Iterator[None]:
     """Keeps trainings in this process from holding on to their memory until it ends.
 
     The grader's children would have their share in it: more than the limit that tests give them.
     """
-    patch = pytest.MonkeyPatch()
-    request.addfinalizer(patch.undo)
-    patch.setattr("support.engine.hardware.keep_freed_memory", lambda: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("support.engine.hardware.keep_freed_memory", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -45,7 +45,7 @@ class Compiled(nn.Module):
             tqdm.write("note: torch.compile needs half a minute or more for each shape of batches")
         self.shapes.add(images.shape)
         start = time.perf_counter()
-        # in which torch.compile warns on a CPU that there is no GPU
+        # where torch.compile says on a CPU that there is no GPU
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         try:
             # the backward pass now too, not at the first gradient
